@@ -1,0 +1,95 @@
+"""Every setting once, with its unit. A config file starts from `get_config()` and changes what differs.
+
+Any field can be set on the command line too: `--config.data.frames=16`. A misspelt field is an error.
+"""
+
+import difflib
+
+from ml_collections import ConfigDict
+
+
+def get_config() -> ConfigDict:
+    """The defaults that all models share."""
+    config = ConfigDict()
+    config.seed = 0  # of initial parameters, data order, augmentation and dropout
+    config.objective = "atomic"  # atomic | composite | joint (both heads, the composite one evaluated)
+    config.area = ""  # train and test on the classes of one area only, e.g. "sports_athletics"; "" for all
+
+    config.data = data = ConfigDict()
+    data.dataset = "haa500/rgb"  # TFDS name: haa500/rgb | haa500/demo | haa500/<name given when building>
+    data.data_dir = ""  # where it was built; "" for TFDS's default (~/tensorflow_datasets)
+    data.frames = 32  # frames in a window
+    data.stride = 1  # source frames from one frame of a window to the next
+    data.short_clips = "loop"  # after a clip's last frame: loop (from the first again) | hold (the last)
+    data.resize = 256  # pixels, short side of a frame before cropping
+    data.crop = 224  # pixels, side of the square crop
+    data.flip = True  # mirror half of the training clips left to right
+    data.threads = 0  # threads that decode; 0 for one a core
+    data.prefetch = 4  # batches decoded ahead
+
+    config.model = model = ConfigDict()
+    model.name = "i3d"  # one of haa_jax.models.MODELS
+    model.width = 1.0  # multiplies every channel count; 1.0 is the published network
+    model.dtype = "float32"  # of activations: float32 | bfloat16; parameters are always float32
+    model.dropout = 0.5  # rate, before the heads
+    model.bn_momentum = 0.999  # of the running BatchNorm statistics: new = momentum * old + (1 - momentum) * batch
+    model.stem = "conv"  # how I3D's first convolution is computed, equal results: conv | space_to_depth
+
+    config.train = train = ConfigDict()
+    train.batch_size = 64  # clips in a step, over all devices
+    train.epochs = 0.0  # passes over the training split; set this or train.steps
+    train.steps = 0  # optimizer steps; set this or train.epochs
+    train.accumulate = 1  # parts that a batch is worked through in, to save memory
+
+    config.optimizer = optimizer = ConfigDict()
+    optimizer.learning_rate = 0.1  # at optimizer.base_batch_size, scaled in proportion to train.batch_size
+    optimizer.base_batch_size = 384  # clips in a step where the learning rate comes from; 0 for no scaling
+    optimizer.schedule = "step"  # step | cosine (to zero), after the warm-up
+    optimizer.drops = (0.8435, 0.9391)  # step: fractions of training at which the rate is multiplied
+    optimizer.drop_factor = 0.1  # step: by this
+    optimizer.warmup = 0.0  # fraction of training over which the rate rises linearly from zero
+    optimizer.momentum = 0.9
+    optimizer.nesterov = False
+    optimizer.weight_decay = 1e-7  # of kernels (not biases, not BatchNorm), added to the gradient
+    optimizer.clip_norm = 0.0  # largest global gradient norm; 0 for no clipping
+    optimizer.ema_decay = 0.0  # of an average of the parameters that is evaluated in their place; 0 for none
+
+    config.eval = evaluation = ConfigDict()
+    evaluation.every_epochs = 1.0  # passes between evaluations on the validation split; 0 for none
+    evaluation.batch_size = 64  # clips at once, over all devices
+    evaluation.windows = 1  # windows in time of each clip
+    evaluation.crops = 1  # crops of each window: 1 (centre) | 3 (along the long side)
+    evaluation.checkpoint = "last"  # which parameters the test split sees: last | best (on validation)
+
+    config.checkpoint = checkpoint = ConfigDict()
+    checkpoint.every_epochs = 1.0  # passes between checkpoints; besides at each evaluation, at the end, on SIGTERM
+    checkpoint.keep = 3  # latest checkpoints kept, besides the best
+
+    config.mesh = mesh = ConfigDict()
+    mesh.model = 1  # devices that large parameters are split over (FSDP); the batch is split over all
+    config.log_every_seconds = 60.0  # between log lines and TensorBoard points
+    return config
+
+
+def parse_words(words: str, allowed: dict[str, str]) -> dict[str, str]:
+    """Splits the part after the colon of `--config=file.py:word,key=value`.
+
+    Args:
+      allowed: word or `key=` -> what it does.
+
+    Returns:
+      The words given, each with its value ("" for a bare word), in order.
+
+    Raises:
+      ValueError: names the word, the nearest right one and all of them.
+    """
+    parsed = {}
+    for word in filter(None, words.split(",")):
+        key, equals, value = word.partition("=")
+        if key + equals not in allowed or (equals and not value):
+            close = difflib.get_close_matches(key + equals, allowed, n=1, cutoff=0.4)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            known = "\n".join(f"  {name:12} {meaning}" for name, meaning in allowed.items())
+            raise ValueError(f"unknown config word {word!r}{hint} The words are:\n{known}")
+        parsed[key] = value
+    return parsed

@@ -1,0 +1,1 @@
+"""Video action recognition on HAA500 in JAX and Flax."""

@@ -1,0 +1,91 @@
+"""The built dataset, opened for training: which clips each split has, and how to read them."""
+
+import dataclasses
+import hashlib
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+import tfds_haa500  # noqa: F401  registers `haa500`
+from haa_jax import objectives
+from tfds_haa500 import records, taxonomy
+
+
+class DatasetError(ValueError):
+    """A dataset that is not there or cannot be trained on; the message says what to do."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """The clips of one split that an experiment uses, with a class for each head.
+
+    Attributes:
+      reader: reads clip i of `index`.
+      labels: head name -> int32 (clips,), each a class of that head.
+    """
+
+    reader: records.ClipReader
+    labels: dict[str, np.ndarray]
+
+    @property
+    def index(self) -> records.ClipIndex:
+        return self.reader.index
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+
+def open_builder(name: str, data_dir: str = ""):
+    """The TFDS builder of a dataset that has been built.
+
+    Raises:
+      DatasetError: it has not been built, or not as TFRecords; says how to build it.
+    """
+    try:
+        builder = tfds.builder(name, data_dir=data_dir or None)
+    except (tfds.core.registered.DatasetNotFoundError, ValueError) as error:
+        raise DatasetError(f"data.dataset={name!r} is not a dataset ({error})") from error
+    config = name.partition("/")[2] or "rgb"
+    folder = f" --data_dir={data_dir}" if data_dir else ""
+    source = "--config=demo" if config == "demo" else "--manual_dir=DIR"
+    command = f"python -m tfds_haa500.build {source}{folder}"
+    if not builder.info.splits:
+        raise DatasetError(f"data.dataset={name!r} is not in {builder.data_dir}; build it with\n  {command}")
+    if builder.info.file_format.value != "tfrecord":
+        found = builder.info.file_format.value
+        raise DatasetError(f"{builder.data_dir} is stored as {found}, training reads tfrecord: build it elsewhere with\n  {command}")
+    return builder
+
+
+def read_taxonomy(builder) -> taxonomy.Taxonomy:
+    """The class table that the dataset was built with."""
+    return taxonomy.parse(builder.info.metadata["taxonomy"], origin=f"{builder.data_dir} metadata")
+
+
+def open_split(builder, split: str, heads: tuple[objectives.Head, ...], area: str = "") -> Split:
+    """Opens one split, restricted to an area if one is named.
+
+    Raises:
+      DatasetError: no clip is left, or a label is not one of the dataset's classes.
+    """
+    index = records.read_index(builder.data_path, split)
+    if area:
+        index = index.select(index.area == read_taxonomy(builder).area_names.index(area))
+    if not len(index):
+        raise DatasetError(f"{builder.info.full_name}: the {split} split has no clips of area={area!r}")
+    labels = {}
+    for head in heads:
+        ids = getattr(index, objectives.FEATURES[head.name])
+        objectives.check_labels(head, ids, index.clip_id)
+        labels[head.name] = head.class_of_id[ids]
+    return Split(records.ClipReader(builder.data_path, builder.info.features, index), labels)
+
+
+def fingerprint(builder) -> str:
+    """A short hash of what the dataset holds: equal for equal clips, labels and frame counts."""
+    digest = hashlib.sha256(builder.info.metadata["taxonomy"].encode())
+    for split in sorted(builder.info.splits):
+        index = records.read_index(builder.data_path, split)
+        rows = zip(index.clip_id, index.label, index.num_frames, strict=True)
+        digest.update(repr(sorted((clip, int(label), int(n)) for clip, label, n in rows)).encode())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,24 @@
+"""The errors that a user can mend: their message is all that needs to be shown."""
+
+from haa_jax.checkpoint import CheckpointError
+from haa_jax.checks import ConfigError
+from haa_jax.data.dataset import DatasetError
+from haa_jax.evaluate import EvaluationError
+from haa_jax.mesh import MeshError
+from haa_jax.objectives import ObjectiveError
+from haa_jax.train import NonFiniteError, ResumeError
+from tfds_haa500.records import RecordError
+from tfds_haa500.taxonomy import TaxonomyError
+
+USER_ERRORS = (
+    CheckpointError,
+    ConfigError,
+    DatasetError,
+    EvaluationError,
+    MeshError,
+    NonFiniteError,
+    ObjectiveError,
+    RecordError,
+    ResumeError,
+    TaxonomyError,
+)

@@ -1,0 +1,120 @@
+"""Views of every clip -> one prediction a clip -> accuracies and a file of predictions."""
+
+import json
+import logging
+import time
+
+import numpy as np
+from etils import epath
+from jax.experimental import multihost_utils
+
+from haa_jax import mesh, metrics, objectives
+from haa_jax.data import pipeline
+from haa_jax.experiment import Experiment
+
+log = logging.getLogger(__name__)
+
+PREDICTIONS_FILE = "predictions.npz"
+METRICS_FILE = "metrics.json"
+
+
+class EvaluationError(RuntimeError):
+    """Predictions that cannot be scored."""
+
+
+def predict(experiment: Experiment, variables, split_name: str, stop=None) -> dict[str, np.ndarray]:
+    """Logits of every clip of a split: head name -> float32 (clips, classes), in the split's order.
+
+    Args:
+      variables: {"params", "batch_stats"}.
+      stop: called between batches; may raise to leave early.
+
+    Raises:
+      EvaluationError: a logit is not finite; names the clips.
+    """
+    exp, split = experiment, experiment.splits[split_name]
+    config = exp.config
+    batches = pipeline.eval_batches(split, config.data, config.eval, config.eval.batch_size, exp.share)
+    total = -(-len(split) // config.eval.batch_size)
+    logits = {head.name: np.full((len(split), len(head.classes)), np.nan, np.float32) for head in exp.heads}
+    last_line = time.monotonic()
+    for number, batch in enumerate(batches, start=1):
+        if stop:
+            stop()
+        placed = mesh.to_global({key: batch[key] for key in ("clips", "index", "mask")}, exp.mesh)
+        outputs = exp.eval_step(variables, placed)
+        _collect(logits, outputs, placed)
+        if time.monotonic() - last_line > config.log_every_seconds:
+            log.info("%s: %d of %d batches", split_name, number, total)
+            last_line = time.monotonic()
+    for name, values in logits.items():
+        bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
+        if len(bad):
+            clips = ", ".join(split.index.clip_id[i] for i in bad[:20])
+            raise EvaluationError(f"{split_name}: the {name} logits of {len(bad)} clips are not finite: {clips}")
+    return logits
+
+
+def _collect(logits: dict, outputs: dict, placed: dict) -> None:
+    """Writes a batch's outputs to the rows they belong to; padding is dropped.
+
+    Rows travel with their clip number, since the order of rows over hosts depends on the mesh.
+    """
+    everything = multihost_utils.process_allgather((outputs, placed["index"], placed["mask"]), tiled=True)
+    outputs, index, mask = everything
+    for name, values in outputs.items():
+        logits[name][index[mask]] = values[mask]
+
+
+def score(experiment: Experiment, logits: dict[str, np.ndarray], split_name: str) -> dict:
+    """Accuracies of each head on a split (see `metrics.classification`), the evaluated one named."""
+    split = experiment.splits[split_name]
+    areas = experiment.taxonomy.area_names
+    heads = {
+        name: metrics.classification(values, split.labels[name], split.index.area, areas)
+        for name, values in logits.items()
+    }
+    return {"split": split_name, "evaluated_head": objectives.evaluated_head(heads), "heads": heads}
+
+
+def write_results(workdir: epath.PathLike, experiment: Experiment, logits: dict, results: dict) -> None:
+    """Writes `predictions.npz` and `metrics.json`; a reader never sees half of one.
+
+    The predictions file holds, without pickled objects, `clip_ids` (N,), and for each head
+    `<head>_logits` float32 (N, classes), `<head>_labels` int32 (N,) and `<head>_classes` (classes,).
+    """
+    split = experiment.splits[results["split"]]
+    arrays = {"clip_ids": np.array(split.index.clip_id)}
+    for head in experiment.heads:
+        arrays[f"{head.name}_logits"] = logits[head.name]
+        arrays[f"{head.name}_labels"] = split.labels[head.name]
+        arrays[f"{head.name}_classes"] = np.array(head.classes)
+    workdir = epath.Path(workdir)
+    with _replacing(workdir / PREDICTIONS_FILE) as file:
+        np.savez(file, **arrays)
+    with _replacing(workdir / METRICS_FILE) as file:
+        file.write(json.dumps(results, indent=2).encode())
+
+
+class _replacing:  # noqa: N801  used as a function
+    """Opens a temporary neighbour of a file for writing and puts it in the file's place when all went well."""
+
+    def __init__(self, path: epath.Path):
+        self._path = path
+        self._temporary = path.parent / f"{path.name}.tmp"
+
+    def __enter__(self):
+        self._file = self._temporary.open("wb")
+        return self._file
+
+    def __exit__(self, kind, *_):
+        self._file.close()
+        if kind is None:
+            self._temporary.replace(self._path)
+
+
+def describe(results: dict) -> str:
+    """The accuracies as text, the evaluated head last."""
+    evaluated = results["evaluated_head"]
+    names = sorted(results["heads"], key=lambda name: name == evaluated)
+    return "\n".join(f"{results['split']}, {name} head:\n{metrics.describe(results['heads'][name])}" for name in names)

@@ -1,0 +1,144 @@
+"""Everything that a config stands for, checked and put together before any work: the same for training,
+evaluation and whatever comes after.
+"""
+
+import dataclasses
+import functools
+import importlib.metadata
+import logging
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from haa_jax import checks, mesh, models, objectives, optim, state
+from haa_jax.data import dataset, pipeline
+
+log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """A config with the dataset it names, the network it describes and the devices it runs on."""
+
+    config: object
+    builder: object
+    taxonomy: object
+    heads: tuple[objectives.Head, ...]
+    splits: dict[str, dataset.Split]
+    mesh: Mesh
+    model: object
+    optimizer: object
+    abstract_state: state.TrainState  # shapes, dtypes and shardings
+
+    @property
+    def steps_per_epoch(self) -> float:
+        return len(self.splits["train"]) / self.config.train.batch_size
+
+    @property
+    def total_steps(self) -> int:
+        return total_steps(self.config, len(self.splits["train"]))
+
+    @property
+    def clip_shape(self) -> tuple[int, ...]:
+        return clip_shape(self.config)
+
+    @property
+    def share(self) -> pipeline.Share:
+        return pipeline.Share(jax.process_index(), jax.process_count())
+
+    @functools.cached_property
+    def eval_step(self):
+        """Compiled `state.eval_step`."""
+        return jax.jit(
+            functools.partial(state.eval_step, model=self.model),
+            out_shardings=mesh.batch_sharding(self.mesh),
+        )
+
+    def meta(self) -> dict:
+        """What a checkpoint must carry to be read later by someone else."""
+        return {
+            "config": self.config.to_dict(),
+            "classes": {head.name: list(head.classes) for head in self.heads},
+            "dataset": {"name": self.builder.info.full_name, "fingerprint": dataset.fingerprint(self.builder)},
+            "versions": {name: importlib.metadata.version(name) for name in ("haa_jax", "jax", "flax", "optax")},
+        }
+
+
+def prepare(config) -> Experiment:
+    """Checks a config against itself, the dataset and the devices.
+
+    Raises:
+      checks.ConfigError, dataset.DatasetError, objectives.ObjectiveError, mesh.MeshError,
+      records.RecordError: with what to change.
+    """
+    checks.check_config(config)
+    device_mesh = mesh.make_mesh(config.mesh.model)
+    mesh.check_batch_size("config.train.batch_size", config.train.batch_size, device_mesh, config.train.accumulate)
+    mesh.check_batch_size("config.eval.batch_size", config.eval.batch_size, device_mesh)
+    builder = dataset.open_builder(config.data.dataset, config.data.data_dir)
+    taxonomy = dataset.read_taxonomy(builder)
+    heads = objectives.make_heads(config.objective, taxonomy, config.area)
+    splits = {
+        name: dataset.open_split(builder, name, heads, config.area) for name in ("train", "validation", "test")
+    }
+    model = models.build(config.model, {head.name: len(head.classes) for head in heads})
+    steps = total_steps(config, len(splits["train"]))
+    optimizer = optim.make_optimizer(config.optimizer, config.train.batch_size, steps)
+    return Experiment(
+        config=config,
+        builder=builder,
+        taxonomy=taxonomy,
+        heads=heads,
+        splits=splits,
+        mesh=device_mesh,
+        model=model,
+        optimizer=optimizer,
+        abstract_state=_abstract_state(config, model, optimizer, device_mesh),
+    )
+
+
+def total_steps(config, num_clips: int) -> int:
+    """Optimizer steps of the whole training."""
+    if config.train.steps:
+        return config.train.steps
+    return max(1, round(config.train.epochs * num_clips / config.train.batch_size))
+
+
+def clip_shape(config) -> tuple[int, ...]:
+    return (config.data.frames, config.data.crop, config.data.crop, 3)
+
+
+def initial_state(config, model, optimizer):
+    """The function that makes the state from nothing; compile it before calling it."""
+    return functools.partial(
+        state.init_state,
+        config.seed,
+        clip_shape(config),
+        model=model,
+        optimizer=optimizer,
+        ema=config.optimizer.ema_decay > 0,
+    )
+
+
+def _abstract_state(config, model, optimizer, device_mesh: Mesh) -> state.TrainState:
+    shapes = jax.eval_shape(initial_state(config, model, optimizer))
+    shardings = mesh.state_shardings(shapes, device_mesh)
+    return jax.tree.map(
+        lambda array, sharding: jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=sharding), shapes, shardings
+    )
+
+
+def describe(experiment: Experiment) -> str:
+    """What is about to run, in a few lines."""
+    exp, config = experiment, experiment.config
+    clips = ", ".join(f"{len(split)} {name}" for name, split in exp.splits.items())
+    heads = ", ".join(f"{head.name} ({len(head.classes)} classes)" for head in exp.heads)
+    parameters = sum(int(np.prod(array.shape)) for array in jax.tree.leaves(exp.abstract_state.params))
+    devices = f"{jax.device_count()} {jax.devices()[0].device_kind} in {jax.process_count()} process(es)"
+    return (
+        f"{config.model.name}: {parameters:,} parameters, {config.model.dtype}; heads: {heads}\n"
+        f"{exp.builder.info.full_name} in {exp.builder.data_dir}: {clips} clips\n"
+        f"{exp.total_steps} steps of {config.train.batch_size} clips "
+        f"({exp.total_steps / exp.steps_per_epoch:.1f} epochs) on {devices}"
+    )

@@ -1,0 +1,56 @@
+"""Trains and evaluates: `python -m haa_jax.main --config=configs/i3d.py --workdir=DIR`.
+
+Exit codes: 0 done; 1 an error, said on stderr; 75 stopped by SIGTERM or Ctrl-C with everything saved: the same
+command goes on from there.
+"""
+
+import logging as std_logging
+import os
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from absl import app, flags, logging
+from ml_collections import config_flags
+
+_CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment: FILE.py[:words].", lock_config=True)
+_WORKDIR = flags.DEFINE_string("workdir", None, "Where checkpoints, logs and results go.")
+_MODE = flags.DEFINE_enum("mode", "train", ["train", "eval"], "train (and evaluate), or only evaluate the workdir.")
+_MULTIHOST = flags.DEFINE_bool("multihost", False, "This is one of several processes: jax.distributed.initialize().")
+
+
+def main(argv: list[str]) -> None:
+    if len(argv) > 1:
+        raise app.UsageError(f"unexpected argument {argv[1]!r}; settings are given as --config.field=value")
+    logging.set_verbosity(logging.WARNING)  # Orbax alone says hundreds of things at INFO
+    std_logging.getLogger("haa_jax").setLevel(std_logging.INFO)
+
+    import jax
+
+    if _MULTIHOST.value:
+        jax.distributed.initialize()
+    _leave_accelerators_to_jax()
+
+    from haa_jax import train
+    from haa_jax.errors import USER_ERRORS
+    from haa_jax.signals import EXIT_INTERRUPTED, Interrupted
+
+    run = {"train": train.train_and_evaluate, "eval": train.evaluate_workdir}[_MODE.value]
+    try:
+        run(_CONFIG.value, _WORKDIR.value)
+    except Interrupted:
+        sys.exit(EXIT_INTERRUPTED)
+    except USER_ERRORS as error:
+        sys.exit(f"error: {error}")
+
+
+def _leave_accelerators_to_jax() -> None:
+    """TensorFlow only writes TensorBoard files here, but would reserve a GPU's memory."""
+    import tensorflow as tf
+
+    tf.config.set_visible_devices([], "GPU")
+
+
+if __name__ == "__main__":
+    flags.mark_flags_as_required(["config", "workdir"])
+    app.run(main)

@@ -1,0 +1,78 @@
+"""Devices as a ("data", "model") mesh, and what lies where on it.
+
+Computation is written for the global batch; `jax.jit` and these shardings turn it into per-device programs
+(what used to be called pjit). BatchNorm therefore sees the whole global batch.
+"""
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+BATCH_AXES = ("data", "model")
+# Smaller arrays cost more to gather than they save.
+MIN_SHARDED_BYTES = 1 << 20
+
+
+class MeshError(ValueError):
+    """Settings that do not fit the devices that are there."""
+
+
+def make_mesh(model: int = 1) -> Mesh:
+    """All devices of all processes: parameters are split over `model` of them, batches over all.
+
+    Raises:
+      MeshError: `model` does not divide the number of devices.
+    """
+    devices = jax.device_count()
+    if devices % model:
+        raise MeshError(f"mesh.model={model} does not divide the {devices} devices")
+    # Auto: under the newer Explicit axis types, reshapes of a batch-sharded array raise.
+    return jax.make_mesh((devices // model, model), BATCH_AXES, axis_types=(AxisType.Auto,) * 2)
+
+
+def check_batch_size(field: str, batch_size: int, mesh: Mesh, parts: int = 1) -> None:
+    """Raises MeshError unless the global batch splits evenly into `parts` for every device."""
+    unit = mesh.size * parts
+    if batch_size % unit:
+        below, above = batch_size // unit * unit, (batch_size // unit + 1) * unit
+        nearest = f"{below} or {above}" if below else f"{above}"
+        parts_note = f" times {parts} accumulation steps" if parts > 1 else ""
+        raise MeshError(
+            f"{field}={batch_size} must be a multiple of {unit} ({mesh.size} devices{parts_note}); nearest: {nearest}"
+        )
+
+
+def batch_sharding(mesh: Mesh) -> NamedSharding:
+    """Leading axis split over all devices."""
+    return NamedSharding(mesh, PartitionSpec(BATCH_AXES))
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def state_shardings(abstract_state, mesh: Mesh):
+    """A sharding for each array of a pytree of `ShapeDtypeStruct`s: the FSDP rule.
+
+    The largest axis that the size of "model" divides is split over it; small arrays and arrays without such
+    an axis are replicated.
+    """
+    ways = mesh.shape["model"]
+
+    def rule(array) -> NamedSharding:
+        if ways == 1 or np.prod(array.shape) * array.dtype.itemsize < MIN_SHARDED_BYTES:
+            return replicated(mesh)
+        divisible = [axis for axis, size in enumerate(array.shape) if size % ways == 0]
+        if not divisible:
+            return replicated(mesh)
+        spec = [None] * len(array.shape)
+        spec[max(divisible, key=lambda axis: array.shape[axis])] = "model"
+        return NamedSharding(mesh, PartitionSpec(*spec))
+
+    return jax.tree.map(rule, abstract_state)
+
+
+def to_global(batch, mesh: Mesh):
+    """Makes global arrays of the rows that this process holds (a pytree of NumPy arrays)."""
+    sharding = batch_sharding(mesh)
+    return jax.tree.map(lambda rows: jax.make_array_from_process_local_data(sharding, rows), batch)

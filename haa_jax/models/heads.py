@@ -1,0 +1,64 @@
+"""What every architecture ends with: pooling, linear heads on shared features, and named endpoints."""
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+
+def average_pool(x: jax.Array, window: tuple[int, int, int]) -> jax.Array:
+    """Average pool, stride 1, no padding, in float32; the window shrinks to what is there.
+
+    A window longer than the input would leave no positions, and the mean over none is NaN: so does the
+    published I3D head on 8 frames or fewer. Where the window fits, this is the published pool: for I3D's
+    (2, 7, 7), from 9 frames on at 224 pixels.
+
+    Args:
+      x: (batch, time, height, width, channels).
+      window: extents over time, height, width.
+
+    Returns:
+      (batch, time', height', width', channels) float32, every extent at least 1.
+    """
+    fitted = tuple(min(size, extent) for size, extent in zip(window, x.shape[1:4], strict=True))
+    return nn.avg_pool(at_least_float32(x), fitted, strides=(1, 1, 1), padding="VALID")
+
+
+def at_least_float32(x: jax.Array) -> jax.Array:
+    """Raises bfloat16 to float32; leaves float64, in which the tests check gradients, as it is."""
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+
+class LinearHeads(nn.Module):
+    """Dropout shared by all heads, one linear layer a head, mean of the logits over all positions.
+
+    Attributes:
+      classes: number of classes by head name; the parameters of a head are under its name.
+      dropout: rate of each feature of each position, active in training only (rng collection "dropout").
+      kernel_init: initialiser of the linear layers; biases start at 0.
+    """
+
+    classes: Mapping[str, int]
+    dropout: float
+    kernel_init: Callable[..., jax.Array]
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> dict[str, jax.Array]:
+        """Maps (batch, *positions, features) to logits (batch, classes) by head, in float32."""
+        x = nn.Dropout(self.dropout, deterministic=not train)(at_least_float32(x))
+        positions = tuple(range(1, x.ndim - 1))
+        return {
+            name: nn.Dense(classes, kernel_init=self.kernel_init, name=name)(x).mean(positions)
+            for name, classes in self.classes.items()
+        }
+
+
+def check_endpoints(asked: Iterable[str], known: Iterable[str]) -> None:
+    """Raises ValueError for a name in `asked` that is not in `known`, with the nearest one that is."""
+    known = tuple(known)
+    for name in asked:
+        if name not in known:
+            nearest = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
+            raise ValueError(f"unknown endpoint {name!r}; did you mean {nearest!r}? All: {', '.join(known)}")

@@ -1,0 +1,277 @@
+"""I3D, the inflated Inception-v1 of Carreira and Zisserman: Quo Vadis, Action Recognition?, arXiv 1705.07750.
+
+Layer for layer the network of google-deepmind/kinetics-i3d i3d.py (paper, figure 3): TensorFlow's SAME
+padding throughout, BatchNorm without gamma, epsilon 1e-3. The parameter tree keeps the published names:
+
+    RGB/inception_i3d/Mixed_3b/Branch_1/Conv3d_0b_3x3/...    our Mixed_3b/Branch_1/Conv3d_0b_3x3/...
+      conv_3d/w                                                conv_3d/kernel in params
+      batch_norm/beta                                          batch_norm/bias in params
+      batch_norm/moving_mean, moving_variance                  batch_norm/mean, var in batch_stats
+    RGB/inception_i3d/Logits/Conv3d_0c_1x1/conv_3d/w, b      Logits/<head>/kernel, bias; w without its 1x1x1
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from ml_collections import ConfigDict
+
+from haa_jax.models.heads import LinearHeads, average_pool, check_endpoints
+
+# At stride 2 and even sizes SAME pads more behind than in front: symmetric padding is another network.
+PADDING = "SAME"
+BN_EPSILON = 1e-3
+LOGITS_WINDOW = (2, 7, 7)
+STEMS = ("conv", "space_to_depth")
+DTYPES = ("float32", "bfloat16")
+
+Triple = tuple[int, int, int]  # over time, height, width
+
+
+class Conv(NamedTuple):
+    channels: int
+    kernel: Triple
+    stride: Triple = (1, 1, 1)
+
+
+class MaxPool(NamedTuple):
+    window: Triple
+    stride: Triple
+
+
+class Inception(NamedTuple):
+    """Channels of the six convolutions of a Mixed block, by branch."""
+
+    b0: int
+    b1a: int
+    b1b: int
+    b2a: int
+    b2b: int
+    b3b: int
+    b2b_name: str = "Conv3d_0b_3x3"
+
+
+TRUNK: dict[str, Conv | MaxPool | Inception] = {
+    "Conv3d_1a_7x7": Conv(64, (7, 7, 7), (2, 2, 2)),
+    "MaxPool3d_2a_3x3": MaxPool((1, 3, 3), (1, 2, 2)),
+    "Conv3d_2b_1x1": Conv(64, (1, 1, 1)),
+    "Conv3d_2c_3x3": Conv(192, (3, 3, 3)),
+    "MaxPool3d_3a_3x3": MaxPool((1, 3, 3), (1, 2, 2)),
+    "Mixed_3b": Inception(64, 96, 128, 16, 32, 32),
+    "Mixed_3c": Inception(128, 128, 192, 32, 96, 64),
+    "MaxPool3d_4a_3x3": MaxPool((3, 3, 3), (2, 2, 2)),
+    "Mixed_4b": Inception(192, 96, 208, 16, 48, 64),
+    "Mixed_4c": Inception(160, 112, 224, 24, 64, 64),
+    "Mixed_4d": Inception(128, 128, 256, 24, 64, 64),
+    "Mixed_4e": Inception(112, 144, 288, 32, 64, 64),
+    "Mixed_4f": Inception(256, 160, 320, 32, 128, 128),
+    "MaxPool3d_5a_2x2": MaxPool((2, 2, 2), (2, 2, 2)),
+    # The published checkpoints misname this block's last convolution; a table of names has to know.
+    "Mixed_5b": Inception(256, 160, 320, 32, 128, 128, b2b_name="Conv3d_0a_3x3"),
+    "Mixed_5c": Inception(384, 192, 384, 48, 128, 128),
+}
+ENDPOINTS = (*TRUNK, "features")
+
+
+def build(config: ConfigDict, heads: Mapping[str, int]) -> "I3D":
+    """Returns the I3D of `config`: width, dtype, dropout, bn_momentum, stem (see I3D's attributes).
+
+    Raises:
+      ValueError: `stem` or `dtype` is not one of STEMS, DTYPES.
+    """
+    for field, allowed in {"stem": STEMS, "dtype": DTYPES}.items():
+        if config[field] not in allowed:
+            raise ValueError(f"config.model.{field} is {config[field]!r}; allowed: {allowed}")
+    return I3D(
+        heads=heads,
+        width=config.width,
+        dropout=config.dropout,
+        bn_momentum=config.bn_momentum,
+        stem=config.stem,
+        dtype=jnp.dtype(config.dtype),
+    )
+
+
+def sonnet_init(key: jax.Array, shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32) -> jax.Array:
+    """Sonnet v1's default (conv.py): normal of deviation 1/sqrt(fan_in), cut at two, not rescaled."""
+    fan_in = math.prod(shape[:-1])
+    return jax.nn.initializers.truncated_normal(stddev=fan_in**-0.5)(key, shape, dtype)
+
+
+class I3D(nn.Module):
+    """The whole network: TRUNK in order, then average pool, dropout and one linear layer a head.
+
+    Attributes:
+      heads: number of classes by head name.
+      width: multiplies every channel count of the trunk, rounded to the nearest, at least 1; published 1.0.
+      dropout: rate before the linear layers; published 0.5.
+      bn_momentum: share of the old statistics that a step keeps; published 0.999 (Sonnet's decay_rate).
+      stem: how the first convolution is computed, "conv" or "space_to_depth": same parameters, same result.
+      dtype: of activations and convolutions. Parameters, BatchNorm statistics and logits are float32.
+    """
+
+    heads: Mapping[str, int]
+    width: float = 1.0
+    dropout: float = 0.5
+    bn_momentum: float = 0.999
+    stem: str = "conv"
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, clips: jax.Array, *, train: bool, endpoints: tuple[str, ...] = ()
+    ) -> tuple[dict[str, jax.Array], dict[str, jax.Array]]:
+        """Classifies clips.
+
+        Args:
+          clips: (batch, time, height, width, channels) float, normalised; published RGB and flow are in [-1, 1].
+          train: batch statistics and dropout if True, running statistics and no dropout if False.
+          endpoints: names from ENDPOINTS to return.
+
+        Returns:
+          Logits (batch, classes) float32 by head, the mean over the positions that the (2, 7, 7) average pool
+          leaves (its window shrinks to fit short or small clips, see heads.average_pool: from 9 frames on at
+          224 pixels the head is the published one), and the endpoints asked for: (batch, time', height',
+          width', channels') in `dtype`, but "features" is (batch, 1024 * width) float32, the mean over the
+          pooled positions before dropout.
+
+        Raises:
+          ValueError: unknown endpoint; the message names the nearest known one.
+        """
+        check_endpoints(endpoints, ENDPOINTS)
+        unit = partial(Unit3D, bn_momentum=self.bn_momentum, dtype=self.dtype)
+        outputs = {}
+        x = clips.astype(self.dtype)
+        for name, spec in TRUNK.items():
+            match spec:
+                case Conv(channels, kernel, stride):
+                    blocked = self.stem == "space_to_depth" and name == "Conv3d_1a_7x7"
+                    x = unit(scale(channels, self.width), kernel, stride, blocked, name=name)(x, train=train)
+                case MaxPool(window, stride):
+                    x = nn.max_pool(x, window, stride, PADDING)
+                case Inception():
+                    x = Mixed(spec, self.width, unit, name=name)(x, train=train)
+            outputs[name] = x
+        pooled = average_pool(x, LOGITS_WINDOW)
+        outputs["features"] = pooled.mean((1, 2, 3))
+        logits = LinearHeads(self.heads, self.dropout, sonnet_init, name="Logits")(pooled, train=train)
+        return logits, {name: outputs[name] for name in endpoints}
+
+
+def scale(channels: int, width: float) -> int:
+    """`channels` times `width`, rounded to the nearest integer (halves to even), at least 1."""
+    return max(1, round(channels * width))
+
+
+class Mixed(nn.Module):
+    """Inception block: four branches side by side, their channels joined in order (paper, figure 3 right)."""
+
+    spec: Inception
+    width: float
+    unit: Callable[..., nn.Module]
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        """Maps (batch, time, height, width, channels) to the same extents, b0 + b1b + b2b + b3b channels."""
+        b = self.spec
+        pooled = nn.max_pool(x, (3, 3, 3), (1, 1, 1), PADDING)
+        branches = (
+            (x, {"Conv3d_0a_1x1": (b.b0, 1)}),
+            (x, {"Conv3d_0a_1x1": (b.b1a, 1), "Conv3d_0b_3x3": (b.b1b, 3)}),
+            (x, {"Conv3d_0a_1x1": (b.b2a, 1), b.b2b_name: (b.b2b, 3)}),
+            (pooled, {"Conv3d_0b_1x1": (b.b3b, 1)}),
+        )
+        outputs = []
+        for index, (y, units) in enumerate(branches):
+            scaled = {name: (scale(channels, self.width), size) for name, (channels, size) in units.items()}
+            outputs.append(Branch(scaled, self.unit, name=f"Branch_{index}")(y, train=train))
+        return jnp.concatenate(outputs, axis=-1)
+
+
+class Branch(nn.Module):
+    """Unit3Ds one after the other: `units` gives channels and kernel size by name."""
+
+    units: Mapping[str, tuple[int, int]]
+    unit: Callable[..., nn.Module]
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        for name, (channels, size) in self.units.items():
+            x = self.unit(channels, (size, size, size), name=name)(x, train=train)
+        return x
+
+
+class Unit3D(nn.Module):
+    """Convolution without bias, BatchNorm without gamma, ReLU. Attributes as in I3D and nn.Conv."""
+
+    channels: int
+    kernel: Triple
+    stride: Triple = (1, 1, 1)
+    space_to_depth: bool = False
+    bn_momentum: float = 0.999
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        """Maps (batch, time, height, width, channels) to extents / stride, rounded up, and `channels`."""
+        options = {"kernel_init": sonnet_init, "dtype": self.dtype, "name": "conv_3d"}
+        if self.space_to_depth:
+            x = SpaceToDepthConv(self.channels, self.kernel, **options)(x)
+        else:
+            x = nn.Conv(self.channels, self.kernel, self.stride, PADDING, use_bias=False, **options)(x)
+        norm = nn.BatchNorm(
+            use_running_average=not train,
+            momentum=self.bn_momentum,
+            epsilon=BN_EPSILON,
+            use_scale=False,
+            dtype=self.dtype,
+            name="batch_norm",
+        )
+        return nn.relu(norm(x))
+
+
+class SpaceToDepthConv(nn.Module):
+    """Convolution of stride 2, SAME padding and no bias, computed at stride 1 on blocks of 2x2x2 positions.
+
+    The same parameter as nn.Conv's and, to float rounding, the same output at every input size. A 7x7x7
+    kernel over 3 channels becomes 4x4x4 over 24. Attributes are those of nn.Conv.
+    """
+
+    features: int
+    kernel_size: Triple
+    kernel_init: Callable[..., jax.Array]
+    dtype: jnp.dtype
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps (batch, time, height, width, channels) to half of each extent, rounded up, and `features`."""
+        kernel = self.param("kernel", self.kernel_init, (*self.kernel_size, x.shape[-1], self.features))
+        taps = [math.ceil(size / 2) for size in self.kernel_size]
+        fill = [(0, 2 * n - size) for n, size in zip(taps, self.kernel_size, strict=True)]
+        kernel = jnp.moveaxis(jnp.pad(kernel.astype(self.dtype), [*fill, (0, 0), (0, 0)]), -1, 0)
+        pads = [blocked_same(*sizes) for sizes in zip(x.shape[1:4], self.kernel_size, taps, strict=True)]
+        return jax.lax.conv_general_dilated(
+            to_blocks(jnp.pad(x.astype(self.dtype), [(0, 0), *pads, (0, 0)])),
+            jnp.moveaxis(to_blocks(kernel), 0, -1),
+            window_strides=(1, 1, 1),
+            padding="VALID",
+            dimension_numbers=("NDHWC", "DHWIO", "NDHWC"),
+        )
+
+
+def blocked_same(size: int, kernel: int, taps: int) -> tuple[int, int]:
+    """Padding of an axis before and after: SAME's at stride 2, then up to the end of the last block read."""
+    out = math.ceil(size / 2)
+    before = max(2 * (out - 1) + kernel - size, 0) // 2
+    return before, 2 * (out - 1 + taps) - size - before
+
+
+def to_blocks(x: jax.Array) -> jax.Array:
+    """(N, T, H, W, C) to (N, T/2, H/2, W/2, 8C): the 2x2x2 positions of a block become channels."""
+    n, t, h, w, c = x.shape
+    x = x.reshape(n, t // 2, 2, h // 2, 2, w // 2, 2, c)
+    return x.transpose(0, 1, 3, 5, 2, 4, 6, 7).reshape(n, t // 2, h // 2, w // 2, 8 * c)

@@ -1,0 +1,53 @@
+"""How fast, how long still, and what it waits for."""
+
+import time
+
+
+class Progress:
+    """Rates over the steps since the last report; compilation, evaluation and saving do not count.
+
+    Args:
+      total_steps: steps of the whole training.
+      batch_size: clips in a step.
+      every_seconds: time between reports.
+    """
+
+    def __init__(self, total_steps: int, batch_size: int, every_seconds: float):
+        self._total = total_steps
+        self._batch_size = batch_size
+        self._every = every_seconds
+        self._last_report = time.monotonic()
+        self._reset()
+
+    def _reset(self) -> None:
+        self._steps = 0
+        self._busy = 0.0
+        self._waiting = 0.0
+
+    def add(self, step_seconds: float, data_seconds: float) -> None:
+        """Counts one step: its whole time, and how much of it was spent waiting for data."""
+        self._steps += 1
+        self._busy += step_seconds
+        self._waiting += data_seconds
+
+    def due(self) -> bool:
+        return self._steps > 0 and time.monotonic() - self._last_report >= self._every
+
+    def report(self, step: int) -> dict[str, float]:
+        """Figures since the last report; starts a new interval."""
+        rate = self._steps / self._busy
+        figures = {
+            "clips_per_second": rate * self._batch_size,
+            "waiting_for_data": self._waiting / self._busy,
+            "seconds_left": (self._total - step) / rate,
+        }
+        self._last_report = time.monotonic()
+        self._reset()
+        return figures
+
+
+def clock(seconds: float) -> str:
+    """h:mm:ss."""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}"

@@ -1,0 +1,137 @@
+"""What changes as training goes on: one pytree, and the two functions that are compiled over it."""
+
+import functools
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+
+from haa_jax import objectives
+from haa_jax.data import modalities
+
+
+@flax.struct.dataclass
+class TrainState:
+    """Everything a checkpoint must hold to go on exactly.
+
+    Attributes:
+      step: int32 scalar, optimizer steps done.
+      params: float32 parameters.
+      batch_stats: float32 running BatchNorm statistics.
+      opt_state: optax's state.
+      ema_params: running average of params, or None where the config asks for none.
+    """
+
+    step: jax.Array
+    params: dict
+    batch_stats: dict
+    opt_state: optax.OptState
+    ema_params: dict | None
+
+    @property
+    def eval_variables(self) -> dict:
+        """The variables to evaluate: the average of the parameters where there is one."""
+        params = self.params if self.ema_params is None else self.ema_params
+        return {"params": params, "batch_stats": self.batch_stats}
+
+
+def init_state(seed: int, clip_shape: tuple[int, ...], *, model, optimizer, ema: bool) -> TrainState:
+    """A fresh state; jit it with output shardings so that nothing is materialised unsharded.
+
+    Args:
+      clip_shape: (frames, height, width, channels).
+    """
+    variables = model.init(jax.random.key(seed), jnp.zeros((1, *clip_shape)), train=False)
+    params = variables["params"]
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        params=params,
+        batch_stats=variables.get("batch_stats", {}),
+        opt_state=optimizer.init(params),
+        ema_params=jax.tree.map(jnp.copy, params) if ema else None,
+    )
+
+
+def train_step(state: TrainState, batch, *, model, optimizer, seed: int, accumulate: int, ema_decay: float):
+    """One optimizer step on a global batch.
+
+    Args:
+      batch: {"clips": uint8 (B, T, H, W, C), "labels": {head: int32 (B,)}}.
+      accumulate: parts that the batch is worked through in; BatchNorm sees one part at a time.
+
+    Returns:
+      (new state, {"loss", "accuracy" (of the evaluated head), "grad_norm"}), float32 scalars.
+    """
+    rng = jax.random.fold_in(jax.random.key(seed), state.step)
+    parts = jax.tree.map(lambda rows: _split(rows, accumulate), batch)
+
+    def one_part(batch_stats, part):
+        number, rows = part
+        grad_fn = jax.value_and_grad(_loss, has_aux=True)
+        dropout = jax.random.fold_in(rng, number)
+        (loss, (accuracy, batch_stats)), grads = grad_fn(state.params, batch_stats, rows, model, dropout)
+        return batch_stats, (grads, {"loss": loss, "accuracy": accuracy})
+
+    batch_stats, sums = _fold(one_part, state.batch_stats, parts, accumulate)
+    grads, metrics = jax.tree.map(lambda total: total / accumulate, sums)
+    updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    ema_params = state.ema_params
+    if ema_params is not None:
+        ema_params = optax.incremental_update(params, ema_params, 1.0 - ema_decay)
+    state = TrainState(state.step + 1, params, batch_stats, opt_state, ema_params)
+    return state, {**metrics, "grad_norm": optax.global_norm(grads)}
+
+
+def eval_step(variables: dict, batch, *, model):
+    """Logits of each clip, averaged over its views.
+
+    Args:
+      batch: {"clips": uint8 (B, V, T, H, W, C), ...}.
+
+    Returns:
+      {head: float32 (B, classes)}.
+    """
+
+    def one_view(clips):
+        logits, _ = model.apply(variables, modalities.normalise_rgb(clips), train=False)
+        return logits
+
+    # A view at a time: memory does not grow with the number of views.
+    views = jnp.moveaxis(batch["clips"], 1, 0)
+    return jax.tree.map(functools.partial(jnp.mean, axis=0), jax.lax.map(one_view, views))
+
+
+def _loss(params, batch_stats, batch, model, dropout_rng):
+    (logits, _), updated = model.apply(
+        {"params": params, "batch_stats": batch_stats},
+        modalities.normalise_rgb(batch["clips"]),
+        train=True,
+        rngs={"dropout": dropout_rng},
+        mutable=["batch_stats"],
+    )
+    evaluated = objectives.evaluated_head(logits)
+    accuracy = (logits[evaluated].argmax(-1) == batch["labels"][evaluated]).mean()
+    return objectives.loss_fn(logits, batch["labels"]), (accuracy, updated["batch_stats"])
+
+
+def _split(rows: jax.Array, parts: int) -> jax.Array:
+    """(B, ...) to (parts, B / parts, ...); each device keeps its own rows, since part p is every p-th row."""
+    return rows.reshape(rows.shape[0] // parts, parts, *rows.shape[1:]).swapaxes(0, 1)
+
+
+def _fold(function, carry, parts, count: int):
+    """Runs `function` over the parts in turn: (last carry, sum of the outputs)."""
+    if count == 1:  # a loop of one would keep XLA from optimising across its edge
+        return function(carry, (0, jax.tree.map(lambda rows: rows[0], parts)))
+
+    def body(carry, part):
+        inner, total = carry
+        inner, output = function(inner, part)
+        return (inner, jax.tree.map(jnp.add, total, output)), None
+
+    numbered = (jnp.arange(count), parts)
+    _, shapes = jax.eval_shape(function, carry, jax.tree.map(lambda rows: rows[0], numbered))
+    zeros = jax.tree.map(lambda array: jnp.zeros(array.shape, array.dtype), shapes)
+    return jax.lax.scan(body, (carry, zeros), numbered)[0]

@@ -1,0 +1,239 @@
+"""The training loop, to be read from top to bottom."""
+
+import functools
+import logging
+import math
+import time
+
+import jax
+import numpy as np
+from clu import metric_writers, parameter_overview
+from etils import epath
+
+from haa_jax import evaluate, mesh, objectives, state
+from haa_jax.checkpoint import Checkpoints
+from haa_jax.data import pipeline
+from haa_jax.experiment import Experiment, describe, initial_state, prepare
+from haa_jax.progress import Progress, clock
+from haa_jax.signals import Interrupted, StopSignals
+
+log = logging.getLogger(__name__)
+
+
+class NonFiniteError(RuntimeError):
+    """The loss or a gradient is no longer a number."""
+
+
+class ResumeError(RuntimeError):
+    """A workdir that belongs to another experiment."""
+
+
+def train_and_evaluate(config, workdir: epath.PathLike) -> dict:
+    """Trains from the newest checkpoint of `workdir`, or from nothing, and evaluates the test split.
+
+    Returns:
+      The test results, as written to `metrics.json` (see `evaluate.score`).
+
+    Raises:
+      Interrupted: SIGTERM or Ctrl-C came; everything is saved, the same call goes on.
+      NonFiniteError: names the step; the last good checkpoint is kept.
+      Those of `experiment.prepare`, `checkpoint.CheckpointError`, ResumeError.
+    """
+    exp = prepare(config)
+    log.info("%s", describe(exp))
+    workdir = epath.Path(workdir)
+    workdir.mkdir(parents=True, exist_ok=True)
+    checkpoints = Checkpoints(workdir, config.checkpoint.keep)
+    writer = metric_writers.create_default_writer(str(workdir), just_logging=jax.process_index() > 0)
+    with StopSignals() as stop:
+        try:
+            train_state = _train(exp, checkpoints, writer, stop)
+            step, variables = _variables_to_test(exp, checkpoints, train_state)
+            del train_state
+            logits = evaluate.predict(exp, variables, "test", stop.check)
+        finally:
+            checkpoints.wait()
+            checkpoints.close()
+            writer.flush()
+            writer.close()
+    return _finish(exp, workdir, step, logits)
+
+
+def evaluate_workdir(config, workdir: epath.PathLike) -> dict:
+    """Evaluates the test split with the checkpoint that `config.eval.checkpoint` names; returns as training does."""
+    exp = prepare(config)
+    log.info("%s", describe(exp))
+    checkpoints = Checkpoints(workdir, config.checkpoint.keep)
+    restored = checkpoints.restore_latest(exp.abstract_state)
+    if restored is None:
+        raise ResumeError(f"there is no checkpoint in {workdir}")
+    _check_same_classes(exp, restored.meta)
+    step, variables = _variables_to_test(exp, checkpoints, restored.state)
+    checkpoints.close()
+    logits = evaluate.predict(exp, variables, "test")
+    return _finish(exp, epath.Path(workdir), step, logits)
+
+
+def _train(exp: Experiment, checkpoints: Checkpoints, writer, stop: StopSignals) -> state.TrainState:
+    """Runs the steps that are left."""
+    config, total = exp.config, exp.total_steps
+    train_state, history = _restore_or_init(exp, checkpoints)
+    step = int(train_state.step)
+    train_step = _compiled_step(exp)
+    batches = pipeline.train_batches(
+        exp.splits["train"], config.data, config.train.batch_size, config.seed, step, exp.share
+    )
+    progress = Progress(total, config.train.batch_size, config.log_every_seconds)
+    eval_every = _steps(config.eval.every_epochs, exp)
+    save_every = _steps(config.checkpoint.every_epochs, exp)
+    first, last_metrics = step, None
+
+    def save(score: float | None = None) -> None:
+        _check_finite(last_metrics, step)  # never let a bad state become the newest checkpoint
+        checkpoints.save(step, train_state, {**exp.meta(), "history": history}, score)
+
+    try:
+        while True:
+            if _due(step, eval_every, total) and str(step) not in history and eval_every:
+                try:
+                    history[str(step)] = _validate(exp, train_state, writer, step, stop)
+                except Interrupted:
+                    save()
+                    raise
+                save(score=history[str(step)])
+            elif _due(step, save_every, total) and step > first:
+                save()
+            if step == total:
+                return train_state
+            if stop.requested:
+                save()
+                raise Interrupted(step)
+            started = time.monotonic()
+            batch = mesh.to_global(next(batches), exp.mesh)
+            data_ready = time.monotonic()
+            train_state, metrics = train_step(train_state, batch)
+            _check_finite(last_metrics, step)  # of the step before, while this one runs
+            last_metrics = metrics
+            step += 1
+            if step > first + 1:  # the first step compiles
+                progress.add(time.monotonic() - started, data_ready - started)
+            if progress.due():
+                _report(progress, writer, step, total, metrics)
+    finally:
+        batches.close()
+
+
+def _restore_or_init(exp: Experiment, checkpoints: Checkpoints) -> tuple[state.TrainState, dict]:
+    """The state to start from, and the validation scores so far by step."""
+    restored = checkpoints.restore_latest(exp.abstract_state)
+    if restored is not None:
+        _check_same_classes(exp, restored.meta)
+        log.info("going on from the checkpoint of step %d", restored.step)
+        return restored.state, restored.meta["history"]
+    shardings = jax.tree.map(lambda array: array.sharding, exp.abstract_state)
+    train_state = jax.jit(initial_state(exp.config, exp.model, exp.optimizer), out_shardings=shardings)()
+    log.info("starting from random parameters\n%s", parameter_overview.get_parameter_overview(train_state.params))
+    return train_state, {}
+
+
+def _compiled_step(exp: Experiment):
+    config = exp.config
+    shardings = jax.tree.map(lambda array: array.sharding, exp.abstract_state)
+    return jax.jit(
+        functools.partial(
+            state.train_step,
+            model=exp.model,
+            optimizer=exp.optimizer,
+            seed=config.seed,
+            accumulate=config.train.accumulate,
+            ema_decay=config.optimizer.ema_decay,
+        ),
+        in_shardings=(shardings, mesh.batch_sharding(exp.mesh)),
+        out_shardings=(shardings, mesh.replicated(exp.mesh)),
+        donate_argnums=0,
+    )
+
+
+def _validate(exp: Experiment, train_state, writer, step: int, stop: StopSignals) -> float:
+    """Top-1 of the evaluated head on the validation split."""
+    logits = evaluate.predict(exp, train_state.eval_variables, "validation", stop.check)
+    results = evaluate.score(exp, logits, "validation")
+    for name, figures in results["heads"].items():
+        writer.write_scalars(step, {f"validation/{name}_{key}": figures[key]["value"] for key in ("top1", "top5")})
+    top1 = results["heads"][results["evaluated_head"]]["top1"]
+    log.info(
+        "step %d: validation top-1 %.2f %% (%d/%d)", step, 100 * top1["value"], top1["correct"], top1["count"]
+    )
+    return top1["value"]
+
+
+def _report(progress: Progress, writer, step: int, total: int, metrics: dict) -> None:
+    values = {name: float(value) for name, value in metrics.items()}
+    figures = progress.report(step)
+    writer.write_scalars(step, {f"train/{name}": value for name, value in {**values, **figures}.items()})
+    log.info(
+        "step %d/%d: loss %.4f, accuracy %.1f %%, %.1f clips/s, %.0f %% waiting for data, %s left",
+        step,
+        total,
+        values["loss"],
+        100 * values["accuracy"],
+        figures["clips_per_second"],
+        100 * figures["waiting_for_data"],
+        clock(figures["seconds_left"]),
+    )
+
+
+def _check_finite(metrics: dict | None, step: int) -> None:
+    """Raises where the metrics of the step that ended at `step` are not finite."""
+    bad = {name: float(value) for name, value in (metrics or {}).items() if not math.isfinite(float(value))}
+    if bad:
+        raise NonFiniteError(f"step {step}: {bad}; the last good checkpoint is kept. Lower the learning rate?")
+
+
+def _check_same_classes(exp: Experiment, meta: dict) -> None:
+    for head in exp.heads:
+        stored = meta["classes"].get(head.name)
+        if stored != list(head.classes):
+            different = sorted(set(stored or []) ^ set(head.classes))[:10]
+            raise ResumeError(
+                f"the checkpoint's {head.name} classes are not the dataset's (different: {different}); "
+                "use the config and dataset that it was trained with, or a new --workdir"
+            )
+
+
+def _variables_to_test(exp: Experiment, checkpoints: Checkpoints, train_state) -> tuple[int, dict]:
+    """The step and variables that `config.eval.checkpoint` names."""
+    step = int(train_state.step)
+    if exp.config.eval.checkpoint == "best":
+        checkpoints.wait()
+        best = checkpoints.best_step()
+        if best is None:
+            raise ResumeError("config.eval.checkpoint='best', but no checkpoint has a validation score")
+        if best != step:
+            train_state = checkpoints.restore(best, exp.abstract_state).state
+            step = best
+    return step, train_state.eval_variables
+
+
+def _finish(exp: Experiment, workdir: epath.Path, step: int, logits: dict[str, np.ndarray]) -> dict:
+    results = {"step": step, **evaluate.score(exp, logits, "test")}
+    if jax.process_index() == 0:
+        evaluate.write_results(workdir, exp, logits, results)
+    log.info("step %d\n%s", step, evaluate.describe(results))
+    log.info(
+        "evaluated head: %s; %s and %s are in %s",
+        objectives.evaluated_head(results["heads"]),
+        evaluate.METRICS_FILE,
+        evaluate.PREDICTIONS_FILE,
+        workdir,
+    )
+    return results
+
+
+def _steps(epochs: float, exp: Experiment) -> int:
+    """Epochs in steps; 0 stays 0, which means never."""
+    return max(1, round(epochs * exp.steps_per_epoch)) if epochs else 0
+
+
+def _due(step: int, every: int, total: int) -> bool:
+    return step > 0 and (step == total or (every > 0 and step % every == 0))

@@ -1,0 +1,84 @@
+"""Builds the dataset: `python -m tfds_haa500.build --manual_dir=DIR`.
+
+    --config=demo                                     the generated dataset, which needs no files
+    --manual_dir=DIR --classes=pushup,CPR --name=two  a subset; load it as `haa500/two`
+
+(TFDS's own `tfds build` does the same where Apache Beam is installed: it does not start without it.)
+"""
+
+import os
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is loaded
+
+import tensorflow_datasets as tfds
+from absl import app, flags, logging
+
+from tfds_haa500 import archive, taxonomy
+from tfds_haa500.haa500_dataset_builder import Builder, Haa500Config
+
+_CONFIG = flags.DEFINE_enum("config", "rgb", list(Builder.builder_configs), "Builder config.")
+_MANUAL_DIR = flags.DEFINE_string("manual_dir", None, "Folder that holds the release, unpacked or as its zip file.")
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "Where datasets go (default: TFDS's, ~/tensorflow_datasets).")
+_CLASSES = flags.DEFINE_list("classes", [], "Only these classes, by name; needs --name.")
+_NAME = flags.DEFINE_string("name", None, "Name of the builder config that a subset or another table makes.")
+_CLASS_TABLE = flags.DEFINE_string("class_table", None, "CSV class table to use instead of the built-in one; needs --name.")
+_FILE_FORMAT = flags.DEFINE_enum("file_format", "tfrecord", ["tfrecord", "array_record"], "How clips are stored.")
+_WORKERS = flags.DEFINE_integer("workers", None, "Processes that decode (default: one a core).", lower_bound=1)
+
+
+def main(argv: list[str]) -> None:
+    if len(argv) > 1:
+        raise app.UsageError(f"unexpected argument {argv[1]!r}")
+    logging.set_verbosity(logging.WARNING)
+    config = _builder_config()
+    if not config.generated and not _MANUAL_DIR.value:
+        raise app.UsageError(f"--manual_dir is missing.\n{Builder.MANUAL_DOWNLOAD_INSTRUCTIONS}")
+    if _WORKERS.value:
+        os.environ["TFDS_HAA500_WORKERS"] = str(_WORKERS.value)
+    tfds.disable_progress_bar()  # ours knows the total
+    try:
+        builder = Builder(config=config, data_dir=_DATA_DIR.value)
+        if builder.info.splits:
+            print("Already built; delete its folder to build it again.")
+        builder.download_and_prepare(
+            download_config=tfds.download.DownloadConfig(manual_dir=_MANUAL_DIR.value),
+            file_format=_FILE_FORMAT.value,
+        )
+    except (archive.ArchiveError, taxonomy.TaxonomyError) as error:
+        sys.exit(f"error: {error}")
+    print(_summary(builder))
+
+
+def _builder_config() -> Haa500Config:
+    """The config that the flags ask for."""
+    chosen = Builder.builder_configs[_CONFIG.value]
+    if not (_CLASSES.value or _CLASS_TABLE.value):
+        if _NAME.value:
+            raise app.UsageError("--name goes with --classes or --class_table")
+        return chosen
+    if chosen.generated:
+        raise app.UsageError("--classes and --class_table do not go with --config=demo")
+    if not _NAME.value or _NAME.value in Builder.builder_configs:
+        raise app.UsageError(f"--classes and --class_table need a --name of their own, not {_NAME.value!r}")
+    return Haa500Config(
+        name=_NAME.value,
+        description=f"{len(_CLASSES.value) or 'All'} classes, RGB frames.",
+        classes=tuple(_CLASSES.value),
+        class_table=_CLASS_TABLE.value or "",
+    )
+
+
+def _summary(builder) -> str:
+    splits = {name: info.num_examples for name, info in builder.info.splits.items()}
+    clips = sum(splits.values())
+    size = builder.info.dataset_size
+    counts = ", ".join(f"{count} {name}" for name, count in splits.items())
+    return (
+        f"{builder.info.full_name}: {clips} clips ({counts}), {size / 1e6:.1f} MB, {size / clips / 1e3:.0f} kB a clip\n"
+        f"in {builder.data_dir}"
+    )
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,119 @@
+"""Generates `haa500/demo`: a small archive in the layout of the HAA500 release, from a seed.
+
+    python -m tfds_haa500.demo --out=DIR [--seed=0] [--sheet=PNG]
+
+Sixteen classes of drawn people, eight composites, all four areas. The two classes of a composite show one
+movement, forward and backward: they cannot be told apart by any single frame, only by the order of frames.
+`DIR` then holds raw/<class>.txt and video/<class>/<class>_000.mp4 like the release, and beside them
+pose/ (AlphaPose JSON), boxes/ (the main person, CSV) and objects/ (COCO detections, JSON), one file a clip.
+"""
+
+import os
+import pathlib
+import shutil
+
+import av
+import cv2
+import loky
+import numpy as np
+from absl import app, flags
+from etils import epath
+
+from tfds_haa500 import demo_clip, demo_files, parallel, taxonomy
+
+TAXONOMY = taxonomy.load(taxonomy.DEMO_CSV)
+SHEET_FRAMES, SHEET_HEIGHT = 8, 96
+
+
+def write_archive(
+    out: epath.PathLike, seed: int = 0, clips_per_class: int = 20, workers: int | None = None
+) -> None:
+    """Writes the generated archive into the local folder `out`.
+
+    The files are written into a folder beside `out` that takes its name at the end, so an archive that
+    exists is whole.
+
+    Args:
+      out: a folder that is empty or does not exist.
+      seed: 0 or more; the same seed gives the same files, byte by byte, with the same libraries. A clip does
+        not depend on `clips_per_class`.
+      clips_per_class: the release has 20.
+      workers: processes to use; as `parallel.num_workers` says by default.
+
+    Raises:
+      FileExistsError: `out` is a file or a folder with something in it.
+    """
+    out = pathlib.Path(out).absolute()
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise FileExistsError(f"{out} exists and is not an empty folder: no demo archive written over it")
+    clips = _draw_clips(seed, clips_per_class)
+    partial = out.with_name(f".{out.name}.partial-{os.getpid()}")
+    try:
+        _write_partial(partial, clips, workers)
+        if out.exists():
+            out.rmdir()  # not every system renames onto an empty folder
+        partial.rename(out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _draw_clips(seed: int, clips_per_class: int) -> list[demo_clip.Clip]:
+    pairs = zip(TAXONOMY.names, TAXONOMY.composites, strict=True)
+    return [demo_clip.draw_clip(*pair, index, seed) for pair in pairs for index in range(clips_per_class)]
+
+
+def _write_partial(root: pathlib.Path, clips: list[demo_clip.Clip], workers: int | None) -> None:
+    for name in TAXONOMY.names:
+        for kind in demo_files.FOLDERS:
+            (root / kind / name).mkdir(parents=True, exist_ok=True)
+    executor = loky.get_reusable_executor(max_workers=workers or parallel.num_workers())
+    with parallel.progress_bar(len(clips), "drawing") as bar:
+        for _ in executor.map(demo_files.write_clip, [str(root)] * len(clips), clips, chunksize=4):
+            bar.update()
+    (root / "raw").mkdir()
+    for name in TAXONOMY.names:
+        lines = [demo_files.raw_line(clip) for clip in clips if clip.name == name]
+        (root / "raw" / f"{name}.txt").write_text("".join(lines), encoding="utf-8", newline="\n")
+
+
+def write_sheet(archive: epath.PathLike, png: epath.PathLike) -> None:
+    """Writes a picture of an archive: a row of frames over time for the first clip of every class."""
+    rows = []
+    for name in TAXONOMY.names:
+        with av.open(str(pathlib.Path(archive, "video", name, f"{name}_000.mp4"))) as container:
+            frames = [frame.to_ndarray(format="bgr24") for frame in container.decode(video=0)]
+        rows.append(_sheet_row(name, frames))
+    width = max(row.shape[1] for row in rows)
+    padded = [np.pad(row, ((0, 4), (0, width - row.shape[1]), (0, 0))) for row in rows]
+    pathlib.Path(png).write_bytes(cv2.imencode(".png", np.concatenate(padded))[1].tobytes())
+
+
+def _sheet_row(name: str, frames: list[np.ndarray]) -> np.ndarray:
+    label = np.zeros((SHEET_HEIGHT, 140, 3), np.uint8)
+    cv2.putText(label, name, (4, SHEET_HEIGHT // 2), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (255, 255, 255), 1)
+    height, width = frames[0].shape[:2]
+    size = (width * SHEET_HEIGHT // height, SHEET_HEIGHT)
+    picked = np.linspace(0, len(frames) - 1, SHEET_FRAMES).round().astype(int)
+    return np.concatenate([label, *(cv2.resize(frames[i], size) for i in picked)], axis=1)
+
+
+def _define_flags() -> None:
+    flags.DEFINE_string("out", None, "Folder to write the archive into; must be empty or not exist.")
+    flags.DEFINE_integer("seed", 0, "The same seed gives the same files, byte by byte.", lower_bound=0)
+    flags.DEFINE_string("sheet", None, "Also write a picture with frames of every class to this PNG file.")
+    flags.mark_flag_as_required("out")
+
+
+def main(argv: list[str]) -> None:
+    """The command line of this file; see its first lines."""
+    if len(argv) > 1:
+        raise app.UsageError(f"stray arguments: {argv[1:]}")
+    options = flags.FLAGS
+    write_archive(options.out, options.seed)
+    if options.sheet:
+        write_sheet(options.out, options.sheet)
+
+
+if __name__ == "__main__":
+    _define_flags()  # not on import: `import tfds_haa500` must not take flag names from anyone's program
+    app.run(main)

@@ -1,0 +1,169 @@
+"""Random access to the clips of a built dataset, without TensorFlow.
+
+TFRecord files can only be read from start to end, but training wants any clip at any time: an exact global
+shuffle, many processes that share one order, and a restart that costs nothing. So the builder leaves a small
+table beside the shards, `clip_index.csv`, which says where each clip's record is and what a sampler must know
+before it reads one: its label, composite and area, and its number of frames.
+"""
+
+import csv
+import dataclasses
+import io
+import os
+import struct
+from collections.abc import Iterator
+
+import google_crc32c
+import numpy as np
+import tensorflow_datasets as tfds
+from etils import epath
+
+INDEX_FILE = "clip_index.csv"
+# A TFRecord is: length (uint64), masked CRC of the length, data, masked CRC of the data (little endian).
+_HEADER = struct.Struct("<QI")
+_FOOTER = struct.Struct("<I")
+
+
+class RecordError(OSError):
+    """A shard that is missing, truncated or damaged; the message names it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ClipIndex:
+    """One split of a built dataset: entry i of each field is clip i, in the order in which it is stored."""
+
+    shard: list[str]
+    offset: np.ndarray  # int64, bytes from the start of the shard
+    clip_id: list[str]
+    label: np.ndarray  # int32, as the `label` feature
+    composite: np.ndarray  # int32
+    area: np.ndarray  # int32
+    num_frames: np.ndarray  # int32
+
+    def __len__(self) -> int:
+        return len(self.clip_id)
+
+    def select(self, keep: np.ndarray) -> "ClipIndex":
+        """The clips where the boolean array `keep` is true."""
+        chosen = np.flatnonzero(keep)
+        columns = [getattr(self, field.name) for field in dataclasses.fields(self)]
+        return ClipIndex(*(c[chosen] if isinstance(c, np.ndarray) else [c[i] for i in chosen] for c in columns))
+
+
+class RawFrames(tfds.decode.SkipDecoding):
+    """Passes a clip's JPEG frames through undecoded, also where TFDS reads without TensorFlow."""
+
+    def decode_batch_example(self, example):
+        return example
+
+    def decode_batch_example_np(self, example):
+        return example
+
+
+class ClipReader:
+    """Reads the stored examples of a split in any order; safe to share between threads.
+
+    Example i has the features of the builder as NumPy values, its `video` as a list of T JPEG byte strings.
+    """
+
+    def __init__(self, data_path: epath.PathLike, features, index: ClipIndex):
+        self._data_path = epath.Path(data_path)
+        self._features = features
+        self._decoders = {"video": RawFrames()}
+        self.index = index
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, i: int) -> dict:
+        """Raises RecordError where the shard is missing, truncated or damaged."""
+        record = read_record(self._data_path / self.index.shard[i], int(self.index.offset[i]))
+        return self._features.deserialize_example_np(record, decoders=self._decoders)
+
+
+def read_record(path: epath.PathLike, offset: int) -> bytes:
+    """The record that starts at `offset` bytes, checked against its checksums.
+
+    Raises:
+      RecordError: names the shard and what is wrong with it.
+    """
+    try:
+        with epath.Path(path).open("rb") as file:
+            file.seek(offset)
+            return _read_one(file, path)
+    except FileNotFoundError as error:
+        raise RecordError(f"shard missing: {path}") from error
+
+
+def iter_records(path: epath.PathLike) -> Iterator[tuple[int, bytes]]:
+    """All records of a shard with their offsets, checked; errors as `read_record`."""
+    with epath.Path(path).open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        while (offset := file.tell()) < size:
+            yield offset, _read_one(file, path)
+
+
+def write_index(data_path: epath.PathLike, builder) -> None:
+    """Writes `clip_index.csv` for all splits of a dataset that was just built in `data_path`."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["split", "shard", "offset", "clip_id", "label", "composite", "area", "num_frames"])
+    decoders = {"video": RawFrames()}
+    for split, info in builder.info.splits.items():
+        for shard in sorted(path.name for path in info.filepaths):
+            for offset, record in iter_records(epath.Path(data_path) / shard):
+                example = builder.info.features.deserialize_example_np(record, decoders=decoders)
+                facts = [int(example[key]) for key in ("label", "composite", "area")]
+                clip_id = example["clip_id"].decode()
+                writer.writerow([split, shard, offset, clip_id, *facts, len(example["video"])])
+    (epath.Path(data_path) / INDEX_FILE).write_text(out.getvalue())
+
+
+def read_index(data_path: epath.PathLike, split: str) -> ClipIndex:
+    """The clips of one split.
+
+    Raises:
+      RecordError: the dataset has no index, or the index has no such split.
+    """
+    path = epath.Path(data_path) / INDEX_FILE
+    if not path.exists():
+        raise RecordError(f"{path} is missing: build the dataset again with `python -m tfds_haa500.build`")
+    rows = [row for row in csv.DictReader(io.StringIO(path.read_text())) if row["split"] == split]
+    if not rows:
+        raise RecordError(f"{path} has no clips of split {split!r}")
+
+    def column(name: str, dtype) -> np.ndarray:
+        return np.array([int(row[name]) for row in rows], dtype)
+
+    return ClipIndex(
+        shard=[row["shard"] for row in rows],
+        offset=column("offset", np.int64),
+        clip_id=[row["clip_id"] for row in rows],
+        label=column("label", np.int32),
+        composite=column("composite", np.int32),
+        area=column("area", np.int32),
+        num_frames=column("num_frames", np.int32),
+    )
+
+
+def _read_one(file, path) -> bytes:
+    """The record at the file's position."""
+    start = file.tell()
+    header = file.read(_HEADER.size)
+    if len(header) == _HEADER.size:
+        length, crc = _HEADER.unpack(header)
+        if crc != _masked_crc(header[:8]):
+            raise RecordError(f"shard damaged: {path} at byte {start} (the length fails its checksum)")
+        body = file.read(length + _FOOTER.size)
+        if len(body) == length + _FOOTER.size:
+            data = body[:length]
+            if _FOOTER.unpack(body[length:])[0] != _masked_crc(data):
+                raise RecordError(f"shard damaged: {path} at byte {start} (the data fails its checksum)")
+            return data
+    raise RecordError(f"shard truncated: {path} ends inside the record at byte {start}")
+
+
+def _masked_crc(data: bytes) -> int:
+    crc = google_crc32c.value(data)
+    return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF

@@ -1,0 +1,103 @@
+"""One clip: mp4 bytes -> JPEG frames at the stored size (PyAV decodes, OpenCV compresses).
+
+A clip is decoded to its end, one frame in memory at a time. What a decoder would paper over (a truncated
+file, a concealed frame) is an error here, since nobody looks at the frames again before they are trained on.
+"""
+
+import dataclasses
+import io
+
+import av
+import av.error
+import cv2
+import numpy as np
+
+SHORT_SIDE = 256  # pixels; larger clips are scaled down to it, smaller ones are stored as they are
+JPEG_QUALITY = 90  # 4:2:0; the README of this package has the size and the error it costs
+
+
+class VideoError(ValueError):
+    """A video that cannot be decoded completely; the message is the reason."""
+
+
+@dataclasses.dataclass(frozen=True)
+class EncodedClip:
+    """JPEG frames in order, and the native frame rate (frames per second)."""
+
+    frames: list[bytes]
+    fps: float
+
+
+def encode_clip(data: bytes, short_side: int = SHORT_SIDE, quality: int = JPEG_QUALITY) -> EncodedClip:
+    """Decodes a video file and compresses each frame as a JPEG.
+
+    Args:
+      data: the bytes of a video file.
+      short_side: frames with a longer short side are scaled down to it by area averaging; never up.
+      quality: JPEG quality, 0 to 100.
+
+    Raises:
+      VideoError: the file is empty, unreadable, truncated, damaged, or has no frames or no frame rate.
+    """
+    if not data:
+        raise VideoError("the file is empty")
+    try:
+        with av.open(io.BytesIO(data)) as container:
+            if not container.streams.video:
+                raise VideoError("has no video stream")
+            stream = container.streams.video[0]
+            if not stream.average_rate:
+                raise VideoError("has no frame rate")
+            images = (_to_bgr(frame, short_side) for frame in _decode(container, stream))
+            frames = [_encode_jpeg(image, quality) for image in images]
+            fps = float(stream.average_rate)
+        _check_complete(data, len(frames))
+    except av.error.FFmpegError as error:
+        raise VideoError(f"cannot be decoded ({error.strerror or error})") from error
+    return EncodedClip(frames, fps)
+
+
+def _decode(container, stream):
+    """All frames in display order; raises on a packet or frame that the decoder had to guess."""
+    stream.thread_type = "NONE"  # one core a process: the clips are what runs in parallel
+    for packet in container.demux(stream):
+        if packet.is_corrupt:
+            raise VideoError("is truncated or damaged (an incomplete packet)")
+        for frame in packet.decode():
+            if frame.is_corrupt:
+                raise VideoError(f"is damaged at {frame.time} s (the decoder concealed missing data)")
+            yield frame
+
+
+def _check_complete(data: bytes, num_frames: int) -> None:
+    """A file cut short decodes without an error; its own index tells that samples are missing.
+
+    Frames hidden by an edit list are missing on purpose, so packets are counted with edit lists ignored.
+    """
+    with av.open(io.BytesIO(data), options={"ignore_editlist": "1"}) as container:
+        stream = container.streams.video[0]
+        packets = sum(1 for packet in container.demux(stream) if packet.size)
+        if packets < stream.frames:
+            raise VideoError(f"is truncated: {packets} of {stream.frames} frames are there")
+    if not num_frames:
+        raise VideoError("has no frames")
+
+
+def _to_bgr(frame: av.VideoFrame, short_side: int) -> np.ndarray:
+    """(H, W, 3) uint8, upright, short side at most `short_side`."""
+    scale = min(1.0, short_side / min(frame.height, frame.width))
+    image = frame.reformat(
+        width=round(frame.width * scale),
+        height=round(frame.height * scale),
+        format="bgr24",
+        interpolation="AREA",
+    ).to_ndarray()
+    # Phones store portrait video lying on its side, with a rotation that players apply.
+    return np.ascontiguousarray(np.rot90(image, round(frame.rotation / 90) % 4))
+
+
+def _encode_jpeg(image: np.ndarray, quality: int) -> bytes:
+    ok, buffer = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not ok:
+        raise VideoError("a frame cannot be compressed as JPEG")
+    return buffer.tobytes()
