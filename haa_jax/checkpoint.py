@@ -92,9 +92,7 @@ class Checkpoints:
 
     def restore(self, step: int, abstract_state) -> Restored:
         """One checkpoint; raises whatever Orbax raises where it is damaged or does not fit."""
-        args = ocp.args.Composite(
-            state=ocp.args.StandardRestore(abstract_state), meta=ocp.args.JsonRestore()
-        )
+        args = ocp.args.Composite(state=ocp.args.StandardRestore(abstract_state), meta=ocp.args.JsonRestore())
         items = self._manager.restore(step, args=args)
         return Restored(step, items["state"], items["meta"])
 

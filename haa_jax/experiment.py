@@ -79,9 +79,7 @@ def prepare(config) -> Experiment:
     builder = dataset.open_builder(config.data.dataset, config.data.data_dir)
     taxonomy = dataset.read_taxonomy(builder)
     heads = objectives.make_heads(config.objective, taxonomy, config.area)
-    splits = {
-        name: dataset.open_split(builder, name, heads, config.area) for name in ("train", "validation", "test")
-    }
+    splits = {name: dataset.open_split(builder, name, heads, config.area) for name in ("train", "validation", "test")}
     model = models.build(config.model, {head.name: len(head.classes) for head in heads})
     steps = total_steps(config, len(splits["train"]))
     optimizer = optim.make_optimizer(config.optimizer, config.train.batch_size, steps)

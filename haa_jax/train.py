@@ -131,7 +131,10 @@ def _restore_or_init(exp: Experiment, checkpoints: Checkpoints) -> tuple[state.T
         log.info("going on from the checkpoint of step %d", restored.step)
         return restored.state, restored.meta["history"]
     shardings = jax.tree.map(lambda array: array.sharding, exp.abstract_state)
-    train_state = jax.jit(initial_state(exp.config, exp.model, exp.optimizer), out_shardings=shardings)()
+    init = initial_state(exp.config, exp.model, exp.optimizer)
+    # Hundreds of random arrays, made once: optimising that program takes a minute and gains nothing.
+    quick = {"xla_backend_optimization_level": 0}
+    train_state = jax.jit(init, out_shardings=shardings, compiler_options=quick)()
     log.info("starting from random parameters\n%s", parameter_overview.get_parameter_overview(train_state.params))
     return train_state, {}
 
@@ -161,9 +164,7 @@ def _validate(exp: Experiment, train_state, writer, step: int, stop: StopSignals
     for name, figures in results["heads"].items():
         writer.write_scalars(step, {f"validation/{name}_{key}": figures[key]["value"] for key in ("top1", "top5")})
     top1 = results["heads"][results["evaluated_head"]]["top1"]
-    log.info(
-        "step %d: validation top-1 %.2f %% (%d/%d)", step, 100 * top1["value"], top1["correct"], top1["count"]
-    )
+    log.info("step %d: validation top-1 %.2f %% (%d/%d)", step, 100 * top1["value"], top1["correct"], top1["count"])
     return top1["value"]
 
 

@@ -110,9 +110,7 @@ def scan(manual_dir: epath.PathLike, taxonomy: Taxonomy, classes: Sequence[str] 
 def split_clips(clips: Iterable[Clip]) -> dict[str, list[Clip]]:
     """Clips by the official split: 000-015 train, 016 validation, 017-019 test of every class."""
     clips = list(clips)
-    return {
-        split: [clip for clip in clips if int(clip.clip_id[-3:]) in numbers] for split, numbers in SPLITS.items()
-    }
+    return {split: [clip for clip in clips if int(clip.clip_id[-3:]) in numbers] for split, numbers in SPLITS.items()}
 
 
 def read_bytes(root: str, path: str) -> bytes:

@@ -22,7 +22,9 @@ _MANUAL_DIR = flags.DEFINE_string("manual_dir", None, "Folder that holds the rel
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Where datasets go (default: TFDS's, ~/tensorflow_datasets).")
 _CLASSES = flags.DEFINE_list("classes", [], "Only these classes, by name; needs --name.")
 _NAME = flags.DEFINE_string("name", None, "Name of the builder config that a subset or another table makes.")
-_CLASS_TABLE = flags.DEFINE_string("class_table", None, "CSV class table to use instead of the built-in one; needs --name.")
+_CLASS_TABLE = flags.DEFINE_string(
+    "class_table", None, "CSV class table to use instead of the built-in one; needs --name."
+)
 _FILE_FORMAT = flags.DEFINE_enum("file_format", "tfrecord", ["tfrecord", "array_record"], "How clips are stored.")
 _WORKERS = flags.DEFINE_integer("workers", None, "Processes that decode (default: one a core).", lower_bound=1)
 

@@ -25,9 +25,7 @@ TAXONOMY = taxonomy.load(taxonomy.DEMO_CSV)
 SHEET_FRAMES, SHEET_HEIGHT = 8, 96
 
 
-def write_archive(
-    out: epath.PathLike, seed: int = 0, clips_per_class: int = 20, workers: int | None = None
-) -> None:
+def write_archive(out: epath.PathLike, seed: int = 0, clips_per_class: int = 20, workers: int | None = None) -> None:
     """Writes the generated archive into the local folder `out`.
 
     The files are written into a folder beside `out` that takes its name at the end, so an archive that

@@ -7,6 +7,7 @@ import itertools
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
+from typing import ClassVar
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -51,9 +52,9 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     """DatasetBuilder for HAA500 (registered as `haa500`)."""
 
     VERSION = tfds.core.Version("1.1.0")
-    RELEASE_NOTES = {"1.1.0": "The v1.1 release of HAA500; JPEG frames with a short side of at most 256."}
+    RELEASE_NOTES: ClassVar = {"1.1.0": "The v1.1 release of HAA500; JPEG frames with a short side of at most 256."}
     MANUAL_DOWNLOAD_INSTRUCTIONS = _INSTRUCTIONS
-    BUILDER_CONFIGS = [
+    BUILDER_CONFIGS: ClassVar = [
         Haa500Config(name="rgb", description="All 500 classes, RGB frames."),
         Haa500Config(name="demo", description="16 generated classes; needs no files.", generated=True),
     ]

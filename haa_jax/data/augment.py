@@ -24,10 +24,7 @@ def random_corner(height: int, width: int, crop: int, rng: np.random.Generator) 
 def test_corners(height: int, width: int, crop: int, crops: int) -> list[tuple[int, int]]:
     """(top, left) of the crops at test: the centre, or start, centre and end of the long side."""
     room = np.array([height - crop, width - crop])
-    if crops == 1:
-        fractions = [0.5]
-    else:
-        fractions = [0.0, 0.5, 1.0]
+    fractions = [0.5] if crops == 1 else [0.0, 0.5, 1.0]
     along = np.array([height >= width, height < width])
     corners = [np.where(along, room * fraction, room / 2) for fraction in fractions]
     return [(int(top), int(left)) for top, left in np.floor(corners)]

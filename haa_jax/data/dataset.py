@@ -53,7 +53,9 @@ def open_builder(name: str, data_dir: str = ""):
         raise DatasetError(f"data.dataset={name!r} is not in {builder.data_dir}; build it with\n  {command}")
     if builder.info.file_format.value != "tfrecord":
         found = builder.info.file_format.value
-        raise DatasetError(f"{builder.data_dir} is stored as {found}, training reads tfrecord: build it elsewhere with\n  {command}")
+        raise DatasetError(
+            f"{builder.data_dir} is stored as {found}, training reads tfrecord: build it elsewhere with\n  {command}"
+        )
     return builder
 
 

@@ -104,8 +104,7 @@ def _test_clip(split: Split, clip: int, config, views, out: np.ndarray) -> None:
     jpegs = split.reader[clip]["video"]
     starts = sampling.window_starts(len(jpegs), config.frames, config.stride, views.windows)
     windows = [
-        sampling.frame_indices(start, len(jpegs), config.frames, config.stride, config.short_clips)
-        for start in starts
+        sampling.frame_indices(start, len(jpegs), config.frames, config.stride, config.short_clips) for start in starts
     ]
     images = _decode(jpegs, np.concatenate(windows), config.resize)
     height, width = next(iter(images.values())).shape[:2]

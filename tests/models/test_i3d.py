@@ -70,8 +70,9 @@ def torch_name(path: tuple[str, ...]) -> str:
 
 
 def formula_variables(module: nn.Module, clips: np.ndarray, dtype=jnp.float32) -> dict:
+    """Formula weights in `dtype`, rounded to float32 first: so were those of the golden training step."""
     values = golden.fill(shapes_of(module, clips.shape), torch_name)
-    return jax.tree.map(lambda x: jnp.asarray(x, dtype), values)
+    return jax.tree.map(lambda x: jnp.asarray(np.float32(x), dtype), values)
 
 
 def evaluate(module: nn.Module, variables: dict, clips, endpoints=()):
@@ -85,9 +86,7 @@ def parity_errors(stem: str) -> dict[str, float]:
     with jax.default_matmul_precision("highest"):
         logits, stages = evaluate(module, formula_variables(module, clips), clips, tuple(i3d.TRUNK))
     expected = golden.read("i3d")
-    errors = {
-        name: golden.relative_error(np.moveaxis(x, -1, 1), expected[name]) for name, x in stages.items()
-    }
+    errors = {name: golden.relative_error(np.moveaxis(x, -1, 1), expected[name]) for name, x in stages.items()}
     return errors | {"logits": golden.relative_error(logits["atomic"], expected["logits"])}
 
 
@@ -200,13 +199,11 @@ def test_training_step_is_the_published_one_in_float32():
 @pytest.mark.slow
 def test_training_step_is_the_published_one_in_float64():
     with jax.enable_x64(True):
-        errors = step_errors(golden_step("space_to_depth", jnp.float64))
+        errors = step_errors(golden_step("conv", jnp.float64))
     assert max(errors.values()) < 1e-8, errors
 
 
-@pytest.mark.parametrize(
-    ("channels", "expected"), [(2, 12_668_032), (3, 12_689_984), (6, 12_755_840), (8, 12_799_744)]
-)
+@pytest.mark.parametrize(("channels", "expected"), [(2, 12_668_032), (3, 12_689_984), (6, 12_755_840), (8, 12_799_744)])
 @pytest.mark.parametrize("stem", i3d.STEMS)
 def test_parameter_counts(channels, expected, stem):
     variables = shapes_of(models.build(config(stem=stem), PUBLISHED), (1, 32, 224, 224, channels))
@@ -228,7 +225,7 @@ def test_endpoint_shapes():
 
 def test_parameters_keep_the_published_names():
     params = shapes_of(models.build(config(), PUBLISHED), (1, 16, 224, 224, 3))["params"]
-    assert list(params) == [name for name in SHAPES if name.startswith(("Conv", "Mixed"))] + ["Logits"]
+    assert set(params) == {name for name in SHAPES if name.startswith(("Conv", "Mixed"))} | {"Logits"}
     units = {"/".join(path[:2]) for path in traverse_util.flatten_dict(params["Mixed_5b"])}
     assert units == {
         "Branch_0/Conv3d_0a_1x1",
@@ -251,7 +248,8 @@ def test_width_multiplies_channels(width, features):
     assert params["Conv3d_1a_7x7"]["conv_3d"]["kernel"].shape[-1] == max(1, round(64 * width))
 
 
-@pytest.mark.parametrize("frames", range(1, 9))
+# Table 11 of the HAA500 paper has rows for these.
+@pytest.mark.parametrize("frames", [1, 2, 4, 8])
 def test_short_clips_give_finite_logits(frames):
     module, clips = narrow(), golden.clips(1, 3, frames, 32, 32)
     logits, _ = evaluate(module, formula_variables(module, clips), clips)
@@ -259,9 +257,9 @@ def test_short_clips_give_finite_logits(frames):
     assert np.ptp(logits["atomic"]) > 0
 
 
-@pytest.mark.parametrize(("frames", "steps"), [(8, 1), (9, 1), (16, 1), (17, 2), (64, 7), (79, 9)])
+@pytest.mark.parametrize(("frames", "steps"), [(1, 1), (8, 1), (9, 1), (17, 2), (64, 7), (79, 9)])
 def test_average_pool_leaves_the_published_steps(frames, steps):
-    x = jax.random.normal(jax.random.key(0), (1, -(-frames // 8), 7, 7, 3))
+    x = golden.clips(1, 3, -(-frames // 8), 7, 7).astype(np.float32)
     pooled = average_pool(x, i3d.LOGITS_WINDOW)
     assert pooled.shape == (1, steps, 1, 1, 3)
     np.testing.assert_allclose(pooled[0, -1, 0, 0], x[0, -2:].mean((0, 1, 2)), atol=1e-6)
@@ -270,9 +268,12 @@ def test_average_pool_leaves_the_published_steps(frames, steps):
 @pytest.mark.parametrize("channels", [6, 8])
 def test_more_input_channels_all_count(channels):
     module, clips = narrow(), golden.clips(1, channels, 8, 32, 32)
-    variables = formula_variables(module, clips)
-    change = jax.jit(jax.grad(lambda x: module.apply(variables, x, train=False)[0]["atomic"][0, 0]))(clips)
-    assert (np.abs(change).sum((0, 1, 2, 3)) > 0).all()
+    one_blanked = clips * (1 - np.eye(channels))[:, None, None, None]
+    together = np.concatenate([clips, one_blanked])
+    logits, _ = evaluate(module, formula_variables(module, clips), together)
+    changes = np.abs(logits["atomic"][1:] - logits["atomic"][0]).max(1)
+    assert changes.shape == (channels,)
+    assert (changes > 1e-4).all()
 
 
 def test_heads_share_the_trunk():
@@ -334,6 +335,12 @@ def test_kernels_start_as_in_sonnet():
     assert 1.9 < np.abs(kernel).max() <= 2
 
 
+def output_and_gradient(module: nn.Module, variables: dict, clips) -> tuple[jax.Array, jax.Array]:
+    output, transpose = jax.vjp(lambda v: module.apply(v, clips), variables)
+    (gradient,) = transpose(jnp.asarray(golden.uniform("cotangent", output.shape), jnp.float32))
+    return output, gradient["params"]["kernel"]
+
+
 @pytest.mark.parametrize("extents", [(16, 14, 12), (15, 13, 17), (8, 7, 10), (1, 2, 3), (4, 1, 9)])
 @pytest.mark.parametrize("channels", [2, 3])
 def test_space_to_depth_is_the_same_convolution(extents, channels):
@@ -342,9 +349,10 @@ def test_space_to_depth_is_the_same_convolution(extents, channels):
     clips = golden.clips(2, channels, *extents)
     variables = plain.init(jax.random.key(0), clips)
     jax.tree.map(np.testing.assert_array_equal, variables, blocked.init(jax.random.key(0), clips))
-    want, got = plain.apply(variables, clips), blocked.apply(variables, clips)
-    assert got.shape == want.shape
-    np.testing.assert_allclose(got, want, atol=3e-6)
+    want, want_grad = output_and_gradient(plain, variables, clips)
+    got, got_grad = output_and_gradient(blocked, variables, clips)
+    np.testing.assert_allclose(got, want, atol=3e-6, strict=True)
+    np.testing.assert_allclose(got_grad, want_grad, atol=1e-5 * np.abs(want_grad).max(), strict=True)
 
 
 @pytest.mark.parametrize("field", ["name", "stem", "dtype"])

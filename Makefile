@@ -1,0 +1,51 @@
+# `make demo` and `make test` need nothing but Python 3.11 to 3.13 with venv: they set up the rest in .venv.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+DEMO := demo_run
+DEMO_DATA := $(DEMO)/data
+DEMO_ARGS := --config=configs/i3d.py:demo --config.data.data_dir=$(DEMO_DATA)
+DEVICES := XLA_FLAGS="$(XLA_FLAGS) --xla_force_host_platform_device_count=8" JAX_PLATFORMS=cpu
+
+.PHONY: demo demo-one-frame test test-all lint lock clean
+
+demo: $(VENV)/installed
+	$(RUN) -m tfds_haa500.build --config=demo --data_dir=$(DEMO_DATA)
+	$(RUN) -m haa_jax.main $(DEMO_ARGS) --workdir=$(DEMO)/i3d
+	@echo
+	@echo "Trained and tested. The checkpoints and TensorBoard logs are in $(DEMO)/i3d. What to try next:"
+	@echo "  $(VENV)/bin/tensorboard --logdir=$(DEMO)"
+	@echo "  make demo-one-frame                              the same network with one frame: it cannot see motion"
+	@echo "  $(RUN) -m haa_jax.main --config=configs/i3d.py:demo,joint --config.data.data_dir=$(DEMO_DATA) --workdir=$(DEMO)/joint"
+	@echo "  $(RUN) -m tfds_haa500.build --manual_dir=DIR     package the real release (see README.md)"
+
+demo-one-frame: $(VENV)/installed
+	$(RUN) -m tfds_haa500.build --config=demo --data_dir=$(DEMO_DATA)
+	$(RUN) -m haa_jax.main $(DEMO_ARGS) --config.data.frames=1 --workdir=$(DEMO)/i3d_one_frame
+
+test: lint
+	$(DEVICES) $(RUN) -m pytest
+
+test-all: lint
+	$(DEVICES) $(RUN) -m pytest -m ""
+
+lint: $(VENV)/installed
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+
+# The exact versions of requirements.txt, checked by hash, then this project itself.
+$(VENV)/installed: requirements.txt pyproject.toml
+	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; v in ((3, 11), (3, 12), (3, 13)) or sys.exit(f"Python 3.11 to 3.13 is needed, this is {sys.version}: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --require-hashes -r requirements.txt
+	$(RUN) -m pip install --quiet --no-deps --no-build-isolation -e .
+	touch $@
+
+# Resolves requirements.txt anew from the bounds in pyproject.toml (needs `uv`).
+lock:
+	uv pip compile --universal --generate-hashes --python-version 3.11 \
+	  --extra train --extra array_record --extra dev --custom-compile-command "make lock" \
+	  pyproject.toml -o requirements.txt
+
+clean:
+	rm -rf $(VENV) $(DEMO)

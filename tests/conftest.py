@@ -1,0 +1,91 @@
+"""A small archive of four real class names in the release's layout, and the dataset built from it."""
+
+import os
+import pathlib
+
+# Tests compile many small programs and run each a few times: optimising them is most of the work.
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import av
+import numpy as np
+import pytest
+
+# One class of each area; between them a space, a hyphen, an underscore and capitals.
+CLASSES = ("CPR", "battle-rope_jumping-jack", "play_ otamatone", "play_erhu")
+SIZE = (48, 64)  # height, width
+REAL_CLASS = pathlib.Path(__file__).resolve().parent.parent.parent / "shared" / "haa500_v1_1"
+
+
+def write_video(path: pathlib.Path, num_frames: int, fps: int = 10, size: tuple[int, int] = SIZE, **options) -> None:
+    """An H.264 file whose frame t is a gradient shifted by t, so that every frame can be told from the others."""
+    with av.open(str(path), "w", **options) as container:
+        stream = container.add_stream("libx264", rate=fps, options={"crf": "10", "threads": "1"})
+        stream.height, stream.width, stream.pix_fmt = *size, "yuv420p"
+        for t in range(num_frames):
+            image = np.broadcast_to(numbered_frame(t, size)[..., None], (*size, 3)).astype(np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")))
+        container.mux(stream.encode())
+
+
+def numbered_frame(t: int, size: tuple[int, int] = SIZE) -> np.ndarray:
+    """(H, W) grey frame number t: brighter to the right, and by 4 levels a frame."""
+    ramp = np.linspace(0, 60, size[1])
+    return np.clip(np.broadcast_to(ramp, size) + 20 + 4 * t, 0, 255)
+
+
+def write_archive(root: pathlib.Path, classes=CLASSES) -> pathlib.Path:
+    """20 clips of 5 to 24 frames for each class."""
+    (root / "raw").mkdir(parents=True)
+    for name in classes:
+        (root / "video" / name).mkdir(parents=True)
+        rows = []
+        for k in range(20):
+            num_frames = 5 + k
+            write_video(root / "video" / name / f"{name}_{k:03d}.mp4", num_frames)
+            rows.append(f"https://www.youtube.com/watch?v=test{k},{k}.5,{k}.5{num_frames},{k % 2},1\n")
+        (root / "raw" / f"{name}.txt").write_text("".join(rows))
+    return root
+
+
+@pytest.fixture(scope="session")
+def archive_dir(tmp_path_factory) -> pathlib.Path:
+    """Read only; a test that changes it takes a copy."""
+    return write_archive(tmp_path_factory.mktemp("manual") / "haa500_v1_1")
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory, archive_dir) -> str:
+    """Where `haa500/tiny` has been built: 64 training, 4 validation and 12 test clips of 4 classes."""
+    import tensorflow_datasets as tfds
+
+    from tfds_haa500 import Builder, Haa500Config
+
+    folder = tmp_path_factory.mktemp("tfds")
+    builder = Builder(config=Haa500Config(name="tiny", classes=CLASSES), data_dir=str(folder))
+    builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=str(archive_dir)))
+    return str(folder)
+
+
+@pytest.fixture
+def tiny_config(data_dir):
+    """A config that trains a very narrow I3D on `haa500/tiny`, four steps an epoch."""
+    from configs import i3d
+
+    config = i3d.get_config()
+    config.data.dataset = "haa500/tiny"
+    config.data.data_dir = data_dir
+    config.data.frames = 4
+    config.data.resize = 36
+    config.data.crop = 32
+    config.data.threads = 2
+    config.model.width = 0.05
+    config.model.bn_momentum = 0.9
+    config.train.batch_size = 16
+    config.train.epochs = 2.0
+    config.optimizer.learning_rate = 0.05
+    config.optimizer.base_batch_size = 0
+    config.eval.every_epochs = 1.0
+    config.eval.batch_size = 8
+    config.checkpoint.every_epochs = 0.25
+    return config

@@ -1,0 +1,136 @@
+import re
+import shutil
+import zipfile
+
+import pytest
+
+from tests.conftest import CLASSES, REAL_CLASS
+from tfds_haa500 import archive, taxonomy
+
+TABLE = taxonomy.load(taxonomy.HAA500_CSV)
+
+
+@pytest.fixture
+def broken(tmp_path, archive_dir):
+    """A copy of the archive to break."""
+    return shutil.copytree(archive_dir, tmp_path / "haa500_v1_1")
+
+
+def problems_of(root, classes=CLASSES) -> list[str]:
+    with pytest.raises(archive.ArchiveError) as error:
+        archive.scan(root, TABLE, classes)
+    return error.value.problems
+
+
+def test_row_k_is_clip_k_and_the_split_is_by_number(archive_dir):
+    clips = archive.scan(archive_dir, TABLE, CLASSES)
+    assert [clip.class_name for clip in clips[::20]] == sorted(CLASSES)
+    clip = clips[23]
+    assert clip.clip_id == "battle-rope_jumping-jack_003"
+    assert (clip.annotation.url[-5:], clip.annotation.start, clip.annotation.end) == ("test3", 3.5, 3.58)
+    assert (clip.annotation.camera_moving, clip.annotation.num_people) == (True, 1)
+    splits = archive.split_clips(clips)
+    assert {name: len(members) for name, members in splits.items()} == {"train": 64, "validation": 4, "test": 12}
+    assert {clip.clip_id[-3:] for clip in splits["test"]} == {"017", "018", "019"}
+
+
+@pytest.mark.parametrize("place", ["inside", "under", "zip", "zip with a top folder"])
+def test_found_wherever_people_unpack_it(tmp_path, archive_dir, place):
+    if place == "under":
+        shutil.copytree(archive_dir, tmp_path / "haa500_v1_1")
+    elif place == "inside":
+        shutil.copytree(archive_dir, tmp_path, dirs_exist_ok=True)
+    else:
+        folder = archive_dir if place == "zip" else archive_dir.parent
+        shutil.make_archive(tmp_path / "haa500_v1_1", "zip", folder)
+    clips = archive.scan(tmp_path, TABLE, CLASSES)
+    assert len(clips) == 80
+    expected = (archive_dir / "video" / "CPR" / "CPR_007.mp4").read_bytes()
+    assert archive.read_bytes(clips[7].root, clips[7].path) == expected
+
+
+def test_hidden_files_are_ignored(broken):
+    for folder in ("raw", "video", "video/CPR"):
+        (broken / folder / ".DS_Store").write_bytes(b"x")
+    assert len(archive.scan(broken, TABLE, CLASSES)) == 80
+
+
+def test_every_fault_is_listed_at_once(broken):
+    (broken / "raw" / "play_erhu.txt").unlink()
+    (broken / "video" / "CPR" / "CPR_004.mp4").unlink()
+    (broken / "video" / "CPR" / "CPR_020.mp4").write_bytes(b"")
+    shutil.rmtree(broken / "video" / "play_ otamatone")
+    rows = (broken / "raw" / "battle-rope_jumping-jack.txt").read_text().splitlines()
+    rows[2], rows[5] = "url,1,2,0", "url,5,5,0,1"
+    (broken / "raw" / "battle-rope_jumping-jack.txt").write_text("\n".join(rows[:19]))
+    text = "\n".join(problems_of(broken, (*CLASSES, "pushups")))
+    for expected in (
+        r"raw/play_erhu.txt: no such file",
+        r"video/play_erhu/play_erhu_000.mp4: has no usable row 0",
+        r"video/CPR/CPR_004.mp4: no such file",
+        r"video/CPR/CPR_020.mp4: not one of the 20 clips",
+        r"video/play_ otamatone: no such folder",
+        r"raw/battle-rope_jumping-jack.txt: has 19 rows, expected 20",
+        r"row 2: needs 5 comma-separated fields, has 4",
+        r"row 5: end 5.0 is not after start 5.0",
+        r"video/battle-rope_jumping-jack/battle-rope_jumping-jack_019.mp4: has no usable row 19",
+        r"classes: 'pushups' is not in the class table; did you mean 'pushup'",
+    ):
+        assert re.search(expected, text), expected
+
+
+def test_a_misspelt_folder_is_a_fault_of_the_whole_release(broken):
+    (broken / "video" / "CPR").rename(broken / "video" / "CPRR")
+    text = "\n".join(problems_of(broken, classes=()))
+    assert "video/CPRR: no such class in the class table; did you mean 'CPR'?" in text
+    assert "video/CPR: no such folder" in text
+    assert "raw/abseiling.txt: no such file" in text
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ("u,1,2,0,1,9", "has 6"),
+        (",1,2,0,1", "url is empty"),
+        ("u,x,2,0,1", "start is 'x'"),
+        ("u,1,nan,0,1", "end is 'nan'"),
+        ("u,1,inf,0,1", "end is 'inf'"),
+        ("u,-1,2,0,1", "start is '-1'"),
+        ("u,3,2,0,1", "not after start"),
+        ("u,1,2,yes,1", "is_camera_moving is 'yes'"),
+        ("u,1,2,0,two", "num_of_dominant_figure is 'two'"),
+        ("u,1,2,0,-1", "num_of_dominant_figure is '-1'"),
+    ],
+)
+def test_bad_rows(row, reason):
+    with pytest.raises(ValueError, match=re.escape(reason)):
+        archive.parse_row(row)
+
+
+def test_row_with_spaces_is_read():
+    assert archive.parse_row(" u , 1.5 ,2, 0 , 3 ") == archive.Annotation("u", 1.5, 2.0, False, 3)
+
+
+def test_nothing_there(tmp_path):
+    assert "no raw/ and video/ here" in problems_of(tmp_path)[0]
+
+
+def test_damaged_zip(tmp_path):
+    (tmp_path / "haa500_v1_1.zip").write_bytes(b"PK not a zip")
+    assert "not a readable zip file" in problems_of(tmp_path)[0]
+
+
+def test_zip_bomb_is_not_unpacked(tmp_path, monkeypatch):
+    path = tmp_path / "bomb.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("video/a/a_000.mp4", bytes(1000))
+    monkeypatch.setattr(archive, "MAX_FILE_BYTES", 999)
+    with pytest.raises(OSError, match="unpacks to 1000 bytes"):
+        archive.read_bytes(str(path), "video/a/a_000.mp4")
+
+
+@pytest.mark.skipif(not REAL_CLASS.exists(), reason="the real class is not on this machine")
+def test_a_real_class():
+    clips = archive.scan(REAL_CLASS, TABLE, ("pushup",))
+    assert [clip.clip_id for clip in clips] == [f"pushup_{k:03d}" for k in range(20)]
+    assert clips[1].annotation == archive.Annotation("https://www.youtube.com/watch?v=AhdtowFDKT0", 182.71, 185.11, False, 1)
