@@ -19,7 +19,7 @@ from flax import traverse_util
 from haa_jax.models import i3d
 
 SETTINGS = ({"clips": (1, 32, 224, 224, 3), "width": 1.0}, {"clips": (8, 16, 64, 64, 3), "width": 0.25})
-REPEATS = 7
+REPEATS = 5
 
 
 def random_variables(module: i3d.I3D, clips: jax.Array) -> dict:

@@ -111,6 +111,7 @@ class I3D(nn.Module):
       dropout: rate before the linear layers; published 0.5.
       bn_momentum: share of the old statistics that a step keeps; published 0.999 (Sonnet's decay_rate).
       stem: how the first convolution is computed, "conv" or "space_to_depth": same parameters, same result.
+        The second is the faster on CPU (benchmarks/stem.py).
       dtype: of activations and convolutions. Parameters, BatchNorm statistics and logits are float32.
     """
 
@@ -118,7 +119,7 @@ class I3D(nn.Module):
     width: float = 1.0
     dropout: float = 0.5
     bn_momentum: float = 0.999
-    stem: str = "conv"
+    stem: str = "space_to_depth"
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
