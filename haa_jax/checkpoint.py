@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 FOLDER = "checkpoints"
 DAMAGED_FOLDER = "checkpoints_damaged"
 SCORE = "score"
+UNSCORED = -1.0  # below every accuracy; Orbax wants a score from each checkpoint
 
 
 class CheckpointError(RuntimeError):
@@ -44,13 +45,10 @@ class Checkpoints:
                 preservation_policy=policies.AnyPreservationPolicy(
                     [
                         policies.LatestN(keep),
-                        policies.BestN(
-                            get_metric_fn=lambda metrics: metrics[SCORE],
-                            n=1,
-                            keep_checkpoints_without_metrics=False,
-                        ),
+                        policies.BestN(get_metric_fn=_score, n=1),
                     ]
                 ),
+                best_fn=_score,  # without it Orbax forgets the scores at a restart
                 enable_async_checkpointing=True,
                 cleanup_tmp_directories=True,
             ),
@@ -61,7 +59,7 @@ class Checkpoints:
         if step in self._manager.all_steps():
             return
         args = ocp.args.Composite(state=ocp.args.StandardSave(state), meta=ocp.args.JsonSave(meta))
-        self._manager.save(step, args=args, metrics=None if score is None else {SCORE: score}, force=True)
+        self._manager.save(step, args=args, metrics={SCORE: UNSCORED if score is None else score}, force=True)
 
     def restore_latest(self, abstract_state) -> Restored | None:
         """The newest whole checkpoint, or None where there is none at all.
@@ -98,9 +96,9 @@ class Checkpoints:
 
     def best_step(self) -> int | None:
         """The step with the highest validation score, the later one of equals."""
-        scores = {step: self._manager.metrics(step) for step in self._manager.all_steps()}
-        scored = [(metrics[SCORE], step) for step, metrics in scores.items() if metrics]
-        return max(scored)[1] if scored else None
+        scores = [(_score(self._manager.metrics(step)), step) for step in self._manager.all_steps()]
+        score, step = max(scores, default=(UNSCORED, None))
+        return None if score == UNSCORED else step
 
     def wait(self) -> None:
         """Returns when everything is on disk; raises what a background save raised."""
@@ -123,6 +121,10 @@ class Checkpoints:
                 log.warning("DAMAGED CHECKPOINT %d MOVED TO %s", step, target)
         multihost_utils.sync_global_devices("damaged checkpoints moved aside")
         self._manager.reload()
+
+
+def _score(metrics: dict | None) -> float:
+    return metrics[SCORE] if metrics else UNSCORED
 
 
 def _first_line(error: Exception) -> str:

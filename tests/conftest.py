@@ -1,11 +1,19 @@
 """A small archive of four real class names in the release's layout, and the dataset built from it."""
 
+import atexit
 import os
 import pathlib
+import shutil
+import tempfile
 
 # Tests compile many small programs and run each a few times: optimising them is most of the work.
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# Tests, and the processes that they start, compile the same program once.
+_CACHE = tempfile.mkdtemp(prefix="haa_jax_test_cache")
+atexit.register(shutil.rmtree, _CACHE, ignore_errors=True)
+os.environ["JAX_COMPILATION_CACHE_DIR"] = _CACHE
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.5"
 
 import av
 import numpy as np

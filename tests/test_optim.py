@@ -1,0 +1,61 @@
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from configs import base, i3d
+from haa_jax import optim
+
+
+def rates(config, batch_size, total):
+    schedule = optim.learning_rate(config.optimizer, batch_size, total)
+    return [float(schedule(step)) for step in range(total)]
+
+
+def test_i3ds_steps_are_scaled_to_the_length_of_training():
+    config = i3d.get_config()
+    found = rates(config, batch_size=384, total=1150)
+    assert found[:970] == pytest.approx([0.1] * 970)
+    assert found[971:1080] == pytest.approx([0.01] * 109)
+    assert found[1081:] == pytest.approx([0.001] * 69)
+
+
+def test_the_rate_follows_the_batch_size():
+    config = base.get_config()
+    assert rates(config, 96, 10)[0] == pytest.approx(0.1 * 96 / 384)
+    config.optimizer.base_batch_size = 0
+    assert rates(config, 96, 10)[0] == pytest.approx(0.1)
+
+
+def test_cosine_with_warm_up():
+    config = base.get_config()
+    config.optimizer.update(schedule="cosine", warmup=0.1, base_batch_size=0)
+    found = rates(config, 8, 100)
+    assert found[:11] == pytest.approx(list(np.linspace(0, 0.1, 11)))
+    assert found[55] == pytest.approx(0.05, rel=0.02)
+    assert found[99] < 1e-4
+
+
+def updates(config, params, grads, steps=1):
+    optimizer = optim.make_optimizer(config.optimizer, 384, 1000)
+    state = optimizer.init(params)
+    for _ in range(steps):
+        result, state = optimizer.update(grads, state, params)
+    return result
+
+
+def test_only_kernels_decay_and_momentum_adds_up():
+    config = base.get_config()
+    config.optimizer.weight_decay = 0.5
+    params = {"conv": {"kernel": jnp.ones(1), "bias": jnp.ones(1)}}
+    grads = {"conv": {"kernel": jnp.zeros(1), "bias": jnp.ones(1)}}
+    result = updates(config, params, grads)["conv"]
+    assert float(result["kernel"][0]) == pytest.approx(-0.1 * 0.5)
+    assert float(result["bias"][0]) == pytest.approx(-0.1)
+    assert float(updates(config, params, grads, steps=2)["conv"]["bias"][0]) == pytest.approx(-0.1 * 1.9)
+
+
+def test_clipping():
+    config = base.get_config()
+    config.optimizer.update(clip_norm=1.0, weight_decay=0.0)
+    result = updates(config, {"bias": jnp.zeros(2)}, {"bias": jnp.array([30.0, 40.0])})
+    assert np.asarray(result["bias"]) == pytest.approx([-0.06, -0.08], rel=1e-5)

@@ -1,0 +1,158 @@
+"""Runs as a user starts them, and as a scheduler ends them."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import pytest
+
+from haa_jax import evaluate
+from haa_jax.signals import EXIT_INTERRUPTED
+from tests.test_train import assert_bitwise_equal, final_state
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+STEPS = 12
+
+
+def command(data_dir, workdir, *more):
+    """The command line that is `tiny_config` for STEPS steps, a checkpoint after each second one."""
+    settings = {
+        "data.dataset": "haa500/tiny",
+        "data.data_dir": data_dir,
+        "data.frames": 4,
+        "data.resize": 36,
+        "data.crop": 32,
+        "model.width": 0.05,
+        "train.epochs": 0.0,
+        "train.steps": STEPS,
+        "train.batch_size": 16,
+        "eval.batch_size": 8,
+        "eval.every_epochs": 1.0,
+        "checkpoint.every_epochs": 0.5,
+        "log_every_seconds": 0.0,
+    }
+    flags = [f"--config.{field}={value}" for field, value in settings.items()]
+    main = [sys.executable, "-m", "haa_jax.main", "--config=configs/i3d.py", f"--workdir={workdir}"]
+    return [*main, *flags, *more]
+
+
+def start(arguments):
+    # One device: the steps are to be the same in every process whatever this one was started with.
+    flags = os.environ["XLA_FLAGS"].replace("--xla_force_host_platform_device_count=8", "")
+    environment = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+    return subprocess.Popen(arguments, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def run(arguments):
+    process = start(arguments)
+    _, errors = process.communicate()
+    return process.returncode, errors
+
+
+def interrupt_at(arguments, step: int, number: signal.Signals, delay: float = 0.0):
+    """Starts a run and sends it a signal once it has reported a step."""
+    process = start(arguments)
+    lines = []
+    for line in process.stderr:
+        lines.append(line)
+        if f"step {step}/" in line:
+            time.sleep(delay)
+            process.send_signal(number)
+            break
+    lines += process.stderr.readlines()
+    return process.wait(), "".join(lines)
+
+
+@pytest.fixture(scope="module")
+def straight(data_dir, tmp_path_factory):
+    """The workdir of a run that nobody disturbed."""
+    workdir = tmp_path_factory.mktemp("straight")
+    code, errors = run(command(data_dir, workdir))
+    assert code == 0, errors
+    return workdir
+
+
+def assert_same_end(tiny_config, straight, workdir):
+    tiny_config.train.update(epochs=0.0, steps=STEPS)
+    reference, found = final_state(tiny_config, straight), final_state(tiny_config, workdir)
+    assert reference.step == found.step == STEPS
+    assert_bitwise_equal(reference.state, found.state)
+    for name in (evaluate.METRICS_FILE, evaluate.PREDICTIONS_FILE):
+        assert (straight / name).read_bytes() == (workdir / name).read_bytes()
+
+
+def test_killed_twice_and_terminated_once_it_ends_bitwise_the_same(tiny_config, data_dir, straight, tmp_path):
+    arguments = command(data_dir, tmp_path)
+    code, errors = interrupt_at(arguments, 3, signal.SIGKILL)
+    assert code == -signal.SIGKILL, errors
+    code, errors = interrupt_at(arguments, 5, signal.SIGTERM)
+    assert code == EXIT_INTERRUPTED, errors
+    assert "SIGTERM: saving and leaving" in errors
+    code, errors = interrupt_at(arguments, 9, signal.SIGKILL, delay=0.05)
+    assert code == -signal.SIGKILL, errors
+    code, errors = run(arguments)
+    assert code == 0, errors
+    assert "going on from the checkpoint of step" in errors
+    assert_same_end(tiny_config, straight, tmp_path)
+
+
+def test_ctrl_c_saves_where_it_is(tiny_config, data_dir, tmp_path):
+    code, errors = interrupt_at(command(data_dir, tmp_path, "--config.checkpoint.every_epochs=0"), 2, signal.SIGINT)
+    assert code == EXIT_INTERRUPTED, errors
+    tiny_config.train.update(epochs=0.0, steps=STEPS)
+    assert 2 <= final_state(tiny_config, tmp_path).step < STEPS
+
+
+@pytest.mark.slow
+def test_killed_at_ten_random_moments(tiny_config, data_dir, straight, tmp_path):
+    rng = np.random.default_rng(0)
+    arguments = command(data_dir, tmp_path)
+    for _ in range(10):
+        process = start(arguments)
+        time.sleep(float(rng.uniform(8, 25)))
+        process.kill()
+        process.communicate()
+    code, errors = run(arguments)
+    assert code == 0, errors
+    assert_same_end(tiny_config, straight, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["config.seed=3"], "unexpected argument 'config.seed=3'"),
+        (["--config.trian.steps=3"], 'Did you mean "train"'),
+        (["--config.train.steps=3"], "set exactly one of them above 0"),
+        (["--config.objective=atmic"], "did you mean 'atomic'"),
+        (["--config.data.dataset=haa500/demo", "--config.data.data_dir=/nowhere"], "tfds_haa500.build --config=demo"),
+    ],
+)
+def test_a_wrong_command_line_stops_before_any_work(tmp_path, arguments, message):
+    main = [sys.executable, "-m", "haa_jax.main", "--config=configs/i3d.py", f"--workdir={tmp_path / 'w'}"]
+    done = subprocess.run([*main, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert message in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr or "Did you mean" in message
+    assert not (tmp_path / "w").exists()
+
+
+def test_eval_mode_gives_the_same_figures(data_dir, straight):
+    before = json.loads((straight / evaluate.METRICS_FILE).read_text())
+    code, errors = run(command(data_dir, straight, "--mode=eval"))
+    assert code == 0, errors
+    assert json.loads((straight / evaluate.METRICS_FILE).read_text()) == before
+
+
+def test_this_process_can_compare_states():
+    """The comparison that the tests above rest on notices one bit."""
+    leaves = {str(i): np.ones(3, np.float32) for i in range(101)}
+    other = {**leaves, "7": np.nextafter(leaves["7"], 2)}
+    assert_bitwise_equal(leaves, jax.tree.map(np.copy, leaves))
+    with pytest.raises(AssertionError):
+        assert_bitwise_equal(leaves, other)

@@ -1,0 +1,143 @@
+"""The compiled step: what it adds up, on one device and on eight."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+
+from configs import base
+from haa_jax import mesh, optim, state
+from haa_jax.data import modalities
+
+CLASSES = 5
+
+
+class Tiny(nn.Module):
+    """The seam of a model in four lines, with the parts that make steps hard to get right."""
+
+    norm: bool = True
+
+    @nn.compact
+    def __call__(self, clips, *, train, endpoints=()):
+        x = nn.Conv(8, (3, 3, 3), use_bias=False)(clips)
+        if self.norm:
+            x = nn.BatchNorm(use_running_average=not train, momentum=0.9)(x)
+        x = nn.relu(x).mean((1, 2, 3))
+        x = nn.Dropout(0.0, deterministic=not train)(x)
+        return {"atomic": nn.Dense(CLASSES)(x)}, {}
+
+
+def make(norm=True, **overrides):
+    config = base.get_config()
+    config.optimizer.update(base_batch_size=0, **overrides)
+    model = Tiny(norm)
+    optimizer = optim.make_optimizer(config.optimizer, 8, 100)
+    ema = config.optimizer.ema_decay
+    init = functools.partial(state.init_state, 0, (2, 8, 8, 3), model=model, optimizer=optimizer, ema=ema > 0)
+    step = functools.partial(
+        state.train_step, model=model, optimizer=optimizer, seed=0, accumulate=1, ema_decay=ema
+    )
+    return init, step
+
+
+def make_batch(size=8, seed=0):
+    rng = np.random.default_rng(seed)
+    clips = rng.integers(0, 256, (size, 2, 8, 8, 3), np.uint8)
+    return {"clips": clips, "labels": {"atomic": rng.integers(0, CLASSES, size).astype(np.int32)}}
+
+
+def assert_close(left, right, tolerance=1e-5):
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance), left, right)
+
+
+def test_normalise_maps_bytes_to_minus_one_to_one():
+    scaled = modalities.normalise_rgb(np.array([0, 255], np.uint8))
+    assert np.asarray(scaled) == pytest.approx([-1.0, 1.0])
+
+
+def test_a_step_lowers_the_loss_and_counts():
+    init, step = make()
+    current, losses = init(), []
+    for _ in range(20):
+        current, metrics = jax.jit(step)(current, make_batch())
+        losses.append(float(metrics["loss"]))
+    assert losses[-1] < 0.8 * losses[0]
+    assert int(current.step) == 20
+    assert 0 <= float(metrics["accuracy"]) <= 1
+    assert float(metrics["grad_norm"]) > 0
+
+
+def test_accumulation_equals_the_whole_batch_where_there_is_no_batchnorm():
+    init, step = make(norm=False)
+    whole, whole_metrics = jax.jit(step)(init(), make_batch())
+    parts, part_metrics = jax.jit(functools.partial(step, accumulate=4))(init(), make_batch())
+    assert_close(whole.params, parts.params)
+    assert_close(whole_metrics, part_metrics)
+
+
+def test_accumulation_updates_the_statistics_part_by_part():
+    init, step = make()
+    batch = make_batch()
+    parts, _ = jax.jit(functools.partial(step, accumulate=2))(init(), batch)
+    expected = init()
+    model = Tiny()
+    stats = expected.batch_stats
+    for rows in (slice(0, None, 2), slice(1, None, 2)):
+        clips = modalities.normalise_rgb(batch["clips"][rows])
+        variables = {"params": expected.params, "batch_stats": stats}
+        _, updated = model.apply(variables, clips, train=True, mutable=["batch_stats"])
+        stats = updated["batch_stats"]
+    assert_close(parts.batch_stats, stats)
+
+
+@pytest.mark.skipif(jax.device_count() != 8, reason="needs 8 devices: run it with `make test`")
+@pytest.mark.parametrize("model_axis", [1, 2])
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_eight_devices_do_what_one_does(model_axis, accumulate, monkeypatch):
+    monkeypatch.setattr(mesh, "MIN_SHARDED_BYTES", 64)  # so that even this network is split
+    init, step = make()
+    step = functools.partial(step, accumulate=accumulate)
+    one, one_metrics = jax.jit(step)(init(), make_batch(16))
+    device_mesh = mesh.make_mesh(model_axis)
+    shardings = mesh.state_shardings(jax.eval_shape(init), device_mesh)
+    sharded = jax.jit(init, out_shardings=shardings)()
+    if model_axis == 2:
+        assert any("model" in (s.spec or ()) for s in jax.tree.leaves(shardings))
+    compiled = jax.jit(
+        step,
+        in_shardings=(shardings, mesh.batch_sharding(device_mesh)),
+        out_shardings=(shardings, mesh.replicated(device_mesh)),
+        donate_argnums=0,
+    )
+    eight, eight_metrics = compiled(sharded, mesh.to_global(make_batch(16), device_mesh))
+    assert_close(one.params, eight.params)
+    assert_close(one.batch_stats, eight.batch_stats)  # BatchNorm over the global batch
+    assert_close(one_metrics, eight_metrics)
+
+
+def test_the_average_of_the_parameters_is_what_is_evaluated():
+    init, step = make(ema_decay=0.75)
+    start = init()
+    after, _ = jax.jit(step)(start, make_batch())
+    expected = jax.tree.map(lambda old, new: 0.75 * old + 0.25 * new, start.params, after.params)
+    assert_close(after.ema_params, expected)
+    assert after.eval_variables["params"] is after.ema_params
+    assert make()[0]().ema_params is None
+
+
+def test_dropout_differs_from_step_to_step_but_not_from_run_to_run():
+    keys = [jax.random.key_data(jax.random.fold_in(jax.random.key(0), step)) for step in (0, 1)]
+    assert not np.array_equal(*keys)
+
+
+def test_views_are_averaged():
+    init, _ = make()
+    variables = init().eval_variables
+    clips = np.random.default_rng(0).integers(0, 256, (4, 3, 2, 8, 8, 3), np.uint8)
+    logits = jax.jit(functools.partial(state.eval_step, model=Tiny()))(variables, {"clips": clips})
+    each = [Tiny().apply(variables, modalities.normalise_rgb(clips[:, v]), train=False)[0] for v in range(3)]
+    expected = jnp.mean(jnp.stack([logit["atomic"] for logit in each]), axis=0)
+    assert_close(logits["atomic"], expected)

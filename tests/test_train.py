@@ -1,0 +1,172 @@
+"""Whole runs of a very narrow I3D on a small built dataset, in this process."""
+
+import json
+import logging
+import math
+
+import jax
+import numpy as np
+import pytest
+
+from haa_jax import evaluate, train
+from haa_jax.checkpoint import CheckpointError, Checkpoints
+from haa_jax.experiment import prepare
+from haa_jax.metrics import top_k
+from haa_jax.signals import Interrupted, StopSignals
+
+
+@pytest.fixture(autouse=True)
+def _spoken(caplog):
+    caplog.set_level(logging.INFO, logger="haa_jax")
+
+
+def final_state(config, workdir):
+    checkpoints = Checkpoints(workdir, keep=3)
+    restored = checkpoints.restore_latest(prepare(config).abstract_state)
+    checkpoints.close()
+    return restored
+
+
+def assert_bitwise_equal(left, right):
+    leaves, others = jax.tree.leaves_with_path(left), jax.tree.leaves(right)
+    assert len(leaves) == len(others) > 100
+    different = [
+        jax.tree_util.keystr(path)
+        for (path, a), b in zip(leaves, others, strict=True)
+        if np.asarray(a).tobytes() != np.asarray(b).tobytes()
+    ]
+    assert not different
+
+
+def test_a_run_trains_evaluates_and_leaves_what_it_says(tiny_config, tmp_path, caplog):
+    tiny_config.log_every_seconds = 0.0
+    results = train.train_and_evaluate(tiny_config, tmp_path)
+    assert results == json.loads((tmp_path / evaluate.METRICS_FILE).read_text())
+    assert (results["step"], results["split"], results["evaluated_head"]) == (8, "test", "atomic")
+
+    with np.load(tmp_path / evaluate.PREDICTIONS_FILE, allow_pickle=False) as saved:
+        predictions = dict(saved)
+    assert len(set(predictions["clip_ids"])) == 12
+    assert predictions["atomic_logits"].shape == (12, 500)
+    assert predictions["atomic_classes"][260] == "play_ otamatone"
+    names = predictions["atomic_classes"][predictions["atomic_labels"]]
+    assert [f"{name}" for name in names] == [str(clip)[:-4] for clip in predictions["clip_ids"]]
+    hits = top_k(predictions["atomic_logits"], predictions["atomic_labels"], 1)
+    figure = results["heads"]["atomic"]["top1"]
+    assert (figure["correct"], figure["count"]) == (int(hits.sum()), 12)
+
+    assert "step 8/8: loss" in caplog.text
+    assert "waiting for data" in caplog.text
+    assert "Mixed_5c/Branch_0" in caplog.text  # the parameter table
+    assert "step 4: validation top-1" in caplog.text
+    assert list(tmp_path.glob("events.out.tfevents.*"))
+    assert f"({figure['correct']}/12)" in caplog.text
+
+    caplog.clear()
+    assert train.evaluate_workdir(tiny_config, tmp_path) == results
+    tiny_config.eval.checkpoint = "best"
+    best = train.evaluate_workdir(tiny_config, tmp_path)
+    assert best["step"] in (4, 8)
+
+
+def test_a_finished_run_only_evaluates_again(tiny_config, tmp_path, caplog):
+    tiny_config.train.update(epochs=0.0, steps=2)
+    first = train.train_and_evaluate(tiny_config, tmp_path)
+    caplog.clear()
+    assert train.train_and_evaluate(tiny_config, tmp_path) == first
+    assert "going on from the checkpoint of step 2" in caplog.text
+
+
+class StopAfter(StopSignals):
+    """Asks to stop as a signal would, when the loop has looked `looks` times."""
+
+    looks = 0
+
+    @property
+    def requested(self):
+        StopAfter.looks -= 1
+        return StopAfter.looks < 0
+
+    @requested.setter
+    def requested(self, value):
+        pass
+
+
+def test_stopped_and_continued_ends_bitwise_as_if_nothing_happened(tiny_config, tmp_path, monkeypatch):
+    tiny_config.train.update(epochs=0.0, steps=7)
+    tiny_config.checkpoint.every_epochs = 10.0  # only the stop saves
+    tiny_config.model.dropout = 0.5
+    tiny_config.optimizer.ema_decay = 0.9
+    train.train_and_evaluate(tiny_config, tmp_path / "straight")
+
+    # The loop looks once a step, and once for each batch of an evaluation (one of which comes after step 4).
+    monkeypatch.setattr(train, "StopSignals", StopAfter)
+    for looks in (2, 3):
+        StopAfter.looks = looks
+        with pytest.raises(Interrupted):
+            train.train_and_evaluate(tiny_config, tmp_path / "stopped")
+    StopAfter.looks = 10**6
+    train.train_and_evaluate(tiny_config, tmp_path / "stopped")
+
+    straight, stopped = (final_state(tiny_config, tmp_path / name) for name in ("straight", "stopped"))
+    assert straight.step == stopped.step == 7
+    assert_bitwise_equal(straight.state, stopped.state)
+    assert straight.meta["history"] == stopped.meta["history"] != {}
+    for name in (evaluate.METRICS_FILE, evaluate.PREDICTIONS_FILE):
+        assert (tmp_path / "straight" / name).read_bytes() == (tmp_path / "stopped" / name).read_bytes()
+
+
+def test_a_diverging_run_stops_names_the_step_and_keeps_the_last_good_checkpoint(tiny_config, tmp_path):
+    tiny_config.train.update(epochs=0.0, steps=8)
+    tiny_config.optimizer.learning_rate = 1e30
+    with pytest.raises(train.NonFiniteError, match=r"step \d: .*(loss|grad_norm)"):
+        train.train_and_evaluate(tiny_config, tmp_path)
+    kept = final_state(tiny_config, tmp_path)
+    assert kept is None or all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(kept.state.opt_state))
+
+
+def test_joint_training_evaluates_the_composite_head(tiny_config, tmp_path, caplog):
+    tiny_config.objective = "joint"
+    tiny_config.train.update(epochs=0.0, steps=1)
+    results = train.train_and_evaluate(tiny_config, tmp_path)
+    assert results["evaluated_head"] == "composite"
+    assert set(results["heads"]) == {"atomic", "composite"}
+    with np.load(tmp_path / evaluate.PREDICTIONS_FILE) as predictions:
+        assert predictions["composite_logits"].shape == (12, len(predictions["composite_classes"]))
+
+
+def test_an_area_has_its_own_run(tiny_config, tmp_path):
+    tiny_config.area = "musical_instruments"
+    tiny_config.train.update(epochs=0.0, steps=1)
+    results = train.train_and_evaluate(tiny_config, tmp_path)
+    assert results["heads"]["atomic"]["top1"]["count"] == 3
+    assert set(results["heads"]["atomic"]["area"]) == {"musical_instruments"}
+
+    tiny_config.area = ""
+    with pytest.raises((train.ResumeError, CheckpointError)):
+        train.evaluate_workdir(tiny_config, tmp_path)
+
+
+def test_nothing_to_evaluate(tiny_config, tmp_path):
+    with pytest.raises(train.ResumeError, match="no checkpoint"):
+        train.evaluate_workdir(tiny_config, tmp_path)
+
+
+def test_logits_that_are_no_numbers_are_named(tiny_config):
+    exp = prepare(tiny_config)
+    zeros = jax.tree.map(lambda x: np.full(x.shape, np.nan, x.dtype), exp.abstract_state.eval_variables)
+    with pytest.raises(evaluate.EvaluationError, match="12 clips are not finite: .*_017"):
+        evaluate.predict(exp, zeros, "test")
+
+
+def test_evaluation_does_not_depend_on_the_batch_size(tiny_config):
+    exp = prepare(tiny_config)
+    rng = np.random.default_rng(0)
+    variables = jax.tree.map(
+        lambda x: np.abs(rng.normal(scale=0.1, size=x.shape)).astype(x.dtype), exp.abstract_state.eval_variables
+    )
+    reference = evaluate.predict(exp, variables, "test")["atomic"]
+    assert math.isfinite(reference.sum())
+    tiny_config.eval.batch_size = 16
+    other = evaluate.predict(prepare(tiny_config), variables, "test")["atomic"]
+    np.testing.assert_allclose(reference, other, rtol=1e-4, atol=1e-5)
