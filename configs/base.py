@@ -33,7 +33,7 @@ def get_config() -> ConfigDict:
     model.dtype = "float32"  # of activations: float32 | bfloat16; parameters are always float32
     model.dropout = 0.5  # rate, before the heads
     model.bn_momentum = 0.999  # of the running BatchNorm statistics: new = momentum * old + (1 - momentum) * batch
-    model.stem = "conv"  # how I3D's first convolution is computed, equal results: conv | space_to_depth
+    model.stem = "space_to_depth"  # how I3D's first convolution is computed, equal results: conv | space_to_depth
 
     config.train = train = ConfigDict()
     train.batch_size = 64  # clips in a step, over all devices

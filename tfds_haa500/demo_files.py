@@ -12,7 +12,8 @@ from tfds_haa500 import demo_clip
 
 FOLDERS = ("video", "pose", "boxes", "objects")
 # Every frame is coded by itself at a fixed quality: prediction from earlier frames would leave traces of the
-# past in a frame, and so tell the direction of time that a single frame must not tell.
+# past in a frame, and so tell the direction of time that a single frame must not tell. x264 with prediction is
+# also not repeatable to the byte, now and then, not even with one thread.
 ENCODER = {"g": "1", "qp": "24", "preset": "fast", "threads": "1"}
 
 

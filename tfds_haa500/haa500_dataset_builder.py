@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from etils import epath
 
-from tfds_haa500 import archive, demo, parallel, records, taxonomy, video
+from tfds_haa500 import archive, parallel, records, taxonomy, video
 
 _INSTRUCTIONS = f"""\
 HAA500 cannot be downloaded automatically. Its authors announce the release at
@@ -97,6 +97,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     def _split_generators(self, dl_manager):
         config = self.builder_config
         if config.generated:
+            from tfds_haa500 import demo  # here, so that `python -m tfds_haa500.demo` is loaded only once
+
             folder = self._resources.enter_context(tempfile.TemporaryDirectory())
             manual_dir = os.path.join(folder, archive.RELEASE)
             demo.write_archive(manual_dir)

@@ -1,0 +1,223 @@
+"""The generated archive: the release's layout, fitting annotations, and pairs that only time tells apart."""
+
+import collections
+import csv
+import dataclasses
+import filecmp
+import json
+
+import av
+import numpy as np
+import pytest
+from absl import app
+
+from tfds_haa500 import demo, demo_clip, demo_files, demo_motion, taxonomy
+
+CLIPS = 2
+CLASSES = list(zip(demo.TAXONOMY.names, demo.TAXONOMY.composites, strict=True))
+COCO_GROUPS = {*range(2, 10), *range(16, 26), *range(34, 44), *range(48, 52), *range(52, 62)}
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    out = tmp_path_factory.mktemp("generated")  # an empty folder is a place to write to
+    demo.write_archive(out, seed=0, clips_per_class=CLIPS, workers=2)
+    return out
+
+
+def stems():
+    return [(name, f"{name}/{name}_{index:03d}") for name, _ in CLASSES for index in range(CLIPS)]
+
+
+def read_video(path) -> np.ndarray:
+    with av.open(str(path)) as container:
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+
+
+def read_boxes(path) -> list[list[float]]:
+    with path.open(newline="") as file:
+        return [[float(row[key]) for key in ("frame", "x", "y", "width", "height")] for row in csv.DictReader(file)]
+
+
+def inside(box, width, height) -> bool:
+    return min(box) >= 0 and box[0] + box[2] <= width + 0.02 and box[1] + box[3] <= height + 0.02
+
+
+def test_class_table_is_the_motions():
+    table = taxonomy.load(taxonomy.DEMO_CSV)
+    pairs = collections.defaultdict(set)
+    for name, composite in zip(table.names, table.composites, strict=True):
+        pairs[composite].add(name)
+    assert pairs == {key: set(motion.names) for key, motion in demo_motion.MOTIONS.items()}
+    assert set(collections.Counter(table.areas).values()) == {4}
+    assert set(table.areas) == set(taxonomy.load(taxonomy.HAA500_CSV).areas)
+    assert set(table.sources) == {"generated"}
+    assert not set(table.names) & set(taxonomy.load(taxonomy.HAA500_CSV).names)
+
+
+def test_layout(archive):
+    expected = {f"raw/{name}.txt" for name, _ in CLASSES}
+    kinds = {"video": "mp4", "pose": "json", "boxes": "csv", "objects": "json"}
+    expected |= {f"{kind}/{stem}.{suffix}" for kind, suffix in kinds.items() for _, stem in stems()}
+    assert {str(path.relative_to(archive)) for path in archive.rglob("*") if path.is_file()} == expected
+    assert list(archive.parent.glob(".*partial*")) == []
+
+
+def test_rows_and_videos_agree(archive):
+    for name, _ in CLASSES:
+        rows = [line.split(",") for line in (archive / "raw" / f"{name}.txt").read_text().splitlines()]
+        assert len(rows) == CLIPS
+        for index, (url, start, end, moving, figures) in enumerate(rows):
+            with av.open(str(archive / "video" / name / f"{name}_{index:03d}.mp4")) as container:
+                (stream,) = container.streams
+                frames, rate = sum(1 for _ in container.decode(stream)), stream.average_rate
+                assert (stream.codec_context.name, stream.pix_fmt) == ("h264", "yuv420p")
+                assert stream.width % 2 == stream.height % 2 == 0
+            assert float(end) - float(start) == pytest.approx(frames / rate, abs=1e-3)
+            assert url == "https://www.youtube.com/watch?v=generated"
+            assert moving in "01"
+            assert figures in "12"
+
+
+def test_same_seed_same_bytes(archive, tmp_path):
+    for seed in (0, 1):
+        demo.write_archive(tmp_path / str(seed), seed=seed, clips_per_class=1, workers=1)
+    for kind, suffix in (("video", "mp4"), ("pose", "json"), ("boxes", "csv"), ("objects", "json")):
+        for name, composite in CLASSES:
+            file = f"{kind}/{name}/{name}_000.{suffix}"
+            assert filecmp.cmp(archive / file, tmp_path / "0" / file, shallow=False), file
+            if kind != "objects" or composite not in ("squat", "barbell", "drum", "cello"):  # these have none
+                assert not filecmp.cmp(archive / file, tmp_path / "1" / file, shallow=False), file
+
+
+def test_annotations_fit_the_video(archive):
+    for _, stem in stems():
+        video = read_video(archive / "video" / f"{stem}.mp4")
+        frames, height, width = video.shape[:3]
+        boxes = read_boxes(archive / "boxes" / f"{stem}.csv")
+        assert [row[0] for row in boxes] == list(range(frames))
+        assert all(inside(row[1:], width, height) for row in boxes)
+        people = json.loads((archive / "pose" / f"{stem}.json").read_text())
+        best = {}
+        for entry in people:
+            assert set(entry) == {"image_id", "category_id", "keypoints", "score", "box", "idx"}
+            joints = np.reshape(entry["keypoints"], (17, 3))
+            x, y, w, h = entry["box"]
+            seen = joints[joints[:, 2] >= 0.5, :2]
+            assert inside(entry["box"], width, height)
+            assert ((seen >= (x - 0.02, y - 0.02)) & (seen <= (x + w + 0.02, y + h + 0.02))).all(), stem
+            best.setdefault(entry["image_id"], entry)
+            assert entry["score"] <= best[entry["image_id"]]["score"]
+        assert best.keys() <= {f"{t}.jpg" for t in range(frames)}
+        assert len(best) >= frames - 3
+        for image_id, entry in best.items():
+            assert entry["box"] == boxes[int(image_id.removesuffix(".jpg"))][1:]
+        for entry in json.loads((archive / "objects" / f"{stem}.json").read_text()):
+            assert set(entry) == {"image_id", "category_id", "bbox", "score"}
+            assert entry["image_id"] in {f"{t}.jpg" for t in range(frames)}
+            assert entry["category_id"] in COCO_GROUPS
+            assert inside(entry["bbox"], width, height)
+
+
+def test_every_object_heatmap_group_occurs(archive):
+    files = [json.loads((archive / "objects" / f"{stem}.json").read_text()) for _, stem in stems()]
+    assert {entry["category_id"] for found in files for entry in found} == {3, 18, 34, 38, 51, 53}
+
+
+@pytest.mark.parametrize("mirror", [1, -1])
+def test_joints_lie_where_the_person_is_drawn(mirror):
+    clip = demo_clip.draw_clip("squat_down", "squat", 0, 0)
+    origin = np.array(clip.size) / (2, 1)
+    camera = dataclasses.replace(clip.camera, mirror=mirror, origin=origin)
+    clip = dataclasses.replace(clip, camera=camera, pan=np.array([8.0, 2.0]), bystander=None, undetected=frozenset())
+    near_wrist = demo_motion.R_WRIST if mirror == 1 else demo_motion.L_WRIST
+    for frame in demo_clip.render(clip):
+        x, y, _ = np.reshape(frame.people[0]["keypoints"], (17, 3))[near_wrist]
+        assert np.abs(frame.image[round(y), round(x)].astype(int) - clip.look.skin).max() < 12
+
+
+@pytest.mark.parametrize("mirror", [1, -1])
+def test_left_is_the_persons_own_left(mirror):
+    clip = demo_clip.draw_clip("drum_up-stroke", "drum", 0, 0)
+    clip = dataclasses.replace(clip, camera=dataclasses.replace(clip.camera, mirror=mirror), undetected=frozenset())
+    for frame in demo_clip.render(clip):  # they face the camera: their left is to the right in the picture
+        joints = np.reshape(frame.people[0]["keypoints"], (17, 3))
+        assert joints[demo_motion.L_SHOULDER, 0] > joints[demo_motion.R_SHOULDER, 0]
+
+
+@pytest.mark.parametrize("composite", demo_motion.MOTIONS)
+def test_backward_class_is_the_forward_one_reversed(composite, tmp_path):
+    forward, backward = demo_motion.MOTIONS[composite].names
+    clip = demo_clip.draw_clip(forward, composite, 3, 0)
+    there, back = (demo_clip.render(dataclasses.replace(clip, name=name)) for name in (forward, backward))
+    assert [(f.people, f.box, f.objects) for f in there] == [(f.people, f.box, f.objects) for f in back[::-1]]
+    assert there[0].people != there[-1].people
+    for name, frames in (("there", there), ("back", back)):
+        demo_files.write_video(tmp_path / f"{name}.mp4", [frame.image for frame in frames], clip.fps)
+    videos = [read_video(tmp_path / f"{name}.mp4") for name in ("there", "back")]
+    # After coding, too: no frame may carry traces of the one before it.
+    np.testing.assert_array_equal(videos[0], videos[1][::-1])
+
+
+def test_parameters_are_drawn_alike_for_both_classes():
+    clips = [demo_clip.draw_clip(name, composite, index, 0) for name, composite in CLASSES for index in range(20)]
+    assert all(clip.frames % 2 == 1 for clip in clips)  # the middle frame stays the middle when reversed
+    assert all((np.diff(demo_clip.progress(clip)) > 0).all() for clip in clips)  # every window shows the direction
+    assert min(clip.frames for clip in clips) < 16 < 40 < max(clip.frames for clip in clips)
+    moving, crowded = sum(clip.pan.any() for clip in clips), sum(clip.bystander is not None for clip in clips)
+    assert 40 < moving < 120
+    assert 20 < crowded < 80
+    assert len({clip.start for clip in clips}) > 300  # independent clips, also within a pair
+
+
+@pytest.mark.parametrize(
+    ("name", "composite", "joint", "rises"),
+    [
+        ("squat_down", "squat", demo_motion.NOSE, False),
+        ("squat_up", "squat", demo_motion.NOSE, True),
+        ("barbell_raise", "barbell", demo_motion.L_WRIST, True),
+        ("drum_down-stroke", "drum", demo_motion.L_WRIST, False),
+        ("kite_rise", "kite", demo_motion.L_WRIST, True),
+        ("SUV_hood_open", "SUV_hood", demo_motion.L_WRIST, True),
+    ],
+)
+def test_class_names_say_what_happens(name, composite, joint, rises):
+    clip = dataclasses.replace(demo_clip.draw_clip(name, composite, 1, 0), undetected=frozenset(), pan=np.zeros(2))
+    first, *_, last = demo_clip.render(clip)
+    heights = [np.reshape(frame.people[0]["keypoints"], (17, 3))[joint, 1] for frame in (first, last)]
+    assert (heights[1] < heights[0]) == rises  # y points down
+
+
+def test_undetected_frames_have_no_people():
+    clip = demo_clip.draw_clip("kite_sink", "kite", 0, 0)
+    frames = demo_clip.render(dataclasses.replace(clip, undetected=frozenset({0, 2})))[::-1]
+    assert [number for number, frame in enumerate(frames) if not frame.people] == [0, 2]
+
+
+@pytest.mark.parametrize("folder", [True, False])
+def test_refuses_what_is_there(tmp_path, folder):
+    out = tmp_path / "out"
+    mine = out / "mine.txt" if folder else out
+    mine.parent.mkdir(exist_ok=True)
+    mine.write_text("keep")
+    with pytest.raises(FileExistsError, match=str(out)):
+        demo.write_archive(out, clips_per_class=1)
+    assert mine.read_text() == "keep"
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_failure_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(demo_files, "raw_line", lambda clip: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        demo.write_archive(tmp_path / "out", clips_per_class=1, workers=2)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_contact_sheet(archive, tmp_path):
+    demo.write_sheet(archive, tmp_path / "sheet.png")
+    assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_stray_argument_is_an_error():
+    with pytest.raises(app.UsageError, match="stray"):
+        demo.main(["demo", "stray"])
