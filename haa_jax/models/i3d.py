@@ -21,6 +21,7 @@ from flax import linen as nn
 from ml_collections import ConfigDict
 
 from haa_jax.models.heads import LinearHeads, average_pool, check_endpoints
+from haa_jax.models.layers import max_pool
 
 # At stride 2 and even sizes SAME pads more behind than in front: symmetric padding is another network.
 PADDING = "SAME"
@@ -153,7 +154,7 @@ class I3D(nn.Module):
                     blocked = self.stem == "space_to_depth" and name == "Conv3d_1a_7x7"
                     x = unit(scale(channels, self.width), kernel, stride, blocked, name=name)(x, train=train)
                 case MaxPool(window, stride):
-                    x = nn.max_pool(x, window, stride, PADDING)
+                    x = max_pool(x, window, stride, PADDING)
                 case Inception():
                     x = Mixed(spec, self.width, unit, name=name)(x, train=train)
             outputs[name] = x
@@ -179,7 +180,7 @@ class Mixed(nn.Module):
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         """Maps (batch, time, height, width, channels) to the same extents, b0 + b1b + b2b + b3b channels."""
         b = self.spec
-        pooled = nn.max_pool(x, (3, 3, 3), (1, 1, 1), PADDING)
+        pooled = max_pool(x, (3, 3, 3), (1, 1, 1), PADDING)
         branches = (
             (x, {"Conv3d_0a_1x1": (b.b0, 1)}),
             (x, {"Conv3d_0a_1x1": (b.b1a, 1), "Conv3d_0b_3x3": (b.b1b, 3)}),
