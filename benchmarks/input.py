@@ -35,7 +35,9 @@ from tfds_haa500.haa500_dataset_builder import Builder
 
 FRAMES, CROP, LENGTH, SIZE = 32, 224, 64, (720, 1280)
 
-_CLIPS = flags.DEFINE_integer("clips", 16, "Training clips read in a round (at most 16).", lower_bound=1, upper_bound=16)
+_CLIPS = flags.DEFINE_integer(
+    "clips", 16, "Training clips read in a round (at most 16).", lower_bound=1, upper_bound=16
+)
 _ROUNDS = flags.DEFINE_integer("rounds", 3, "Rounds; the best of each way counts.", lower_bound=1)
 
 
@@ -66,7 +68,9 @@ def write_clip(path: pathlib.Path, rng: np.random.Generator) -> None:
     import cv2
 
     big = tuple(2 * side for side in SIZE)
-    octaves = [cv2.resize(rng.normal(size=(n, 2 * n, 3)), big[::-1], interpolation=cv2.INTER_CUBIC) for n in (8, 32, 128)]
+    octaves = [
+        cv2.resize(rng.normal(size=(n, 2 * n, 3)), big[::-1], interpolation=cv2.INTER_CUBIC) for n in (8, 32, 128)
+    ]
     scene = 128 + 40 * octaves[0] + 15 * octaves[1] + 8 * octaves[2]
     scene = np.clip(scene, 0, 255).astype(np.uint8)
     with av.open(str(path), "w") as container:

@@ -55,9 +55,12 @@ class Checkpoints:
         )
 
     def save(self, step: int, state, meta: dict, score: float | None = None) -> None:
-        """Starts saving in the background; does nothing where this step is saved already."""
+        """Starts saving in the background; where this step is saved already, only to add its score."""
         if step in self._manager.all_steps():
-            return
+            if score is None or _score(self._manager.metrics(step)) != UNSCORED:
+                return
+            self.wait()
+            self._manager.delete(step)
         args = ocp.args.Composite(state=ocp.args.StandardSave(state), meta=ocp.args.JsonSave(meta))
         self._manager.save(step, args=args, metrics={SCORE: UNSCORED if score is None else score}, force=True)
 

@@ -11,6 +11,7 @@ from jax.experimental import multihost_utils
 from haa_jax import mesh, metrics, objectives
 from haa_jax.data import pipeline
 from haa_jax.experiment import Experiment
+from haa_jax.progress import clock
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ def predict(experiment: Experiment, variables, split_name: str, stop=None) -> di
     batches = pipeline.eval_batches(split, config.data, config.eval, config.eval.batch_size, exp.share)
     total = -(-len(split) // config.eval.batch_size)
     logits = {head.name: np.full((len(split), len(head.classes)), np.nan, np.float32) for head in exp.heads}
-    last_line = time.monotonic()
+    started = last_line = time.monotonic()
     for number, batch in enumerate(batches, start=1):
         if stop:
             stop()
@@ -45,8 +46,17 @@ def predict(experiment: Experiment, variables, split_name: str, stop=None) -> di
         outputs = exp.eval_step(variables, placed)
         _collect(logits, outputs, placed)
         if time.monotonic() - last_line > config.log_every_seconds:
-            log.info("%s: %d of %d batches", split_name, number, total)
             last_line = time.monotonic()
+            rate = number / (last_line - started)
+            left = clock((total - number) / rate)
+            log.info(
+                "%s: %d of %d batches, %.1f clips/s, %s left",
+                split_name,
+                number,
+                total,
+                rate * config.eval.batch_size,
+                left,
+            )
     for name, values in logits.items():
         bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
         if len(bad):

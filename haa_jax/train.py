@@ -87,6 +87,7 @@ def _train(exp: Experiment, checkpoints: Checkpoints, writer, stop: StopSignals)
     eval_every = _steps(config.eval.every_epochs, exp)
     save_every = _steps(config.checkpoint.every_epochs, exp)
     first, last_metrics = step, None
+    log.info("compiling the training step; the first step takes a while")
 
     def save(score: float | None = None) -> None:
         _check_finite(last_metrics, step)  # never let a bad state become the newest checkpoint

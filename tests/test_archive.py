@@ -133,4 +133,6 @@ def test_zip_bomb_is_not_unpacked(tmp_path, monkeypatch):
 def test_a_real_class():
     clips = archive.scan(REAL_CLASS, TABLE, ("pushup",))
     assert [clip.clip_id for clip in clips] == [f"pushup_{k:03d}" for k in range(20)]
-    assert clips[1].annotation == archive.Annotation("https://www.youtube.com/watch?v=AhdtowFDKT0", 182.71, 185.11, False, 1)
+    assert clips[1].annotation == archive.Annotation(
+        "https://www.youtube.com/watch?v=AhdtowFDKT0", 182.71, 185.11, False, 1
+    )

@@ -35,8 +35,6 @@ class Haa500Test(tfds.testing.DatasetBuilderTestCase):
         cls._folder.cleanup()
 
 
-
-
 @pytest.fixture(scope="module")
 def builder(data_dir):
     return tfds.builder("haa500/tiny", data_dir=data_dir)

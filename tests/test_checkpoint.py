@@ -70,6 +70,13 @@ def test_saving_a_step_again_is_no_error(tmp_path):
     assert restored_step(tmp_path).step == 1
 
 
+def test_a_score_can_be_added_later(tmp_path):
+    saved(tmp_path, [1, 2])
+    saved(tmp_path, [1, 2], scores={1: 0.7})
+    saved(tmp_path, [3, 4, 5])
+    assert steps_on_disk(tmp_path) == [1, 4, 5]
+
+
 def test_a_damaged_newest_checkpoint_is_moved_aside_loudly(tmp_path, caplog):
     saved(tmp_path, [1, 2])
     damage(tmp_path, 2)

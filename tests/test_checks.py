@@ -28,7 +28,11 @@ def test_every_field_has_a_check_or_is_free_text():
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("objective", "composit", r"config.objective='composit' must be one of atomic, composite, joint; did you mean 'composite'"),
+        (
+            "objective",
+            "composit",
+            r"config.objective='composit' must be one of atomic, composite, joint; did you mean 'composite'",
+        ),
         ("model.name", "i3", "did you mean 'i3d'"),
         ("model.dtype", "bf16", "must be one of float32, bfloat16"),
         ("data.short_clips", "repeat", "must be one of loop, hold"),

@@ -37,9 +37,7 @@ def make(norm=True, **overrides):
     optimizer = optim.make_optimizer(config.optimizer, 8, 100)
     ema = config.optimizer.ema_decay
     init = functools.partial(state.init_state, 0, (2, 8, 8, 3), model=model, optimizer=optimizer, ema=ema > 0)
-    step = functools.partial(
-        state.train_step, model=model, optimizer=optimizer, seed=0, accumulate=1, ema_decay=ema
-    )
+    step = functools.partial(state.train_step, model=model, optimizer=optimizer, seed=0, accumulate=1, ema_decay=ema)
     return init, step
 
 

@@ -27,6 +27,13 @@ def final_state(config, workdir):
     return restored
 
 
+def best_step(workdir):
+    checkpoints = Checkpoints(workdir, keep=3)
+    step = checkpoints.best_step()
+    checkpoints.close()
+    return step
+
+
 def assert_bitwise_equal(left, right):
     leaves, others = jax.tree.leaves_with_path(left), jax.tree.leaves(right)
     assert len(leaves) == len(others) > 100
@@ -101,7 +108,7 @@ def test_stopped_and_continued_ends_bitwise_as_if_nothing_happened(tiny_config, 
 
     # The loop looks once a step, and once for each batch of an evaluation (one of which comes after step 4).
     monkeypatch.setattr(train, "StopSignals", StopAfter)
-    for looks in (2, 3):
+    for looks in (2, 2, 1):  # before step 2, in the evaluation after step 4, before step 5
         StopAfter.looks = looks
         with pytest.raises(Interrupted):
             train.train_and_evaluate(tiny_config, tmp_path / "stopped")
@@ -112,6 +119,7 @@ def test_stopped_and_continued_ends_bitwise_as_if_nothing_happened(tiny_config, 
     assert straight.step == stopped.step == 7
     assert_bitwise_equal(straight.state, stopped.state)
     assert straight.meta["history"] == stopped.meta["history"] != {}
+    assert best_step(tmp_path / "straight") == best_step(tmp_path / "stopped") is not None
     for name in (evaluate.METRICS_FILE, evaluate.PREDICTIONS_FILE):
         assert (tmp_path / "straight" / name).read_bytes() == (tmp_path / "stopped" / name).read_bytes()
 

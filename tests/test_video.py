@@ -27,7 +27,9 @@ def test_all_frames_in_order_at_the_native_rate(tmp_path):
     assert np.all(np.diff(frames.mean((1, 2, 3))) > 2)
 
 
-@pytest.mark.parametrize(("size", "stored"), [((512, 1024), (256, 512)), ((400, 300), (341, 256)), ((48, 64), (48, 64))])
+@pytest.mark.parametrize(
+    ("size", "stored"), [((512, 1024), (256, 512)), ((400, 300), (341, 256)), ((48, 64), (48, 64))]
+)
 def test_short_side_is_scaled_down_never_up(tmp_path, size, stored):
     assert decoded(video.encode_clip(written(tmp_path, 2, size=size))).shape[1:3] == stored
 

@@ -7,7 +7,12 @@ from haa_jax.data import augment
 
 @pytest.mark.parametrize(
     ("shape", "short", "expected"),
-    [((256, 455), 256, (256, 455)), ((720, 1280), 256, (256, 455)), ((160, 112), 256, (366, 256)), ((64, 64), 32, (32, 32))],
+    [
+        ((256, 455), 256, (256, 455)),
+        ((720, 1280), 256, (256, 455)),
+        ((160, 112), 256, (366, 256)),
+        ((64, 64), 32, (32, 32)),
+    ],
 )
 def test_resized_shape(shape, short, expected):
     assert augment.resized_shape(*shape, short) == expected

@@ -80,7 +80,7 @@ def test_crop_and_flip_are_the_same_for_a_whole_window(train_split, tiny_config)
     flips = 0
     for batch in take(train_split, tiny_config.data, 4):
         frames = batch["clips"].astype(float).mean(-1)
-        slopes = np.sign((frames[..., -8:].mean((2, 3)) - frames[..., :8].mean((2, 3))))
+        slopes = np.sign(frames[..., -8:].mean((2, 3)) - frames[..., :8].mean((2, 3)))
         assert (slopes == slopes[:, :1]).all()
         flips += (slopes[:, 0] < 0).sum()
     assert 4 <= flips <= 28  # of 32
@@ -152,7 +152,11 @@ def test_errors_reach_the_consumer(train_split, tiny_config, monkeypatch):
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("haa500/demo", "build it with\n.*--config=demo"), ("haa500/rgb", "--manual_dir=DIR"), ("nothing", "not a dataset")],
+    [
+        ("haa500/demo", "build it with\n.*--config=demo"),
+        ("haa500/rgb", "--manual_dir=DIR"),
+        ("nothing", "not a dataset"),
+    ],
 )
 def test_a_dataset_that_is_not_there(tmp_path, name, message):
     with pytest.raises(dataset.DatasetError, match=message):

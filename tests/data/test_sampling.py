@@ -13,7 +13,9 @@ def test_every_epoch_shows_every_clip_once_in_another_order():
 
 
 def test_batches_run_on_over_the_end_of_an_epoch():
-    seen = np.concatenate([sampling.batch_clips(seed=0, step=step, batch_size=7, num_clips=10)[0] for step in range(10)])
+    seen = np.concatenate(
+        [sampling.batch_clips(seed=0, step=step, batch_size=7, num_clips=10)[0] for step in range(10)]
+    )
     epochs = seen.reshape(7, 10)
     assert all(sorted(epoch) == list(range(10)) for epoch in epochs)
 
@@ -47,9 +49,7 @@ def test_random_starts_cover_the_clip_and_stay_inside():
     assert sampling.random_start(10, frames=8, stride=2, rng=rng) == 0
 
 
-@pytest.mark.parametrize(
-    ("windows", "expected"), [(1, [6]), (2, [0, 12]), (3, [0, 6, 12]), (5, [0, 3, 6, 9, 12])]
-)
+@pytest.mark.parametrize(("windows", "expected"), [(1, [6]), (2, [0, 12]), (3, [0, 6, 12]), (5, [0, 3, 6, 9, 12])])
 def test_window_starts(windows, expected):
     assert sampling.window_starts(20, frames=8, stride=1, windows=windows) == expected
 

@@ -1,0 +1,86 @@
+"""Clips per second of the training step alone, on whatever device JAX finds.
+
+    python -m benchmarks.train_step [--batch_size=64] [--peak_tflops=790] [--float32]
+
+The default is I3D on 32 frames at 224 pixels in bfloat16, with random clips that lie on the device. Prints clips/s,
+the fraction of `--peak_tflops` that the network's multiply-adds come to (forward and backward counted as three times
+forward), and the peak of device memory where the device tells it.
+"""
+
+import functools
+import time
+
+import jax
+import numpy as np
+from absl import app, flags
+from ml_collections import config_flags
+
+from haa_jax import mesh, models, optim, state
+from haa_jax.experiment import clip_shape, initial_state
+
+_CONFIG = config_flags.DEFINE_config_file("config", "configs/i3d.py", "Model and frames to time.", lock_config=True)
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", 64, "Clips in a step, over all devices.", lower_bound=1)
+_STEPS = flags.DEFINE_integer("steps", 20, "Steps timed, after two that compile and warm up.", lower_bound=1)
+_PEAK = flags.DEFINE_float("peak_tflops", 790.0, "TFLOP/s of one device: measured bfloat16 on an H200.")
+_FLOAT32 = flags.DEFINE_bool("float32", False, "Activations in float32 instead of bfloat16.")
+CLASSES = 500
+
+
+def main(argv):
+    if len(argv) > 1:
+        raise app.UsageError(f"unexpected argument {argv[1]!r}")
+    config = _CONFIG.value
+    if not _FLOAT32.value:
+        config.model.dtype = "bfloat16"
+    device_mesh = mesh.make_mesh()
+    mesh.check_batch_size("--batch_size", _BATCH_SIZE.value, device_mesh)
+    model = models.build(config.model, {"atomic": CLASSES})
+    optimizer = optim.make_optimizer(config.optimizer, _BATCH_SIZE.value, 1000)
+    train_state = jax.jit(initial_state(config, model, optimizer), out_shardings=mesh.replicated(device_mesh))()
+    step = jax.jit(
+        functools.partial(state.train_step, model=model, optimizer=optimizer, seed=0, accumulate=1, ema_decay=0.0),
+        donate_argnums=0,
+    )
+    batch = mesh.to_global(random_batch(config), device_mesh)
+    rate = clips_per_second(step, train_state, batch)
+    report(rate, 3 * forward_flops(config))
+
+
+def random_batch(config) -> dict:
+    rng = np.random.default_rng(0)
+    clips = rng.integers(0, 256, (_BATCH_SIZE.value, *clip_shape(config)), np.uint8)
+    return {"clips": clips, "labels": {"atomic": rng.integers(0, CLASSES, _BATCH_SIZE.value).astype(np.int32)}}
+
+
+def clips_per_second(step, train_state, batch) -> float:
+    for number in range(_STEPS.value + 2):
+        if number == 2:
+            jax.block_until_ready(train_state)
+            start = time.perf_counter()
+        train_state, _ = step(train_state, batch)
+    jax.block_until_ready(train_state)
+    return _STEPS.value * _BATCH_SIZE.value / (time.perf_counter() - start)
+
+
+def forward_flops(config) -> float:
+    """Of one clip, by XLA's count of the plain forward pass: other forms of a layer compute more for the same."""
+    config.model.stem = "conv"
+    model = models.build(config.model, {"atomic": CLASSES})
+    clips = jax.ShapeDtypeStruct((1, *clip_shape(config)), np.float32)
+    variables = jax.eval_shape(lambda: model.init(jax.random.key(0), np.zeros(clips.shape, np.float32), train=False))
+    lowered = jax.jit(lambda v, x: model.apply(v, x, train=False)[0]).lower(variables, clips)
+    return lowered.cost_analysis()["flops"]
+
+
+def report(rate: float, flops: float) -> None:
+    devices = jax.devices()
+    used = rate * flops / 1e12 / len(devices)
+    print(f"{len(devices)} x {devices[0].device_kind}: {rate:.1f} clips/s, {flops / 1e9:.1f} GFLOP a clip")
+    print(f"{used:.2f} TFLOP/s a device, {100 * used / _PEAK.value:.2f} % of {_PEAK.value:.0f}")
+    stats = devices[0].memory_stats() or {}
+    if "peak_bytes_in_use" in stats:
+        print(f"peak memory {stats['peak_bytes_in_use'] / 2**30:.1f} GiB")
+
+
+if __name__ == "__main__":
+    app.run(main)
