@@ -42,15 +42,17 @@ def get_config() -> ConfigDict:
     train.accumulate = 1  # parts that a batch is worked through in, to save memory
 
     config.optimizer = optimizer = ConfigDict()
+    optimizer.name = "sgd"  # sgd | adamw
     optimizer.learning_rate = 0.1  # at optimizer.base_batch_size, scaled in proportion to train.batch_size
     optimizer.base_batch_size = 384  # clips in a step where the learning rate comes from; 0 for no scaling
     optimizer.schedule = "step"  # step | cosine (to zero), after the warm-up
     optimizer.drops = (0.8435, 0.9391)  # step: fractions of training at which the rate is multiplied
     optimizer.drop_factor = 0.1  # step: by this
     optimizer.warmup = 0.0  # fraction of training over which the rate rises linearly from zero
-    optimizer.momentum = 0.9
+    optimizer.momentum = 0.9  # adamw: beta1
+    optimizer.beta2 = 0.999  # adamw only
     optimizer.nesterov = False
-    optimizer.weight_decay = 1e-7  # of kernels (not biases, not BatchNorm), added to the gradient
+    optimizer.weight_decay = 1e-7  # of kernels (not biases, not BatchNorm); sgd: added to the gradient (L2)
     optimizer.clip_norm = 0.0  # largest global gradient norm; 0 for no clipping
     optimizer.ema_decay = 0.0  # of an average of the parameters that is evaluated in their place; 0 for none
 

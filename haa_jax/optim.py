@@ -1,8 +1,9 @@
-"""SGD as the video papers use it, with their learning-rate schedules (optax)."""
+"""SGD as the video papers use it, AdamW for small runs, and the papers' learning-rate schedules (optax)."""
 
 import jax
 import optax
 
+OPTIMIZERS = ("sgd", "adamw")
 SCHEDULES = ("step", "cosine")
 
 
@@ -25,11 +26,15 @@ def learning_rate(config, batch_size: int, total_steps: int) -> optax.Schedule:
 
 
 def make_optimizer(config, batch_size: int, total_steps: int) -> optax.GradientTransformation:
-    """Clipping, then L2 on kernels, then momentum, then the learning rate."""
-    steps = [
-        optax.add_decayed_weights(config.weight_decay, mask=_is_kernel),
-        optax.sgd(learning_rate(config, batch_size, total_steps), config.momentum, nesterov=config.nesterov),
-    ]
+    """Clipping, then SGD with L2 on kernels and momentum, or AdamW with decoupled decay of kernels."""
+    rate = learning_rate(config, batch_size, total_steps)
+    nesterov = config.nesterov
+    if config.name == "adamw":
+        decay = {"weight_decay": config.weight_decay, "mask": _is_kernel}
+        steps = [optax.adamw(rate, b1=config.momentum, b2=config.beta2, nesterov=nesterov, **decay)]
+    else:
+        decay = optax.add_decayed_weights(config.weight_decay, mask=_is_kernel)
+        steps = [decay, optax.sgd(rate, config.momentum, nesterov=nesterov)]
     if config.clip_norm:
         steps.insert(0, optax.clip_by_global_norm(config.clip_norm))
     return optax.chain(*steps)

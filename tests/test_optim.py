@@ -59,3 +59,13 @@ def test_clipping():
     config.optimizer.update(clip_norm=1.0, weight_decay=0.0)
     result = updates(config, {"bias": jnp.zeros(2)}, {"bias": jnp.array([30.0, 40.0])})
     assert np.asarray(result["bias"]) == pytest.approx([-0.06, -0.08], rel=1e-5)
+
+
+def test_adamw_decays_kernels_only_and_apart_from_the_gradient():
+    config = base.get_config()
+    config.optimizer.update(name="adamw", weight_decay=0.5)
+    params = {"conv": {"kernel": jnp.ones(1), "bias": jnp.ones(1)}}
+    grads = {"conv": {"kernel": jnp.zeros(1), "bias": jnp.full(1, 7.0)}}
+    result = updates(config, params, grads)["conv"]
+    assert float(result["kernel"][0]) == pytest.approx(-0.1 * 0.5)
+    assert float(result["bias"][0]) == pytest.approx(-0.1, rel=1e-4)
