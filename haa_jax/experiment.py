@@ -55,6 +55,7 @@ class Experiment:
             out_shardings=mesh.batch_sharding(self.mesh),
         )
 
+    @functools.cached_property
     def meta(self) -> dict:
         """What a checkpoint must carry to be read later by someone else."""
         return {

@@ -91,7 +91,7 @@ def _train(exp: Experiment, checkpoints: Checkpoints, writer, stop: StopSignals)
 
     def save(score: float | None = None) -> None:
         _check_finite(last_metrics, step)  # never let a bad state become the newest checkpoint
-        checkpoints.save(step, train_state, {**exp.meta(), "history": history}, score)
+        checkpoints.save(step, train_state, {**exp.meta, "history": dict(history)}, score)
 
     try:
         while True:
