@@ -82,15 +82,13 @@ def write_clip(path: pathlib.Path, rng: np.random.Generator) -> None:
 def ways(builder, archive: pathlib.Path) -> dict:
     """Functions that each read the 16 clips of the training split to (32, 224, 224, 3) arrays."""
     config = base.get_config()
-    config.data.threads = os.cpu_count()
     heads = objectives.make_heads("atomic", dataset.read_taxonomy(builder))
     split = dataset.open_split(builder, "train", heads)
-    clips = CLIPS
 
     def ours():
         # The batches of an evaluation end, so that no clip is decoded ahead and counted but not consumed.
-        (batch,) = pipeline.eval_batches(split, config.data, config.eval, clips, pipeline.Share())
-        assert batch["clips"].shape == (clips, 1, FRAMES, CROP, CROP, 3)
+        (batch,) = pipeline.eval_batches(split, config.data, config.eval, CLIPS, pipeline.Share())
+        assert batch["clips"].shape == (CLIPS, 1, FRAMES, CROP, CROP, 3)
 
     def tf_crop_decode():
         def crop(example):
@@ -99,16 +97,16 @@ def ways(builder, archive: pathlib.Path) -> dict:
             window = [top, left, CROP, CROP]
             return tf.map_fn(lambda x: tf.image.decode_and_crop_jpeg(x, window), frames, tf.uint8)
 
-        consume(records(builder, {"video": tfds.decode.SkipDecoding()}).take(clips).map(crop, tf.data.AUTOTUNE))
+        consume(records(builder, {"video": tfds.decode.SkipDecoding()}).take(CLIPS).map(crop, tf.data.AUTOTUNE))
 
     def tfds_default():
         def crop(example):
             return tf.gather(example["video"], frame_numbers())[:, 16 : 16 + CROP, 115 : 115 + CROP]
 
-        consume(records(builder, None).take(clips).map(crop, tf.data.AUTOTUNE))
+        consume(records(builder, None).take(CLIPS).map(crop, tf.data.AUTOTUNE))
 
     def pyav():
-        for k in range(clips):
+        for k in range(CLIPS):
             read_mp4(archive / "video" / "CPR" / f"CPR_{k:03d}.mp4")
 
     return {"ours": ours, "tf crop-decode": tf_crop_decode, "tfds": tfds_default, "pyav": pyav}
@@ -163,10 +161,10 @@ def cpu_seconds() -> float:
 
 
 def report(best: dict) -> None:
-    clips, ours = CLIPS, best["ours"][0]
+    ours = best["ours"][0]
     print(f"{'way':16}{'CPU ms/clip':>13}{'clips/s/core':>14}{'clips/s':>10}{'ours is faster by':>20}")
     for name, (cpu, wall) in best.items():
-        print(f"{name:16}{1e3 * cpu / clips:13.1f}{clips / cpu:14.1f}{clips / wall:10.1f}{cpu / ours:19.2f}x")
+        print(f"{name:16}{1e3 * cpu / CLIPS:13.1f}{CLIPS / cpu:14.1f}{CLIPS / wall:10.1f}{cpu / ours:19.2f}x")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from absl import app, flags
 from ml_collections import config_flags
 
 from haa_jax import mesh, models, optim, state
-from haa_jax.experiment import clip_shape, initial_state
+from haa_jax.experiment import clip_shape, fresh_state
 
 _CONFIG = config_flags.DEFINE_config_file("config", "configs/i3d.py", "Model and frames to time.", lock_config=True)
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 64, "Clips in a step, over all devices.", lower_bound=1)
@@ -36,7 +36,7 @@ def main(argv):
     mesh.check_batch_size("--batch_size", _BATCH_SIZE.value, device_mesh)
     model = models.build(config.model, {"atomic": CLASSES})
     optimizer = optim.make_optimizer(config.optimizer, _BATCH_SIZE.value, 1000)
-    train_state = jax.jit(initial_state(config, model, optimizer), out_shardings=mesh.replicated(device_mesh))()
+    train_state = fresh_state(config, model, optimizer, mesh.replicated(device_mesh))
     step = jax.jit(
         functools.partial(state.train_step, model=model, optimizer=optimizer, seed=0, accumulate=1, ema_decay=0.0),
         donate_argnums=0,

@@ -120,6 +120,13 @@ def initial_state(config, model, optimizer):
     )
 
 
+def fresh_state(config, model, optimizer, shardings) -> state.TrainState:
+    """A state with random parameters, each array laid out as `shardings` says from the start."""
+    # Hundreds of random arrays, made once: optimising that program takes a minute and gains nothing.
+    quick = {"xla_backend_optimization_level": 0}
+    return jax.jit(initial_state(config, model, optimizer), out_shardings=shardings, compiler_options=quick)()
+
+
 def _abstract_state(config, model, optimizer, device_mesh: Mesh) -> state.TrainState:
     shapes = jax.eval_shape(initial_state(config, model, optimizer))
     shardings = mesh.state_shardings(shapes, device_mesh)

@@ -13,7 +13,7 @@ from etils import epath
 from haa_jax import evaluate, mesh, objectives, state
 from haa_jax.checkpoint import Checkpoints
 from haa_jax.data import pipeline
-from haa_jax.experiment import Experiment, describe, initial_state, prepare
+from haa_jax.experiment import Experiment, describe, fresh_state, prepare
 from haa_jax.progress import Progress, clock
 from haa_jax.signals import Interrupted, StopSignals
 
@@ -132,10 +132,7 @@ def _restore_or_init(exp: Experiment, checkpoints: Checkpoints) -> tuple[state.T
         log.info("going on from the checkpoint of step %d", restored.step)
         return restored.state, restored.meta["history"]
     shardings = jax.tree.map(lambda array: array.sharding, exp.abstract_state)
-    init = initial_state(exp.config, exp.model, exp.optimizer)
-    # Hundreds of random arrays, made once: optimising that program takes a minute and gains nothing.
-    quick = {"xla_backend_optimization_level": 0}
-    train_state = jax.jit(init, out_shardings=shardings, compiler_options=quick)()
+    train_state = fresh_state(exp.config, exp.model, exp.optimizer, shardings)
     log.info("starting from random parameters\n%s", parameter_overview.get_parameter_overview(train_state.params))
     return train_state, {}
 
