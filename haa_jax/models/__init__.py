@@ -12,17 +12,27 @@ Every model is a Linen module called in the same way:
 activations ("features", the pooled vector before dropout, is known to every model). With `mutable`, Flax
 returns ((logits, endpoints), updated_collections). `train` and `endpoints` are static under jit.
 
-A new architecture is one file with a `build(config, heads)` and one line in MODELS.
+An auxiliary head (TPN) adds its logits under "aux_<head>" in training.
+
+A new architecture is one file with `build(config, heads)` and CHOICES (what its own fields of the configuration may
+be), and one line in MODELS.
 """
 
-from collections.abc import Callable, Mapping
+import types
+from collections.abc import Mapping
 
 from flax import linen as nn
 from ml_collections import ConfigDict
 
-from haa_jax.models import i3d
+from haa_jax.models import i3d, slowfast, stgcn, tpn, tsn
 
-MODELS: dict[str, Callable[[ConfigDict, Mapping[str, int]], nn.Module]] = {"i3d": i3d.build}
+MODELS: dict[str, types.ModuleType] = {"i3d": i3d, "slowfast": slowfast, "tsn": tsn, "tpn": tpn, "stgcn": stgcn}
+DTYPES = ("float32", "bfloat16")
+
+
+def choices(name: str) -> dict[str, tuple[str, ...]]:
+    """What the fields of `config.model` may be for the architecture `name`, by field."""
+    return {"dtype": DTYPES, **{field: tuple(allowed) for field, allowed in MODELS[name].CHOICES.items()}}
 
 
 def build(config: ConfigDict, heads: Mapping[str, int]) -> nn.Module:
@@ -37,4 +47,7 @@ def build(config: ConfigDict, heads: Mapping[str, int]) -> nn.Module:
     """
     if config.name not in MODELS:
         raise ValueError(f"config.model.name is {config.name!r}; allowed: {sorted(MODELS)}")
-    return MODELS[config.name](config, heads)
+    for field, allowed in choices(config.name).items():
+        if config[field] not in allowed:
+            raise ValueError(f"config.model.{field} is {config[field]!r}; {config.name} allows: {allowed}")
+    return MODELS[config.name].build(config, heads)

@@ -1,6 +1,7 @@
 """What every architecture ends with: pooling, linear heads on shared features, and named endpoints."""
 
 import difflib
+import math
 from collections.abc import Callable, Iterable, Mapping
 
 import jax
@@ -31,28 +32,51 @@ def at_least_float32(x: jax.Array) -> jax.Array:
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
+def average_logits(logits: jax.Array, axis: int | tuple[int, ...]) -> jax.Array:
+    """The mean over `axis`: what I3D and TSN predict from several positions, frames or views."""
+    return logits.mean(axis)
+
+
+def average_softmax(logits: jax.Array, axis: int | tuple[int, ...]) -> jax.Array:
+    """Logits whose softmax is the mean, over `axis`, of the softmaxes of `logits`.
+
+    The last axis is that of the classes. Of the shifts that a softmax cannot see, the mean log-sum-exp is taken: over
+    one position the logits come back as they are.
+    """
+    sums = jax.nn.logsumexp(logits, axis=-1, keepdims=True)
+    count = math.prod(logits.shape[each] for each in ((axis,) if isinstance(axis, int) else axis))
+    mean_of_softmaxes = jax.nn.logsumexp(logits - sums, axis=axis) - math.log(count)
+    return mean_of_softmaxes + sums.mean(axis)
+
+
 class LinearHeads(nn.Module):
-    """Dropout shared by all heads, one linear layer a head, mean of the logits over all positions.
+    """Dropout shared by all heads, one linear layer a head, an average over all positions.
 
     Attributes:
       classes: number of classes by head name; the parameters of a head are under its name.
       dropout: rate of each feature of each position, active in training only (rng collection "dropout").
       kernel_init: initialiser of the linear layers; biases start at 0.
+      average: over positions outside training, `average_logits` or `average_softmax`; in training, of logits.
     """
 
     classes: Mapping[str, int]
     dropout: float
     kernel_init: Callable[..., jax.Array]
+    average: Callable[..., jax.Array] = average_logits
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> dict[str, jax.Array]:
         """Maps (batch, *positions, features) to logits (batch, classes) by head, in float32."""
         x = nn.Dropout(self.dropout, deterministic=not train)(at_least_float32(x))
         positions = tuple(range(1, x.ndim - 1))
+        average = average_logits if train else self.average
         return {
-            name: nn.Dense(classes, kernel_init=self.kernel_init, name=name)(x).mean(positions)
+            name: average(nn.Dense(classes, kernel_init=self.kernel_init, name=name)(x), positions)
             for name, classes in self.classes.items()
         }
+
+
+AUX = "aux_"  # before the name of a head that only helps training
 
 
 def check_endpoints(asked: Iterable[str], known: Iterable[str]) -> None:

@@ -21,16 +21,14 @@ from flax import linen as nn
 from ml_collections import ConfigDict
 
 from haa_jax.models.heads import LinearHeads, average_pool, check_endpoints
-from haa_jax.models.layers import max_pool
+from haa_jax.models.layers import Triple, max_pool, scale
 
 # At stride 2 and even sizes SAME pads more behind than in front: symmetric padding is another network.
 PADDING = "SAME"
 BN_EPSILON = 1e-3
 LOGITS_WINDOW = (2, 7, 7)
 STEMS = ("conv", "space_to_depth")
-DTYPES = ("float32", "bfloat16")
-
-Triple = tuple[int, int, int]  # over time, height, width
+CHOICES = {"variant": ("",), "stem": STEMS}
 
 
 class Conv(NamedTuple):
@@ -79,14 +77,7 @@ ENDPOINTS = (*TRUNK, "features")
 
 
 def build(config: ConfigDict, heads: Mapping[str, int]) -> "I3D":
-    """Returns the I3D of `config`: width, dtype, dropout, bn_momentum, stem (see I3D's attributes).
-
-    Raises:
-      ValueError: `stem` or `dtype` is not one of STEMS, DTYPES.
-    """
-    for field, allowed in {"stem": STEMS, "dtype": DTYPES}.items():
-        if config[field] not in allowed:
-            raise ValueError(f"config.model.{field} is {config[field]!r}; allowed: {allowed}")
+    """Returns the I3D of `config`: width, dtype, dropout, bn_momentum, stem (see I3D's attributes)."""
     return I3D(
         heads=heads,
         width=config.width,
@@ -162,11 +153,6 @@ class I3D(nn.Module):
         outputs["features"] = pooled.mean((1, 2, 3))
         logits = LinearHeads(self.heads, self.dropout, sonnet_init, name="Logits")(pooled, train=train)
         return logits, {name: outputs[name] for name in endpoints}
-
-
-def scale(channels: int, width: float) -> int:
-    """`channels` times `width`, rounded to the nearest integer (halves to even), at least 1."""
-    return max(1, round(channels * width))
 
 
 class Mixed(nn.Module):

@@ -1,13 +1,95 @@
-"""Operations that several architectures share."""
+"""Layers that several architectures share."""
 
 import functools
+import math
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+Triple = tuple[int, int, int]  # over time, height, width
 
-def max_pool(x: jax.Array, window: tuple[int, ...], stride: tuple[int, ...], padding: str) -> jax.Array:
+# He initialisation by fan-out, the default of the residual networks.
+he_normal = jax.nn.initializers.variance_scaling(2.0, "fan_out", "normal")
+
+
+def scale(channels: int, width: float) -> int:
+    """`channels` times `width`, rounded to the nearest integer (halves to even), at least 1."""
+    return max(1, round(channels * width))
+
+
+class Conv(nn.Module):
+    """Convolution over time, height and width, with the same padding on both sides of each axis.
+
+    Such padding is PyTorch's, and at stride 2 it is not XLA's SAME. A kernel of extent 1 over time, or of extent 1
+    over height and width, is computed as a 2-D convolution, the form for which libraries are tuned; its parameter
+    keeps all three axes.
+
+    Attributes:
+      features: output channels.
+      kernel: extents over time, height, width.
+      stride: the same for the three axes.
+      padding: zeros on each side of each axis; half the kernel if None.
+      groups: channel groups; both channel counts must be multiples of it.
+      dtype: of the computation; parameters are float32.
+    """
+
+    features: int
+    kernel: Triple
+    stride: Triple = (1, 1, 1)
+    padding: Triple | None = None
+    groups: int = 1
+    use_bias: bool = False
+    kernel_init: Callable[..., jax.Array] = he_normal
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps (batch, time, height, width, channels) to (extent + 2 * padding - kernel) // stride + 1, features."""
+        shape = (*self.kernel, x.shape[-1] // self.groups, self.features)
+        kernel = self.param("kernel", self.kernel_init, shape).astype(self.dtype)
+        pads = [(each, each) for each in self.padding or [extent // 2 for extent in self.kernel]]
+        y = _convolve(x.astype(self.dtype), kernel, self.stride, pads, self.groups)
+        if self.use_bias:
+            y += self.param("bias", nn.initializers.zeros, (self.features,)).astype(self.dtype)
+        return y
+
+
+def _convolve(x: jax.Array, kernel: jax.Array, stride: Triple, pads: Sequence[tuple[int, int]], groups: int):
+    batch, time, height, width, channels = x.shape
+    if kernel.shape[0] == 1 and stride[0] == 1 and pads[0] == (0, 0):  # a frame at a time
+        y = _convolve_2d(x.reshape(batch * time, height, width, channels), kernel[0], stride[1:], pads[1:], groups)
+        return y.reshape(batch, time, *y.shape[1:])
+    if kernel.shape[1:3] == (1, 1) and tuple(stride[1:]) == (1, 1) and not any(map(any, pads[1:])):  # a pixel at a time
+        x = x.reshape(batch, time, height * width, channels)
+        y = _convolve_2d(x, kernel[:, 0], (stride[0], 1), [pads[0], (0, 0)], groups)
+        return y.reshape(batch, y.shape[1], height, width, y.shape[-1])
+    dimensions = ("NDHWC", "DHWIO", "NDHWC")
+    return jax.lax.conv_general_dilated(
+        x, kernel, stride, pads, dimension_numbers=dimensions, feature_group_count=groups
+    )
+
+
+def _convolve_2d(x, kernel, stride, pads, groups):
+    dimensions = ("NHWC", "HWIO", "NHWC")
+    return jax.lax.conv_general_dilated(
+        x, kernel, stride, pads, dimension_numbers=dimensions, feature_group_count=groups
+    )
+
+
+def ceil_pads(shape: Sequence[int], window: Sequence[int], stride: Sequence[int]) -> list[tuple[int, int]]:
+    """Padding that makes a pool reach the end of its input: Caffe's rounding (ceil mode), nothing in front.
+
+    At even sizes a 3-wide window of stride 2 gets what SAME gives it, at odd sizes less.
+    """
+    steps = [math.ceil(max(size - reach, 0) / step) for size, reach, step in zip(shape, window, stride, strict=True)]
+    return [(0, n * step + reach - size) for n, size, reach, step in zip(steps, shape, window, stride, strict=True)]
+
+
+def max_pool(
+    x: jax.Array, window: Sequence[int], stride: Sequence[int], padding: str | Sequence[tuple[int, int]]
+) -> jax.Array:
     """Max pool over the axes between the first and the last, as `flax.linen.max_pool`, one axis after the other.
 
     The maximum over a box is the maximum over its axes in turn. As elementwise maxima of shifted slices, with the
@@ -18,11 +100,12 @@ def max_pool(x: jax.Array, window: tuple[int, ...], stride: tuple[int, ...], pad
     Args:
       x: (batch, *extents, channels).
       window, stride: one number for each extent.
-      padding: "SAME" (padded with -inf) or another name that `jax.lax.padtype_to_pads` knows.
+      padding: "SAME", another name that `jax.lax.padtype_to_pads` knows, or (before, after) for each extent;
+        what is padded with is -inf.
     """
     if jax.default_backend() != "cpu":
         return nn.max_pool(x, window, stride, padding)
-    pads = jax.lax.padtype_to_pads(x.shape[1:-1], window, stride, padding)
+    pads = jax.lax.padtype_to_pads(x.shape[1:-1], window, stride, padding) if isinstance(padding, str) else padding
     for axis, (size, step, (before, after)) in enumerate(zip(window, stride, pads, strict=True), start=1):
         config = [(0, 0, 0)] * x.ndim
         config[axis] = (before, after, 0)
