@@ -13,6 +13,7 @@ def get_config() -> ConfigDict:
     config = ConfigDict()
     config.seed = 0  # of initial parameters, data order, augmentation and dropout
     config.objective = "atomic"  # atomic | composite | joint (both heads, the composite one evaluated)
+    config.init_from = ""  # published weights to start from, with new heads (see haa_jax/weights); "" for none
     config.area = ""  # train and test on the classes of one area only, e.g. "sports_athletics"; "" for all
 
     config.data = data = ConfigDict()
@@ -28,12 +29,19 @@ def get_config() -> ConfigDict:
     data.prefetch = 4  # batches decoded ahead
 
     config.model = model = ConfigDict()
-    model.name = "i3d"  # one of haa_jax.models.MODELS
+    model.name = "i3d"  # i3d | slowfast | tsn | tpn | stgcn
+    model.variant = (
+        ""  # slowfast: 4x16 | 8x8; tsn: resnet50 | bninception | tsm; tpn: slowonly | tsm; stgcn: coco17 | openpose18
+    )
     model.width = 1.0  # multiplies every channel count; 1.0 is the published network
     model.dtype = "float32"  # of activations: float32 | bfloat16; parameters are always float32
     model.dropout = 0.5  # rate, before the heads
     model.bn_momentum = 0.999  # of the running BatchNorm statistics: new = momentum * old + (1 - momentum) * batch
     model.stem = "space_to_depth"  # how I3D's first convolution is computed, equal results: conv | space_to_depth
+    model.shift = "blockres"  # of tsm, the temporal shift acts on: blockres (the residual branch) | inplace (the block)
+    model.information_flow = "cascade"  # of TPN: cascade (released code and weights) | parallel (paper)
+    model.aux_head = True  # of TPN: auxiliary head on layer3 in training
+    model.partition = "released"  # of ST-GCN's graph: released (code and weights) | paper
 
     config.train = train = ConfigDict()
     train.batch_size = 64  # clips in a step, over all devices
@@ -45,14 +53,17 @@ def get_config() -> ConfigDict:
     optimizer.name = "sgd"  # sgd | adamw
     optimizer.learning_rate = 0.1  # at optimizer.base_batch_size, scaled in proportion to train.batch_size
     optimizer.base_batch_size = 384  # clips in a step where the learning rate comes from; 0 for no scaling
-    optimizer.schedule = "step"  # step | cosine (to zero), after the warm-up
-    optimizer.drops = (0.8435, 0.9391)  # step: fractions of training at which the rate is multiplied
-    optimizer.drop_factor = 0.1  # step: by this
-    optimizer.warmup = 0.0  # fraction of training over which the rate rises linearly from zero
+    optimizer.schedule = "step"  # step | cosine (half a period over the whole training, to zero)
+    optimizer.drops = (0.8435, 0.9391)  # step: fractions of training at which the rate changes
+    optimizer.rates = (0.1, 0.01)  # step: what the rate is multiplied by from each drop on
+    optimizer.warmup = 0.0  # fraction of training over which the rate rises linearly to where the schedule then is
+    optimizer.warmup_start = 0.0  # share of the rate that the warm-up starts from
+    optimizer.bias_rate = 1.0  # biases of convolutions and linear layers learn this many times as fast
     optimizer.momentum = 0.9  # adamw: beta1
     optimizer.beta2 = 0.999  # adamw only
     optimizer.nesterov = False
-    optimizer.weight_decay = 1e-7  # of kernels (not biases, not BatchNorm); sgd: added to the gradient (L2)
+    optimizer.weight_decay = 1e-7  # sgd: added to the gradient (L2); adamw: decoupled
+    optimizer.decay = "kernels"  # what decays: kernels | not_batchnorm (kernels and biases) | all
     optimizer.clip_norm = 0.0  # largest global gradient norm; 0 for no clipping
     optimizer.ema_decay = 0.0  # of an average of the parameters that is evaluated in their place; 0 for none
 

@@ -4,7 +4,6 @@ import difflib
 
 from haa_jax import models, objectives, optim
 from haa_jax.data import augment, sampling
-from haa_jax.models import i3d
 
 
 class ConfigError(ValueError):
@@ -15,10 +14,9 @@ CHOICES = {
     "objective": tuple(objectives.OBJECTIVES),
     "data.short_clips": sampling.SHORT_CLIPS,
     "model.name": tuple(models.MODELS),
-    "model.dtype": i3d.DTYPES,
-    "model.stem": i3d.STEMS,
     "optimizer.name": optim.OPTIMIZERS,
     "optimizer.schedule": optim.SCHEDULES,
+    "optimizer.decay": optim.DECAYS,
     "eval.crops": augment.CROPS,
     "eval.checkpoint": ("last", "best"),
 }
@@ -39,8 +37,9 @@ RANGES = {
     "train.accumulate": (1, None),
     "optimizer.learning_rate": (0, None),
     "optimizer.base_batch_size": (0, None),
-    "optimizer.drop_factor": (0, 1),
     "optimizer.warmup": (0, 1),
+    "optimizer.warmup_start": (0, 1),
+    "optimizer.bias_rate": (0, None),
     "optimizer.momentum": (0, 1),
     "optimizer.beta2": (0, 1),
     "optimizer.weight_decay": (0, None),
@@ -58,8 +57,11 @@ RANGES = {
 
 def check_config(config) -> None:
     """Raises ConfigError with every setting of `config` that cannot work, and what is allowed instead."""
-    values = {field: _get(config, field) for field in [*CHOICES, *RANGES]}
-    faults = [_choice_fault(field, values[field], allowed) for field, allowed in CHOICES.items()]
+    choices = dict(CHOICES)
+    if config.model.name in models.MODELS:
+        choices |= {f"model.{field}": allowed for field, allowed in models.choices(config.model.name).items()}
+    values = {field: _get(config, field) for field in [*choices, *RANGES]}
+    faults = [_choice_fault(field, values[field], allowed) for field, allowed in choices.items()]
     faults += [_range_fault(field, values[field], *limits) for field, limits in RANGES.items()]
     faults += _contradictions(config)
     faults = [fault for fault in faults if fault]
@@ -100,5 +102,8 @@ def _contradictions(config):
         0 < fraction < 1 for fraction in config.optimizer.drops
     ):
         yield f"config.optimizer.drops={tuple(config.optimizer.drops)} must be rising fractions between 0 and 1"
+    if len(config.optimizer.rates) != len(config.optimizer.drops):
+        drops, rates = tuple(config.optimizer.drops), tuple(config.optimizer.rates)
+        yield f"config.optimizer.rates={rates} must have one rate for each of config.optimizer.drops={drops}"
     if config.eval.checkpoint == "best" and not config.eval.every_epochs:
         yield "config.eval.checkpoint='best' needs evaluations: config.eval.every_epochs=0.0 makes none"

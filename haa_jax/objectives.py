@@ -10,10 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from haa_jax.models.heads import AUX
+
 # Objective -> heads that are trained.
 OBJECTIVES = {"atomic": ("atomic",), "composite": ("composite",), "joint": ("atomic", "composite")}
 # Head -> the dataset feature that holds its labels.
 FEATURES = {"atomic": "label", "composite": "composite"}
+# Of the cross-entropy of an auxiliary head, beside 1 for the head itself (TPN, arXiv 2004.03548).
+AUX_WEIGHT = 0.5
 
 
 class ObjectiveError(ValueError):
@@ -77,13 +81,15 @@ def check_labels(head: Head, ids: np.ndarray, clip_ids: list[str]) -> None:
 
 
 def loss_fn(logits: dict, labels: dict):
-    """Mean cross-entropy over the batch, summed over the heads: float32 scalar.
+    """Mean cross-entropy over the batch, summed over the heads, auxiliary ones at AUX_WEIGHT: float32 scalar.
 
     Args:
-      logits: head name -> (B, classes) float32.
+      logits: head name, or "aux_" and head name -> (B, classes) float32.
       labels: head name -> (B,) int32.
     """
-    losses = [
-        optax.softmax_cross_entropy_with_integer_labels(logits[name], labels[name]).mean() for name in sorted(logits)
-    ]
+    losses = []
+    for name in sorted(logits):
+        label = labels[name.removeprefix(AUX)]
+        loss = optax.softmax_cross_entropy_with_integer_labels(logits[name], label).mean()
+        losses.append(AUX_WEIGHT * loss if name.startswith(AUX) else loss)
     return jnp.sum(jnp.stack(losses))

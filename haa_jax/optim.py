@@ -1,14 +1,20 @@
 """SGD as the video papers use it, AdamW for small runs, and the papers' learning-rate schedules (optax)."""
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 import optax
 
 OPTIMIZERS = ("sgd", "adamw")
 SCHEDULES = ("step", "cosine")
+DECAYS = ("kernels", "not_batchnorm", "all")
 
 
 def learning_rate(config, batch_size: int, total_steps: int) -> optax.Schedule:
     """The rate at each step.
+
+    The warm-up is linear and ends where the schedule is at that step; the schedule itself does not wait for it
+    (PySlowFast, slowfast/utils/lr_policy.py).
 
     Args:
       config: `config.optimizer` (see configs/base.py).
@@ -18,28 +24,51 @@ def learning_rate(config, batch_size: int, total_steps: int) -> optax.Schedule:
     peak = config.learning_rate * (batch_size / config.base_batch_size if config.base_batch_size else 1.0)
     warmup = round(config.warmup * total_steps)
     if config.schedule == "cosine":
-        after = optax.cosine_decay_schedule(peak, max(1, total_steps - warmup))
+        schedule = optax.cosine_decay_schedule(peak, total_steps)
     else:
-        drops = {round(fraction * total_steps) - warmup: config.drop_factor for fraction in config.drops}
-        after = optax.piecewise_constant_schedule(peak, drops)
-    return optax.join_schedules([optax.linear_schedule(0.0, peak, max(1, warmup)), after], [warmup])
+        drops = np.array([round(fraction * total_steps) for fraction in config.drops])
+        rates = peak * np.array([1.0, *config.rates], np.float32)
+        schedule = lambda step: jnp.asarray(rates)[(step >= drops).sum()]  # noqa: E731
+    if not warmup:
+        return schedule
+    rise = optax.linear_schedule(config.warmup_start * peak, schedule(jnp.asarray(warmup)), warmup)
+    return lambda step: jnp.where(step < warmup, rise(step), schedule(step))
 
 
 def make_optimizer(config, batch_size: int, total_steps: int) -> optax.GradientTransformation:
-    """Clipping, then SGD with L2 on kernels and momentum, or AdamW with decoupled decay of kernels."""
+    """Clipping, then SGD with L2 and momentum, or AdamW with decoupled decay; biases at their own rate."""
     rate = learning_rate(config, batch_size, total_steps)
-    nesterov = config.nesterov
+    nesterov, decayed = config.nesterov, _DECAYED[config.decay]
     if config.name == "adamw":
-        decay = {"weight_decay": config.weight_decay, "mask": _is_kernel}
+        decay = {"weight_decay": config.weight_decay, "mask": _mask(decayed)}
         steps = [optax.adamw(rate, b1=config.momentum, b2=config.beta2, nesterov=nesterov, **decay)]
     else:
-        decay = optax.add_decayed_weights(config.weight_decay, mask=_is_kernel)
+        decay = optax.add_decayed_weights(config.weight_decay, mask=_mask(decayed))
         steps = [decay, optax.sgd(rate, config.momentum, nesterov=nesterov)]
     if config.clip_norm:
         steps.insert(0, optax.clip_by_global_norm(config.clip_norm))
+    if config.bias_rate != 1.0:
+        steps.append(optax.masked(optax.scale(config.bias_rate), _mask(_is_bias)))
     return optax.chain(*steps)
 
 
-def _is_kernel(params):
-    """True for weights of convolutions and linear layers: the papers do not decay biases and BatchNorm."""
-    return jax.tree_util.tree_map_with_path(lambda path, _: path[-1].key == "kernel", params)
+def _is_kernel(path) -> bool:
+    return path[-1].key == "kernel"
+
+
+def _is_bias(path) -> bool:
+    """Biases of convolutions and linear layers."""
+    return path[-1].key == "bias" and not _is_batchnorm(path)
+
+
+def _is_batchnorm(path) -> bool:
+    """Parameters of the modules that our architectures call bn, data_bn, gcn_bn, batch_norm."""
+    return len(path) > 1 and path[-2].key.endswith(("bn", "batch_norm"))
+
+
+_DECAYED = {"kernels": _is_kernel, "not_batchnorm": lambda path: not _is_batchnorm(path), "all": lambda path: True}
+
+
+def _mask(wanted):
+    """The tree of booleans that optax wants, from a function of a parameter's path."""
+    return lambda params: jax.tree_util.tree_map_with_path(lambda path, _: wanted(path), params)

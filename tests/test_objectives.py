@@ -61,6 +61,13 @@ def test_the_joint_loss_is_the_sum_of_both_cross_entropies():
     assert float(objectives.loss_fn(one, labels)) == pytest.approx(-np.log(0.25), rel=1e-6)
 
 
+def test_an_auxiliary_head_counts_half_and_is_not_evaluated():
+    logits = {"atomic": jnp.log(jnp.array([[0.5, 0.5]])), "aux_atomic": jnp.log(jnp.array([[0.2, 0.8]]))}
+    expected = -np.log(0.5) - 0.5 * np.log(0.2)
+    assert float(objectives.loss_fn(logits, {"atomic": jnp.array([0])})) == pytest.approx(expected, rel=1e-6)
+    assert objectives.evaluated_head(logits) == "atomic"
+
+
 def test_which_head_is_evaluated():
     assert objectives.evaluated_head({"atomic": 0, "composite": 0}) == "composite"
     assert objectives.evaluated_head({"atomic": 0}) == "atomic"

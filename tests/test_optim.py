@@ -1,3 +1,4 @@
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -30,9 +31,17 @@ def test_cosine_with_warm_up():
     config = base.get_config()
     config.optimizer.update(schedule="cosine", warmup=0.1, base_batch_size=0)
     found = rates(config, 8, 100)
-    assert found[:11] == pytest.approx(list(np.linspace(0, 0.1, 11)))
-    assert found[55] == pytest.approx(0.05, rel=0.02)
-    assert found[99] < 1e-4
+    half_periods = 0.1 * (1 + np.cos(np.pi * np.arange(100) / 100)) / 2
+    assert found[10:] == pytest.approx(list(half_periods[10:]), abs=1e-7)
+    assert found[:11] == pytest.approx(list(np.linspace(0, half_periods[10], 11)))
+    config.optimizer.warmup_start = 0.1
+    assert rates(config, 8, 100)[:11] == pytest.approx(list(np.linspace(0.01, half_periods[10], 11)))
+
+
+def test_the_rate_can_rise_again():
+    config = base.get_config()
+    config.optimizer.update(drops=(0.5, 0.75), rates=(0.1, 1.0), base_batch_size=0, warmup=0.25)
+    assert rates(config, 8, 8) == pytest.approx([0, 0.05, 0.1, 0.1, 0.01, 0.01, 0.1, 0.1])
 
 
 def updates(config, params, grads, steps=1):
@@ -52,6 +61,37 @@ def test_only_kernels_decay_and_momentum_adds_up():
     assert float(result["kernel"][0]) == pytest.approx(-0.1 * 0.5)
     assert float(result["bias"][0]) == pytest.approx(-0.1)
     assert float(updates(config, params, grads, steps=2)["conv"]["bias"][0]) == pytest.approx(-0.1 * 1.9)
+
+
+@pytest.mark.parametrize(
+    ("decay", "decayed"),
+    [
+        ("kernels", {"conv/kernel", "Logits/kernel"}),
+        ("not_batchnorm", {"conv/kernel", "conv/bias", "Logits/kernel", "Logits/bias"}),
+        ("all", {"conv/kernel", "conv/bias", "bn/scale", "bn/bias", "Logits/kernel", "Logits/bias"}),
+    ],
+)
+def test_what_decays(decay, decayed):
+    config = base.get_config()
+    config.optimizer.update(decay=decay, weight_decay=0.5)
+    params = {
+        "conv": {"kernel": jnp.ones(1), "bias": jnp.ones(1)},
+        "bn": {"scale": jnp.ones(1), "bias": jnp.ones(1)},
+        "Logits": {"kernel": jnp.ones(1), "bias": jnp.ones(1)},
+    }
+    result = updates(config, params, jax.tree.map(jnp.zeros_like, params))
+    moved = {f"{module}/{name}" for module, leaves in result.items() for name, x in leaves.items() if float(x[0])}
+    assert moved == decayed
+
+
+def test_biases_learn_faster_but_not_those_of_batchnorm():
+    config = base.get_config()
+    config.optimizer.update(bias_rate=2.0, weight_decay=0.0)
+    params = {name: {"bias": jnp.zeros(1)} for name in ("conv", "tcn_bn")} | {"fc": {"kernel": jnp.zeros(1)}}
+    result = updates(config, params, jax.tree.map(jnp.ones_like, params))
+    assert {name: float(*next(iter(leaf.values()))) for name, leaf in result.items()} == pytest.approx(
+        {"conv": -0.2, "tcn_bn": -0.1, "fc": -0.1}
+    )
 
 
 def test_clipping():
