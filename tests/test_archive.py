@@ -49,6 +49,56 @@ def test_found_wherever_people_unpack_it(tmp_path, archive_dir, place):
     assert archive.read_bytes(clips[7].root, clips[7].path) == expected
 
 
+def write_poses(folder, classes=CLASSES):
+    for name in classes:
+        (folder / "pose" / name).mkdir(parents=True)
+        for k in range(20):
+            (folder / "pose" / name / f"{name}_{k:03d}.json").write_text("[]")
+
+
+@pytest.mark.parametrize("place", ["in the release", "beside it", "beside its zip"])
+def test_poses_are_found_where_they_are(broken, place):
+    folder = broken if place == "in the release" else broken.parent
+    write_poses(folder)
+    if place == "beside its zip":
+        shutil.make_archive(broken, "zip", broken)
+        shutil.rmtree(broken)
+    clips = archive.scan(broken.parent, TABLE, CLASSES, poses=True)
+    assert clips[23].pose == (str(folder), "pose/battle-rope_jumping-jack/battle-rope_jumping-jack_003.json")
+    assert archive.read_bytes(*clips[23].pose) == b"[]"
+    assert {clip.pose for clip in archive.scan(broken.parent, TABLE, CLASSES)} == {None}
+
+
+def test_faults_of_pose_folders_are_listed_with_all_others(broken):
+    write_poses(broken, CLASSES[:3])
+    (broken / "pose" / "CPR" / "CPR_004.json").unlink()
+    (broken / "pose" / "CPR" / "CPR_020.json").write_text("[]")
+    (broken / "pose" / "CPR" / "pushup_000.json").write_text("[]")
+    (broken / "video" / "CPR" / "CPR_007.mp4").unlink()
+    (broken / "pose" / ".DS_Store").write_bytes(b"x")
+    with pytest.raises(archive.ArchiveError) as error:
+        archive.scan(broken, TABLE, CLASSES, poses=True)
+    assert error.value.problems == [
+        "video/CPR/CPR_007.mp4: no such file",
+        "pose/CPR/CPR_004.json: no such file",
+        "pose/CPR/CPR_020.json: not one of the 20 clips of the class",
+        "pose/CPR/pushup_000.json: not one of the 20 clips of the class",
+        "pose/play_erhu: no such folder",
+    ]
+    (broken / "pose" / "pushups").mkdir()
+    with pytest.raises(archive.ArchiveError, match="pose/pushups: no such class .* did you mean 'pushup'"):
+        archive.scan(broken, TABLE, poses=True)
+
+
+def test_no_poses_or_two_of_them(broken):
+    with pytest.raises(archive.ArchiveError, match="1 problem .*\n.*pose: no such folder"):
+        archive.scan(broken, TABLE, CLASSES, poses=True)
+    write_poses(broken)
+    write_poses(broken.parent)
+    with pytest.raises(archive.ArchiveError, match="1 problem .*\n.*pose: is in .* leave one of them"):
+        archive.scan(broken.parent, TABLE, CLASSES, poses=True)
+
+
 def test_hidden_files_are_ignored(broken):
     for folder in ("raw", "video", "video/CPR"):
         (broken / folder / ".DS_Store").write_bytes(b"x")

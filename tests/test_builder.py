@@ -1,3 +1,4 @@
+import json
 import shutil
 import subprocess
 import sys
@@ -8,7 +9,7 @@ import tensorflow_datasets as tfds
 
 import tfds_haa500
 from tests.conftest import CLASSES, REAL_CLASS, write_archive
-from tfds_haa500 import archive, haa500_dataset_builder, records
+from tfds_haa500 import archive, flow, haa500_dataset_builder, records
 
 
 class Haa500Test(tfds.testing.DatasetBuilderTestCase):
@@ -66,6 +67,101 @@ def test_splits_hold_the_right_clips(builder):
     for split, numbers in archive.SPLITS.items():
         ids = {e["clip_id"].numpy().decode() for e in builder.as_dataset(split=split)}
         assert ids == {f"{name}_{number:03d}" for name in CLASSES for number in numbers}
+
+
+def joint_values(k: int, t: int) -> list[float]:
+    """51 numbers, different in every clip and frame; x goes through the frame's 64 pixels, y through its 48."""
+    joint = np.arange(17)
+    return [float(v) for v in np.stack([joint + 2 * t, joint + k, joint / 17], axis=1).ravel()]
+
+
+@pytest.fixture(scope="module")
+def with_poses(tmp_path_factory, archive_dir):
+    """The archive with poses of CPR: one person in every frame but the first, a lesser one in the last."""
+    root = shutil.copytree(archive_dir, tmp_path_factory.mktemp("poses") / "haa500_v1_1")
+    (root / "pose" / "CPR").mkdir(parents=True)
+    for k in range(20):
+        last = 4 + k
+        people = [{"image_id": f"{last}.jpg", "keypoints": [0.5] * 51, "score": 0.3}]
+        people += [{"image_id": f"{t}.jpg", "keypoints": joint_values(k, t), "score": 2.9} for t in range(1, last + 1)]
+        (root / "pose" / "CPR" / f"CPR_{k:03d}.json").write_text(json.dumps(people))
+    return root
+
+
+STREAMS_CONFIG = tfds_haa500.Haa500Config(name="streams", classes=("CPR",), streams=("flow", "pose"))
+
+
+@pytest.fixture(scope="module")
+def streams_builder(tmp_path_factory, with_poses):
+    return build(STREAMS_CONFIG, with_poses, tmp_path_factory.mktemp("streams"))
+
+
+def test_streams_lie_beside_the_frames(streams_builder):
+    for example in streams_builder.as_dataset(split="test"):
+        k = int(example["clip_id"].numpy()[-3:])
+        frames = 5 + k
+        assert example["video"].shape == (frames, 48, 64, 3)
+        assert example["pose"].shape == (frames, 2, 17, 3)
+        assert example["flow_x"].shape == example["flow_y"].shape == (frames - 1, 48, 64, 1)
+        assert example["flow_x"].dtype == np.uint8
+        poses = example["pose"].numpy()
+        assert not poses[0].any()
+        assert not poses[1:-1, 1].any()
+        for t in range(1, frames):
+            expected = np.reshape(joint_values(k, t), (17, 3)) / (64, 48, 1)
+            assert poses[t, 0] == pytest.approx(expected, abs=1e-6)
+        assert poses[-1, 1] == pytest.approx(np.tile([0.5 / 64, 0.5 / 48, 0.5], (17, 1)))
+
+
+def test_streams_without_decoding(streams_builder):
+    index = records.read_index(streams_builder.data_path, "validation")
+    example = records.ClipReader(streams_builder.data_path, streams_builder.info.features, index)[0]
+    assert (len(example["video"]), len(example["flow_x"]), len(example["flow_y"])) == (21, 20, 20)
+    assert all(jpeg.startswith(b"\xff\xd8") for key in records.FRAMES for jpeg in example[key])
+    assert example["pose"].shape == (21, 2, 17, 3)
+    assert example["pose"].dtype == np.float32
+
+
+def test_metadata_say_how_to_read_the_streams(streams_builder, builder):
+    loaded = tfds.builder("haa500/streams", data_dir=streams_builder.data_path.parent.parent.parent)
+    metadata = loaded.info.metadata
+    assert metadata["streams"] == ["flow", "pose"]
+    assert metadata["flow"] == {"method": "dis", "bound": 20.0, "decode": flow.DECODE}
+    scope = {"level": np.arange(256)}
+    exec(metadata["flow"]["decode"], scope)
+    assert scope["pixels"] == pytest.approx(flow.to_pixels(np.arange(256)), abs=1e-5)
+    assert metadata["pose"]["joints"][9] == "left_wrist"
+    assert builder.info.metadata["streams"] == []
+    assert not {"flow_x", "flow_y", "pose"} & set(builder.info.features)
+
+
+def test_bad_poses_and_videos_of_all_splits_are_listed_and_nothing_is_left(tmp_path, with_poses):
+    root = shutil.copytree(with_poses, tmp_path / "haa500_v1_1")
+    (root / "pose" / "CPR" / "CPR_002.json").write_text("{")
+    late = [{"image_id": t, "keypoints": [0.5] * n, "score": 1} for t, n in ((30, 51), (0, 54), (1, 54))]
+    (root / "pose" / "CPR" / "CPR_016.json").write_text(json.dumps(late))
+    (root / "video" / "CPR" / "CPR_019.mp4").write_bytes(b"")
+    with pytest.raises(archive.ArchiveError) as error:
+        build(STREAMS_CONFIG, root, tmp_path / "data")
+    expected = [
+        "pose/CPR/CPR_002.json: is not JSON",
+        "pose/CPR/CPR_016.json: entry 1 has 54 numbers as keypoints, must have 51 (x, y, score of the 17 COCO joints)"
+        " (and 1 more entries)",
+        "pose/CPR/CPR_016.json: has frames 30, but the clip's are 0 to 20",
+        "video/CPR/CPR_019.mp4: the file is empty",
+    ]
+    for problem, start in zip(error.value.problems, expected, strict=True):
+        assert problem.startswith(start)
+    assert not list((tmp_path / "data" / "haa500" / "streams").iterdir())
+
+
+def test_configs_that_cannot_be():
+    with pytest.raises(ValueError, match="streams='flow,depth', must be flow and pose, each at most once"):
+        tfds_haa500.Haa500Config(name="x", streams=("flow", "depth"))
+    with pytest.raises(ValueError, match="each at most once"):
+        tfds_haa500.Haa500Config(name="x", streams=("flow", "flow"))
+    with pytest.raises(flow.FlowError, match="flow_method='x'"):
+        tfds_haa500.Haa500Config(name="x", flow_method="x")
 
 
 def test_bad_videos_of_all_splits_are_listed_and_nothing_is_left(tmp_path, archive_dir):
@@ -150,6 +246,12 @@ def test_command_line(tmp_path, archive_dir):
     assert done.returncode == 0, done.stderr
     assert "haa500/one/1.1.0: 20 clips (16 train, 1 validation, 3 test)" in done.stdout
     assert "100%" in done.stderr
+    done = run(f"--manual_dir={archive_dir}", "--config=full", "--classes=CPR", "--name=two")
+    assert done.returncode == 1
+    assert "pose: no such folder" in done.stderr
+    done = run("--streams=flow,depth", "--name=three", "--manual_dir=x")
+    assert done.returncode == 1
+    assert "--streams='flow,depth', must be" in done.stdout + done.stderr
     done = run()
     assert done.returncode == 1
     assert "haa500_v1_1.zip" in done.stdout + done.stderr

@@ -9,9 +9,11 @@ import json
 import av
 import numpy as np
 import pytest
+import tensorflow_datasets as tfds
 from absl import app
 
-from tfds_haa500 import demo, demo_clip, demo_files, demo_motion, taxonomy
+import tfds_haa500
+from tfds_haa500 import demo, demo_clip, demo_files, demo_motion, flow, taxonomy
 
 CLIPS = 2
 CLASSES = list(zip(demo.TAXONOMY.names, demo.TAXONOMY.composites, strict=True))
@@ -211,6 +213,34 @@ def test_failure_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(ZeroDivisionError):
         demo.write_archive(tmp_path / "out", clips_per_class=1, workers=2)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_built_demo_has_all_streams(tmp_path):
+    names = ("squat_down", "squat_up")
+    config = tfds_haa500.Haa500Config(name="squats", classes=names, streams=("flow", "pose"), generated=True)
+    tfds_haa500.Builder(config=config, data_dir=str(tmp_path)).download_and_prepare()
+    examples = tfds.load("haa500/squats", split="test", data_dir=str(tmp_path))
+    ways = collections.defaultdict(list)
+    for example in examples:
+        frames, height, width = example["video"].shape[:3]
+        assert example["flow_x"].shape == example["flow_y"].shape == (frames - 1, height, width, 1)
+        assert example["pose"].shape == (frames, 2, 17, 3)
+        ways[example["clip_id"].numpy().decode()[:-4]].append(_way_of_the_nose(example))
+    assert sorted(ways) == sorted(names)
+    for nose, picture in ways["squat_down"]:
+        assert min(nose, picture) > 0  # y points down
+    for nose, picture in ways["squat_up"]:
+        assert max(nose, picture) < 0
+
+
+def _way_of_the_nose(example) -> tuple[float, float]:
+    """Pixels that the nose goes down over the clip, by the poses and by the flow at the nose."""
+    poses, fields = example["pose"].numpy()[:, 0], flow.to_pixels(example["flow_y"].numpy()[..., 0])
+    height, width = fields.shape[1:]
+    seen = np.flatnonzero(poses[:, 0, 2])
+    x, y = (poses[:, 0, :2] * (width, height)).round().astype(int).T
+    by_flow = sum(fields[t, y[t], x[t]] for t in seen if t < len(fields))
+    return (poses[seen[-1], 0, 1] - poses[seen[0], 0, 1]) * height, by_flow
 
 
 def test_contact_sheet(archive, tmp_path):

@@ -31,7 +31,18 @@ def test_all_frames_in_order_at_the_native_rate(tmp_path):
     ("size", "stored"), [((512, 1024), (256, 512)), ((400, 300), (341, 256)), ((48, 64), (48, 64))]
 )
 def test_short_side_is_scaled_down_never_up(tmp_path, size, stored):
-    assert decoded(video.encode_clip(written(tmp_path, 2, size=size))).shape[1:3] == stored
+    clip = video.encode_clip(written(tmp_path, 2, size=size))
+    assert decoded(clip).shape[1:3] == stored
+    assert clip.size == size[::-1]
+
+
+def test_frames_of_two_sizes(tmp_path, monkeypatch):
+    import av
+
+    frames = [av.VideoFrame(width, 48, "yuv420p") for width in (64, 64, 80)]
+    monkeypatch.setattr(video, "_decode", lambda container, stream: iter(frames))
+    with pytest.raises(video.VideoError, match="changes its frame size from 64x48 to 80x48"):
+        video.encode_clip(written(tmp_path, 3))
 
 
 def test_rotated_phone_video_is_stored_upright(tmp_path):
@@ -46,7 +57,9 @@ def test_rotated_phone_video_is_stored_upright(tmp_path):
         stream.set_display_rotation(90)  # counter-clockwise: top left becomes bottom left
         container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
         container.mux(stream.encode())
-    frame = decoded(video.encode_clip(path.read_bytes()))[0].mean(-1)
+    clip = video.encode_clip(path.read_bytes())
+    assert clip.size == (48, 64)
+    frame = decoded(clip)[0].mean(-1)
     assert frame.shape == (64, 48)
     assert frame[40:, :20].mean() > 200
     assert frame[:24].mean() < 60

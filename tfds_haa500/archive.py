@@ -2,9 +2,11 @@
 
     raw/<class>.txt                              row k annotates clip k
     video/<class>/<class>_000.mp4 .. _019.mp4
+    pose/<class>/<class>_000.json .. _019.json   not part of the release; read where poses are wanted
 
 under a folder, under `haa500_v1_1/` in it, or in `haa500_v1_1.zip` in it. Clips of a zip are read from where
-they are: nothing is ever unpacked, so no archive can write outside its folder.
+they are: nothing is ever unpacked, so no archive can write outside its folder. pose/ may also lie in the folder
+itself, beside the release.
 """
 
 import dataclasses
@@ -47,13 +49,18 @@ class Annotation:
 
 @dataclasses.dataclass(frozen=True)
 class Clip:
-    """One clip: its annotation, and where its video is (`path` inside `root`, a folder or a zip file)."""
+    """One clip: its annotation, and where its files are.
+
+    The video is at `path` inside `root`, a folder or a zip file; `pose` is (root, path) of the pose file, or
+    None where poses are not wanted.
+    """
 
     clip_id: str
     class_name: str
     annotation: Annotation
     root: str
     path: str
+    pose: tuple[str, str] | None = None
 
 
 def find_root(manual_dir: epath.PathLike) -> epath.Path | zipfile.Path:
@@ -77,13 +84,16 @@ def find_root(manual_dir: epath.PathLike) -> epath.Path | zipfile.Path:
     raise ArchiveError(str(manual_dir), [f"no raw/ and video/ here, in {RELEASE}/ or in {RELEASE}.zip"])
 
 
-def scan(manual_dir: epath.PathLike, taxonomy: Taxonomy, classes: Sequence[str] = ()) -> list[Clip]:
-    """Reads the annotations of the wanted classes and pairs them with the videos that are there.
+def scan(
+    manual_dir: epath.PathLike, taxonomy: Taxonomy, classes: Sequence[str] = (), poses: bool = False
+) -> list[Clip]:
+    """Reads the annotations of the wanted classes and pairs them with the files that are there.
 
     Args:
       manual_dir: where the release is (see `find_root`).
       taxonomy: the class table.
       classes: which of its classes; all of them by default, and then a folder of an unknown class is a fault.
+      poses: every clip must have its pose file.
 
     Returns:
       The clips, by class in label order, then by clip number.
@@ -94,12 +104,16 @@ def scan(manual_dir: epath.PathLike, taxonomy: Taxonomy, classes: Sequence[str] 
     root = find_root(manual_dir)
     unknown = [name for name in classes if name not in taxonomy.names]
     problems = [f"classes: {name!r} is not in the class table{_nearest(name, taxonomy.names)}" for name in unknown]
+    folders = {"raw": root, "video": root}
+    if poses:
+        folders["pose"], faults = _find_poses(epath.Path(manual_dir), root)
+        problems += faults
     if not classes:
-        problems += _unknown_entries(root, taxonomy.names)
+        problems += _unknown_entries(folders, taxonomy.names)
     wanted = [name for name in taxonomy.names if not classes or name in classes]
     clips = []
     for name in wanted:
-        found, faults = _scan_class(root, name)
+        found, faults = _scan_class(folders, name)
         clips += found
         problems += faults
     if problems:
@@ -160,26 +174,48 @@ def _seconds(field: str, text: str) -> float:
     return value
 
 
-def _scan_class(root, name: str) -> tuple[list[Clip], list[str]]:
-    """The clips of one class, and its faults."""
-    rows, problems = _read_rows(root, name)
-    folder = root / "video" / name
-    if not folder.is_dir():
-        return [], [*problems, f"video/{name}: no such folder"]
-    names = [f"{name}_{number:03d}" for number in range(CLIPS_PER_CLASS)]
-    present = {entry.name for entry in folder.iterdir() if not entry.name.startswith(".")}
+def _find_poses(manual_dir, root) -> tuple[epath.Path | zipfile.Path | None, list[str]]:
+    """What holds pose/: the release, or the folder that it lies in."""
+    holders = [root] if root == manual_dir else [root, manual_dir]
+    found = [holder for holder in holders if (holder / "pose").is_dir()]
+    if not found:
+        return None, ["pose: no such folder, neither in the release nor beside it"]
+    if len(found) > 1:
+        return None, [f"pose: is in {found[0]} and in {found[1]}; leave one of them"]
+    return found[0], []
+
+
+def _scan_class(folders: dict, name: str) -> tuple[list[Clip], list[str]]:
+    """The clips of one class, and its faults; `folders` says what holds raw/, video/ and, if wanted, pose/."""
+    rows, problems = _read_rows(folders["raw"], name)
+    present, faults = _list_clips(folders["video"], f"video/{name}", name, ".mp4")
+    problems += faults
+    pose_root = folders.get("pose")
+    with_pose = {}
+    if pose_root:
+        with_pose, faults = _list_clips(pose_root, f"pose/{name}", name, ".json")
+        problems += faults
     clips = []
-    for number, clip_id in enumerate(names):
-        file = f"{clip_id}.mp4"
-        if file not in present:
-            problems.append(f"video/{name}/{file}: no such file")
-        elif number not in rows:
-            problems.append(f"video/{name}/{file}: has no usable row {number} in raw/{name}.txt")
-        else:
-            clips.append(Clip(clip_id, name, rows[number], *_locate(root, f"video/{name}/{file}")))
-    surplus = sorted(present - {f"{clip_id}.mp4" for clip_id in names})
-    problems += [f"video/{name}/{file}: not one of the {CLIPS_PER_CLASS} clips of the class" for file in surplus]
+    for clip_id, path in present.items():
+        number = int(clip_id[-3:])
+        if number not in rows:
+            problems.append(f"{path}: has no usable row {number} in raw/{name}.txt")
+            continue
+        pose = _locate(pose_root, with_pose[clip_id]) if clip_id in with_pose else None
+        clips.append(Clip(clip_id, name, rows[number], *_locate(folders["video"], path), pose))
     return clips, problems
+
+
+def _list_clips(root, folder: str, name: str, suffix: str) -> tuple[dict[str, str], list[str]]:
+    """The paths of a class's files in a folder by clip, and a fault for each that is missing or surplus."""
+    if not (root / folder).is_dir():
+        return {}, [f"{folder}: no such folder"]
+    found = {entry.name for entry in (root / folder).iterdir() if not entry.name.startswith(".")}
+    wanted = {f"{name}_{number:03d}": f"{name}_{number:03d}{suffix}" for number in range(CLIPS_PER_CLASS)}
+    problems = [f"{folder}/{file}: no such file" for file in wanted.values() if file not in found]
+    surplus = sorted(found - set(wanted.values()))
+    problems += [f"{folder}/{file}: not one of the {CLIPS_PER_CLASS} clips of the class" for file in surplus]
+    return {clip_id: f"{folder}/{file}" for clip_id, file in wanted.items() if file in found}, problems
 
 
 def _read_rows(root, name: str) -> tuple[dict[int, Annotation], list[str]]:
@@ -204,10 +240,14 @@ def _read_rows(root, name: str) -> tuple[dict[int, Annotation], list[str]]:
     return rows, problems
 
 
-def _unknown_entries(root, known: Sequence[str]) -> list[str]:
-    """Entries of raw/ and video/ that are no class of the table: a misspelt class must not vanish silently."""
-    found = [("video", entry.name, entry.name) for entry in (root / "video").iterdir()]
-    found += [("raw", entry.name, entry.name.removesuffix(".txt")) for entry in (root / "raw").iterdir()]
+def _unknown_entries(folders: dict, known: Sequence[str]) -> list[str]:
+    """Entries of raw/, video/ and pose/ that are no class of the table: a misspelt class must not vanish silently."""
+    found = [
+        (folder, entry.name, entry.name.removesuffix(".txt") if folder == "raw" else entry.name)
+        for folder, root in folders.items()
+        if root
+        for entry in (root / folder).iterdir()
+    ]
     return [
         f"{folder}/{entry}: no such class in the class table{_nearest(name, known)}"
         for folder, entry, name in sorted(found)

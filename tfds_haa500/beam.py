@@ -43,7 +43,7 @@ class _SplitTransform(beam.PTransform):
 
 def _problem(keyed) -> list[str]:
     _, result = keyed
-    return [] if isinstance(result, dict) else [result.problem]
+    return [] if isinstance(result, dict) else list(result.problems)
 
 
 def _raise_if_any(problems: list[str], root: str) -> None:

@@ -1,7 +1,9 @@
 """Builds the dataset: `python -m tfds_haa500.build --manual_dir=DIR`.
 
     --config=demo                                     the generated dataset, which needs no files
+    --config=full --manual_dir=DIR                    flow and poses too (also: flow, pose)
     --manual_dir=DIR --classes=pushup,CPR --name=two  a subset; load it as `haa500/two`
+    --manual_dir=DIR --streams=flow --flow_method=tvl1 --name=slow_flow
 
 (TFDS's own `tfds build` does the same where Apache Beam is installed: it does not start without it.)
 """
@@ -14,16 +16,20 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is loade
 import tensorflow_datasets as tfds
 from absl import app, flags, logging
 
-from tfds_haa500 import archive, taxonomy
+from tfds_haa500 import archive, flow, taxonomy
 from tfds_haa500.haa500_dataset_builder import Builder, Haa500Config
 
 _CONFIG = flags.DEFINE_enum("config", "rgb", list(Builder.builder_configs), "Builder config.")
 _MANUAL_DIR = flags.DEFINE_string("manual_dir", None, "Folder that holds the release, unpacked or as its zip file.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Where datasets go (default: TFDS's, ~/tensorflow_datasets).")
 _CLASSES = flags.DEFINE_list("classes", [], "Only these classes, by name; needs --name.")
-_NAME = flags.DEFINE_string("name", None, "Name of the builder config that a subset or another table makes.")
+_NAME = flags.DEFINE_string("name", None, "Name of the builder config that the other options make.")
 _CLASS_TABLE = flags.DEFINE_string(
     "class_table", None, "CSV class table to use instead of the built-in one; needs --name."
+)
+_STREAMS = flags.DEFINE_list("streams", None, "Any of flow, pose (default: the config's); needs --name.")
+_FLOW_METHOD = flags.DEFINE_enum(
+    "flow_method", None, flow.METHODS, "How flow is computed (default: dis); needs --name."
 )
 _FILE_FORMAT = flags.DEFINE_enum("file_format", "tfrecord", ["tfrecord", "array_record"], "How clips are stored.")
 _WORKERS = flags.DEFINE_integer("workers", None, "Processes that decode (default: one a core).", lower_bound=1)
@@ -55,20 +61,30 @@ def main(argv: list[str]) -> None:
 def _builder_config() -> Haa500Config:
     """The config that the flags ask for."""
     chosen = Builder.builder_configs[_CONFIG.value]
-    if not (_CLASSES.value or _CLASS_TABLE.value):
+    own = _CLASSES.value or _CLASS_TABLE.value or _STREAMS.value is not None or _FLOW_METHOD.value
+    options = "--classes, --class_table, --streams and --flow_method"
+    if not own:
         if _NAME.value:
-            raise app.UsageError("--name goes with --classes or --class_table")
+            raise app.UsageError(f"--name goes with one of {options}")
         return chosen
     if chosen.generated:
-        raise app.UsageError("--classes and --class_table do not go with --config=demo")
+        raise app.UsageError(f"{options} do not go with --config=demo")
     if not _NAME.value or _NAME.value in Builder.builder_configs:
-        raise app.UsageError(f"--classes and --class_table need a --name of their own, not {_NAME.value!r}")
-    return Haa500Config(
-        name=_NAME.value,
-        description=f"{len(_CLASSES.value) or 'All'} classes, RGB frames.",
-        classes=tuple(_CLASSES.value),
-        class_table=_CLASS_TABLE.value or "",
-    )
+        raise app.UsageError(f"{options} need a --name of their own, not {_NAME.value!r}")
+    streams = chosen.streams if _STREAMS.value is None else tuple(_STREAMS.value)
+    if _FLOW_METHOD.value and "flow" not in streams:
+        raise app.UsageError("--flow_method goes with --streams=flow or a --config that has flow")
+    try:
+        return Haa500Config(
+            name=_NAME.value,
+            description=f"{len(_CLASSES.value) or 'All'} classes, {', '.join(('RGB frames', *streams))}.",
+            classes=tuple(_CLASSES.value),
+            class_table=_CLASS_TABLE.value or "",
+            streams=streams,
+            flow_method=_FLOW_METHOD.value or "dis",
+        )
+    except ValueError as error:
+        raise app.UsageError(f"--{error}") from error
 
 
 def _summary(builder) -> str:

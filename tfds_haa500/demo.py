@@ -11,10 +11,10 @@ pose/ (AlphaPose JSON), boxes/ (the main person, CSV) and objects/ (COCO detecti
 import os
 import pathlib
 import shutil
+from collections.abc import Sequence
 
 import av
 import cv2
-import loky
 import numpy as np
 from absl import app, flags
 from etils import epath
@@ -25,7 +25,13 @@ TAXONOMY = taxonomy.load(taxonomy.DEMO_CSV)
 SHEET_FRAMES, SHEET_HEIGHT = 8, 96
 
 
-def write_archive(out: epath.PathLike, seed: int = 0, clips_per_class: int = 20, workers: int | None = None) -> None:
+def write_archive(
+    out: epath.PathLike,
+    seed: int = 0,
+    clips_per_class: int = 20,
+    workers: int | None = None,
+    classes: Sequence[str] = (),
+) -> None:
     """Writes the generated archive into the local folder `out`.
 
     The files are written into a folder beside `out` that takes its name at the end, so an archive that
@@ -37,6 +43,7 @@ def write_archive(out: epath.PathLike, seed: int = 0, clips_per_class: int = 20,
         not depend on `clips_per_class`.
       clips_per_class: the release has 20.
       workers: processes to use; as `parallel.num_workers` says by default.
+      classes: which of the classes to draw; all by default.
 
     Raises:
       FileExistsError: `out` is a file or a folder with something in it.
@@ -44,7 +51,7 @@ def write_archive(out: epath.PathLike, seed: int = 0, clips_per_class: int = 20,
     out = pathlib.Path(out).absolute()
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise FileExistsError(f"{out} exists and is not an empty folder: no demo archive written over it")
-    clips = _draw_clips(seed, clips_per_class)
+    clips = _draw_clips(seed, clips_per_class, classes)
     partial = out.with_name(f".{out.name}.partial-{os.getpid()}")
     try:
         _write_partial(partial, clips, workers)
@@ -55,21 +62,23 @@ def write_archive(out: epath.PathLike, seed: int = 0, clips_per_class: int = 20,
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _draw_clips(seed: int, clips_per_class: int) -> list[demo_clip.Clip]:
+def _draw_clips(seed: int, clips_per_class: int, classes: Sequence[str]) -> list[demo_clip.Clip]:
     pairs = zip(TAXONOMY.names, TAXONOMY.composites, strict=True)
-    return [demo_clip.draw_clip(*pair, index, seed) for pair in pairs for index in range(clips_per_class)]
+    wanted = [pair for pair in pairs if not classes or pair[0] in classes]
+    return [demo_clip.draw_clip(*pair, index, seed) for pair in wanted for index in range(clips_per_class)]
 
 
 def _write_partial(root: pathlib.Path, clips: list[demo_clip.Clip], workers: int | None) -> None:
-    for name in TAXONOMY.names:
+    names = dict.fromkeys(clip.name for clip in clips)
+    for name in names:
         for kind in demo_files.FOLDERS:
             (root / kind / name).mkdir(parents=True, exist_ok=True)
-    executor = loky.get_reusable_executor(max_workers=workers or parallel.num_workers())
+    pool = parallel.executor(workers)
     with parallel.progress_bar(len(clips), "drawing") as bar:
-        for _ in executor.map(demo_files.write_clip, [str(root)] * len(clips), clips, chunksize=4):
+        for _ in pool.map(demo_files.write_clip, [str(root)] * len(clips), clips, chunksize=4):
             bar.update()
     (root / "raw").mkdir()
-    for name in TAXONOMY.names:
+    for name in names:
         lines = [demo_files.raw_line(clip) for clip in clips if clip.name == name]
         (root / "raw" / f"{name}.txt").write_text("".join(lines), encoding="utf-8", newline="\n")
 

@@ -1,4 +1,16 @@
-"""HAA500 as a TFDS dataset: the release on disk -> JPEG frames and metadata in TFRecords."""
+"""HAA500 as a TFDS dataset: the release on disk -> JPEG frames, flow, poses and metadata in TFRecords.
+
+Every example has T frames (`video`) of the stored size, whose short side is at most 256 pixels. Streams beside it:
+
+    flow   `flow_x`, `flow_y`: T - 1 grey images each; image t is the motion from frame t to t + 1 in pixels of
+           the stored frames, x to the right and y down, clipped to +-20: pixels = level * 40 / 255 - 20.
+    pose   `pose`: float32 (T, 2, 17, 3): x and y as fractions of the frame's width and height, and the joint's
+           score; 17 COCO joints of the two people with the highest scores, the higher first, in each frame by
+           itself; zeros where there is none.
+
+`flow.py` and `pose.py` say where they come from. The dataset's metadata hold the class table (`taxonomy`), the
+streams, and how flow was computed and is to be read (`flow`).
+"""
 
 import contextlib
 import dataclasses
@@ -13,7 +25,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from etils import epath
 
-from tfds_haa500 import archive, parallel, records, taxonomy, video
+from tfds_haa500 import archive, flow, parallel, pose, records, taxonomy, video
 
 _INSTRUCTIONS = f"""\
 HAA500 cannot be downloaded automatically. Its authors announce the release at
@@ -26,7 +38,13 @@ or
     DIR/video/ALS_IceBucket_Challenge/ALS_IceBucket_Challenge_000.mp4
     DIR/video/ALS_IceBucket_Challenge/...                          (20 clips a class, _000 to _019)
 (DIR/{archive.RELEASE}/raw and DIR/{archive.RELEASE}/video are found too).
+
+The release has no poses. For the configs `pose` and `full`, put AlphaPose's results beside it, one file a clip:
+
+    DIR/pose/ALS_IceBucket_Challenge/ALS_IceBucket_Challenge_000.json
 """
+STREAMS = ("flow", "pose")
+_UNREADABLE = (OSError, archive.zipfile.BadZipFile)
 
 
 @dataclasses.dataclass
@@ -36,12 +54,22 @@ class Haa500Config(tfds.core.BuilderConfig):
     Attributes:
       classes: names of the classes to package; all by default. Label ids stay those of the whole table.
       class_table: path of a class table (see `tfds_haa500/taxonomy.py`); the table of the 500 by default.
+      streams: what goes in beside the RGB frames: "flow", "pose" or both.
+      flow_method: how flow is computed: "dis", or "tvl1", about a hundred times slower (see `flow.py`).
       generated: True for the demo, whose clips are drawn and need no files.
     """
 
     classes: tuple[str, ...] = ()
     class_table: str = ""
+    streams: tuple[str, ...] = ()
+    flow_method: str = "dis"
     generated: bool = False
+
+    def __post_init__(self):
+        """Raises ValueError on an unknown or repeated stream, FlowError on a method that is not there."""
+        if not set(self.streams) <= set(STREAMS) or len(set(self.streams)) != len(self.streams):
+            raise ValueError(f"streams={','.join(self.streams)!r}, must be {' and '.join(STREAMS)}, each at most once")
+        flow.check_method(self.flow_method)
 
     def read_taxonomy(self) -> taxonomy.Taxonomy:
         default = taxonomy.DEMO_CSV if self.generated else taxonomy.HAA500_CSV
@@ -56,11 +84,22 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     MANUAL_DOWNLOAD_INSTRUCTIONS = _INSTRUCTIONS
     BUILDER_CONFIGS: ClassVar = [
         Haa500Config(name="rgb", description="All 500 classes, RGB frames."),
-        Haa500Config(name="demo", description="16 generated classes; needs no files.", generated=True),
+        Haa500Config(name="flow", description="All 500 classes, RGB frames and flow.", streams=("flow",)),
+        Haa500Config(name="pose", description="All 500 classes, RGB frames and poses.", streams=("pose",)),
+        Haa500Config(name="full", description="All 500 classes, RGB frames, flow and poses.", streams=STREAMS),
+        Haa500Config(
+            name="demo",
+            description="16 generated classes, RGB frames, flow and poses; needs no files.",
+            streams=STREAMS,
+            generated=True,
+            version="1.2.0",
+            release_notes={"1.2.0": "Flow and poses beside the frames."},
+        ),
     ]
 
     def _info(self) -> tfds.core.DatasetInfo:
-        table = self.builder_config.read_taxonomy()
+        config = self.builder_config
+        table = config.read_taxonomy()
         image = tfds.features.Image(shape=(None, None, 3), dtype=np.uint8, encoding_format="jpeg")
         return self.dataset_info_from_configs(
             features=tfds.features.FeaturesDict(
@@ -78,11 +117,12 @@ class Builder(tfds.core.GeneratorBasedBuilder):
                     "end": tfds.features.Scalar(np.float32, doc="seconds into the source video"),
                     "camera_moving": tfds.features.Scalar(np.bool_),
                     "num_people": tfds.features.Scalar(np.int32, doc="number of dominant figures"),
+                    **stream_features(config.streams),
                 }
             ),
             supervised_keys=("video", "label"),
             homepage="https://www.cse.ust.hk/haa/",
-            metadata=tfds.core.MetadataDict(taxonomy=table.to_csv()),
+            metadata=tfds.core.MetadataDict(taxonomy=table.to_csv(), **stream_metadata(config)),
         )
 
     def _download_and_prepare(self, dl_manager, download_config) -> None:
@@ -101,12 +141,13 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 
             folder = self._resources.enter_context(tempfile.TemporaryDirectory())
             manual_dir = os.path.join(folder, archive.RELEASE)
-            demo.write_archive(manual_dir)
+            demo.write_archive(manual_dir, classes=config.classes)
         else:
             manual_dir = dl_manager.manual_dir
         table = config.read_taxonomy()
-        clips = archive.split_clips(archive.scan(manual_dir, table, config.classes))
-        to_example = functools.partial(make_example, table)
+        poses = "pose" in config.streams
+        clips = archive.split_clips(archive.scan(manual_dir, table, config.classes, poses))
+        to_example = self._to_example()
         if self._on_beam:
             from tfds_haa500 import beam
 
@@ -121,24 +162,66 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             if isinstance(result, Failure):
                 splits = list(clips)
                 rest = itertools.chain.from_iterable(clips[later] for later in splits[splits.index(split) :])
-                raise all_failures(list(rest), to_example, progress)
+                raise all_failures(list(rest), self._to_example(quick=True), progress)
             progress.update()
             yield clip.clip_id, result
+
+    def _to_example(self, quick: bool = False):
+        """From a clip to its example, or with `quick` by the faster flow, which fails on the same clips."""
+        config = self.builder_config
+        method = "dis" if quick else config.flow_method
+        return functools.partial(make_example, config.read_taxonomy(), method if "flow" in config.streams else "")
 
 
 @dataclasses.dataclass(frozen=True)
 class Failure:
-    """Why one clip cannot be packaged, as `path: reason`."""
+    """Why one clip cannot be packaged, each as `path: reason`."""
 
-    problem: str
+    problems: tuple[str, ...]
 
 
-def make_example(table: taxonomy.Taxonomy, clip: archive.Clip) -> dict | Failure:
-    """Decodes one clip into an example of the dataset's features (runs in worker processes)."""
+def stream_features(streams: Sequence[str]) -> dict:
+    """The features of the streams; the head of this file has their meaning."""
+    features = {}
+    if "flow" in streams:
+        image = tfds.features.Image(shape=(None, None, 1), dtype=np.uint8, encoding_format="jpeg")
+        for name, way in (("flow_x", "right"), ("flow_y", "down")):
+            features[name] = tfds.features.Sequence(image, doc=f"(T - 1, H, W, 1) motion to the {way}: {flow.DECODE}")
+    if "pose" in streams:
+        shape = (None, pose.PEOPLE, len(pose.JOINTS), 3)
+        features["pose"] = tfds.features.Tensor(shape=shape, dtype=np.float32, doc="x / width, y / height, score")
+    return features
+
+
+def stream_metadata(config: Haa500Config) -> dict:
+    """What a reader of the streams must know, as plain values."""
+    found = {"streams": list(config.streams)}
+    if "flow" in config.streams:
+        found["flow"] = {"method": config.flow_method, "bound": flow.BOUND, "decode": flow.DECODE}
+    if "pose" in config.streams:
+        found["pose"] = {"joints": list(pose.JOINTS), "people": pose.PEOPLE}
+    return found
+
+
+def make_example(table: taxonomy.Taxonomy, flow_method: str, clip: archive.Clip) -> dict | Failure:
+    """Decodes one clip into an example of the dataset's features (runs in worker processes).
+
+    With a `flow_method`, the example has flow; with a pose file at the clip, poses.
+    """
+    streams = {}
     try:
-        encoded = video.encode_clip(archive.read_bytes(clip.root, clip.path))
-    except (video.VideoError, OSError, archive.zipfile.BadZipFile) as error:
-        return Failure(f"{clip.path}: {error}")
+        encoded = video.encode_clip(archive.read_bytes(clip.root, clip.path), flow_method=flow_method)
+    except (video.VideoError, flow.FlowError, *_UNREADABLE) as error:
+        return Failure((f"{clip.path}: {error}",))
+    if flow_method:
+        streams.update(flow_x=encoded.flow_x, flow_y=encoded.flow_y)
+    if clip.pose:
+        try:
+            streams["pose"] = pose.parse(archive.read_bytes(*clip.pose), len(encoded.frames), encoded.size)
+        except pose.PoseError as error:
+            return Failure(tuple(f"{clip.pose[1]}: {problem}" for problem in error.problems))
+        except _UNREADABLE as error:
+            return Failure((f"{clip.pose[1]}: {error}",))
     label = table.names.index(clip.class_name)
     row = clip.annotation
     return {
@@ -153,6 +236,7 @@ def make_example(table: taxonomy.Taxonomy, clip: archive.Clip) -> dict | Failure
         "end": row.end,
         "camera_moving": row.camera_moving,
         "num_people": row.num_people,
+        **streams,
     }
 
 
@@ -160,7 +244,7 @@ def all_failures(clips: Sequence[archive.Clip], to_example, progress) -> archive
     """Decodes clips only to find out which of them fail."""
     problems = []
     for _, result in parallel.ordered_map(functools.partial(_failure_only, to_example), clips):
-        problems += [result.problem] if result else []
+        problems += result.problems if result else ()
         progress.update()
     return archive.ArchiveError(str(epath.Path(clips[0].root)), problems)
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
+import cv2
 import loky
 import tqdm
 
@@ -20,25 +21,32 @@ def num_workers() -> int:
     return int(os.environ.get("TFDS_HAA500_WORKERS") or loky.cpu_count())
 
 
-def ordered_map(function: Callable[[In], Out], items: Iterable[In]) -> Iterator[tuple[In, Out]]:
-    """Yields (item, function(item)) in the order of `items`, computed by worker processes.
+def executor(workers: int | None = None):
+    """The pool of worker processes: `workers` of them, or `num_workers()`. Each keeps to one core.
 
     loky starts processes that do not import the caller's main module, so that a plain script or notebook
     that calls `tfds.load` needs no `if __name__ == "__main__"`.
+    """
+    return loky.get_reusable_executor(
+        max_workers=workers or num_workers(), initializer=cv2.setNumThreads, initargs=(1,)
+    )
+
+
+def ordered_map(function: Callable[[In], Out], items: Iterable[In]) -> Iterator[tuple[In, Out]]:
+    """Yields (item, function(item)) in the order of `items`, computed by worker processes.
 
     Raises:
       loky.process_executor.TerminatedWorkerError: a worker was killed (usually for memory).
     """
-    workers = num_workers()
-    executor = loky.get_reusable_executor(max_workers=workers)
+    pool = executor()
     items = iter(items)
     pending = collections.deque(
-        (item, executor.submit(function, item)) for item in itertools.islice(items, IN_FLIGHT * workers)
+        (item, pool.submit(function, item)) for item in itertools.islice(items, IN_FLIGHT * num_workers())
     )
     while pending:
         item, future = pending.popleft()
         yield item, future.result()
-        pending.extend((item, executor.submit(function, item)) for item in itertools.islice(items, 1))
+        pending.extend((item, pool.submit(function, item)) for item in itertools.islice(items, 1))
 
 
 def progress_bar(total: int, what: str) -> tqdm.tqdm:

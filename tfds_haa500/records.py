@@ -19,6 +19,7 @@ import tensorflow_datasets as tfds
 from etils import epath
 
 INDEX_FILE = "clip_index.csv"
+FRAMES = ("video", "flow_x", "flow_y")  # the features that are pictures over time
 # A TFRecord is: length (uint64), masked CRC of the length, data, masked CRC of the data (little endian).
 _HEADER = struct.Struct("<QI")
 _FOOTER = struct.Struct("<I")
@@ -51,7 +52,7 @@ class ClipIndex:
 
 
 class RawFrames(tfds.decode.SkipDecoding):
-    """Passes a clip's JPEG frames through undecoded, also where TFDS reads without TensorFlow."""
+    """Passes a clip's JPEG frames (or flow) through undecoded, also where TFDS reads without TensorFlow."""
 
     def decode_batch_example(self, example):
         return example
@@ -63,13 +64,14 @@ class RawFrames(tfds.decode.SkipDecoding):
 class ClipReader:
     """Reads the stored examples of a split in any order; safe to share between threads.
 
-    Example i has the features of the builder as NumPy values, its `video` as a list of T JPEG byte strings.
+    Example i has the features of the builder as NumPy values, its `video` as a list of T JPEG byte strings,
+    and `flow_x` and `flow_y`, where the dataset has them, as lists of T - 1.
     """
 
     def __init__(self, data_path: epath.PathLike, features, index: ClipIndex):
         self._data_path = epath.Path(data_path)
         self._features = features
-        self._decoders = {"video": RawFrames()}
+        self._decoders = _raw_frames(features)
         self.index = index
 
     def __len__(self) -> int:
@@ -109,7 +111,7 @@ def write_index(data_path: epath.PathLike, builder) -> None:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["split", "shard", "offset", "clip_id", "label", "composite", "area", "num_frames"])
-    decoders = {"video": RawFrames()}
+    decoders = _raw_frames(builder.info.features)
     for split, info in builder.info.splits.items():
         for shard in sorted(path.name for path in info.filepaths):
             for offset, record in iter_records(epath.Path(data_path) / shard):
@@ -145,6 +147,11 @@ def read_index(data_path: epath.PathLike, split: str) -> ClipIndex:
         area=column("area", np.int32),
         num_frames=column("num_frames", np.int32),
     )
+
+
+def _raw_frames(features) -> dict[str, RawFrames]:
+    """Decoders for `features` that leave every picture compressed."""
+    return {name: RawFrames() for name in FRAMES if name in features}
 
 
 def _read_one(file, path) -> bytes:

@@ -1,6 +1,6 @@
-"""One clip: mp4 bytes -> JPEG frames at the stored size (PyAV decodes, OpenCV compresses).
+"""One clip: mp4 bytes -> JPEG frames, and flow where wanted, at the stored size (PyAV decodes, OpenCV compresses).
 
-A clip is decoded to its end, one frame in memory at a time. What a decoder would paper over (a truncated
+A clip is decoded to its end, one or two frames in memory at a time. What a decoder would paper over (a truncated
 file, a concealed frame) is an error here, since nobody looks at the frames again before they are trained on.
 """
 
@@ -12,6 +12,8 @@ import av.error
 import cv2
 import numpy as np
 
+from tfds_haa500 import flow
+
 SHORT_SIDE = 256  # pixels; larger clips are scaled down to it, smaller ones are stored as they are
 JPEG_QUALITY = 90  # 4:2:0; the README of this package has the size and the error it costs
 
@@ -22,25 +24,41 @@ class VideoError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class EncodedClip:
-    """JPEG frames in order, and the native frame rate (frames per second)."""
+    """A clip of T frames.
+
+    Attributes:
+      frames: T JPEGs in order.
+      fps: the native frame rate, frames per second.
+      size: (width, height) of the video itself, upright, in pixels.
+      flow_x, flow_y: T - 1 grey JPEGs each (see `flow.py`); empty where no flow was asked for.
+    """
 
     frames: list[bytes]
     fps: float
+    size: tuple[int, int]
+    flow_x: list[bytes]
+    flow_y: list[bytes]
 
 
-def encode_clip(data: bytes, short_side: int = SHORT_SIDE, quality: int = JPEG_QUALITY) -> EncodedClip:
+def encode_clip(
+    data: bytes, short_side: int = SHORT_SIDE, quality: int = JPEG_QUALITY, flow_method: str = ""
+) -> EncodedClip:
     """Decodes a video file and compresses each frame as a JPEG.
 
     Args:
       data: the bytes of a video file.
       short_side: frames with a longer short side are scaled down to it by area averaging; never up.
-      quality: JPEG quality, 0 to 100.
+      quality: JPEG quality, 0 to 100, of frames and flow.
+      flow_method: one of `flow.METHODS`, to compute flow from the scaled frames; "" for none.
 
     Raises:
-      VideoError: the file is empty, unreadable, truncated, damaged, or has no frames or no frame rate.
+      VideoError: the file is empty, unreadable, truncated, damaged, or has no frames or no frame rate; its
+        frames change size; with flow, there is only one.
+      flow.FlowError: the frames are too small for flow, or this OpenCV does not have the method.
     """
     if not data:
         raise VideoError("the file is empty")
+    estimate = flow.estimator(flow_method) if flow_method else None
     try:
         with av.open(io.BytesIO(data)) as container:
             if not container.streams.video:
@@ -48,13 +66,31 @@ def encode_clip(data: bytes, short_side: int = SHORT_SIDE, quality: int = JPEG_Q
             stream = container.streams.video[0]
             if not stream.average_rate:
                 raise VideoError("has no frame rate")
-            images = (_to_bgr(frame, short_side) for frame in _decode(container, stream))
-            frames = [_encode_jpeg(image, quality) for image in images]
+            frames, size, fields = _encode_frames(_decode(container, stream), short_side, quality, estimate)
             fps = float(stream.average_rate)
         _check_complete(data, len(frames))
     except av.error.FFmpegError as error:
         raise VideoError(f"cannot be decoded ({error.strerror or error})") from error
-    return EncodedClip(frames, fps)
+    if estimate and len(frames) < 2:
+        raise VideoError("has one frame, and flow needs two")
+    return EncodedClip(frames, fps, size, *fields)
+
+
+def _encode_frames(decoded, short_side: int, quality: int, estimate) -> tuple[list, tuple[int, int], tuple[list, list]]:
+    """JPEGs of all frames, the video's (width, height), and the JPEGs of flow_x and flow_y."""
+    frames, fields, size, previous = [], ([], []), None, None
+    for frame in decoded:
+        found = _upright_size(frame)
+        if size not in (None, found):
+            raise VideoError(f"changes its frame size from {size[0]}x{size[1]} to {found[0]}x{found[1]}")
+        image = _to_bgr(frame, short_side)
+        frames.append(_encode_jpeg(image, quality))
+        if estimate and previous is not None:
+            levels = flow.to_levels(estimate(previous, image))
+            for axis, jpegs in enumerate(fields):
+                jpegs.append(_encode_jpeg(np.ascontiguousarray(levels[..., axis]), quality))
+        size, previous = found, image
+    return frames, size, fields
 
 
 def _decode(container, stream):
@@ -94,6 +130,12 @@ def _to_bgr(frame: av.VideoFrame, short_side: int) -> np.ndarray:
     ).to_ndarray()
     # Phones store portrait video lying on its side, with a rotation that players apply.
     return np.ascontiguousarray(np.rot90(image, round(frame.rotation / 90) % 4))
+
+
+def _upright_size(frame: av.VideoFrame) -> tuple[int, int]:
+    """(width, height) as players show the frame."""
+    size = frame.width, frame.height
+    return size[::-1] if round(frame.rotation / 90) % 2 else size
 
 
 def _encode_jpeg(image: np.ndarray, quality: int) -> bytes:
