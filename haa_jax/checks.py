@@ -2,8 +2,8 @@
 
 import difflib
 
-from haa_jax import models, objectives, optim
-from haa_jax.data import augment, sampling
+from haa_jax import models, objectives, optim, state
+from haa_jax.data import augment, joints, pipeline, sampling, streams
 
 
 class ConfigError(ValueError):
@@ -12,12 +12,17 @@ class ConfigError(ValueError):
 
 CHOICES = {
     "objective": tuple(objectives.OBJECTIVES),
+    "data.stream": streams.STREAMS,
+    "data.sampling": sampling.SAMPLINGS,
     "data.short_clips": sampling.SHORT_CLIPS,
+    "data.augment": augment.AUGMENTS,
+    "data.skeleton": joints.SKELETONS,
     "model.name": tuple(models.MODELS),
     "optimizer.name": optim.OPTIMIZERS,
     "optimizer.schedule": optim.SCHEDULES,
     "optimizer.decay": optim.DECAYS,
     "eval.crops": augment.CROPS,
+    "eval.average": tuple(state.AVERAGES),
     "eval.checkpoint": ("last", "best"),
 }
 # Field -> (lowest, highest) value allowed; None for no limit.
@@ -25,8 +30,11 @@ RANGES = {
     "seed": (0, 2**32 - 1),
     "data.frames": (1, None),
     "data.stride": (1, None),
+    "data.flow_stack": (1, None),
     "data.resize": (1, None),
+    "data.resize_max": (0, None),
     "data.crop": (1, None),
+    "data.pose_sigma": (0.1, None),
     "data.threads": (0, None),
     "data.prefetch": (1, None),
     "model.dropout": (0, 0.999),
@@ -47,6 +55,9 @@ RANGES = {
     "optimizer.ema_decay": (0, 1),
     "eval.every_epochs": (0, None),
     "eval.batch_size": (1, None),
+    "eval.frames": (0, None),
+    "eval.resize": (0, None),
+    "eval.crop": (0, None),
     "eval.windows": (1, None),
     "checkpoint.every_epochs": (0, None),
     "checkpoint.keep": (1, None),
@@ -94,8 +105,16 @@ def _contradictions(config):
     if bool(config.train.epochs) == bool(config.train.steps):
         given = f"config.train.epochs={config.train.epochs} and config.train.steps={config.train.steps}"
         yield f"{given}: set exactly one of them above 0"
-    if config.data.crop > config.data.resize:
-        yield f"config.data.crop={config.data.crop} is larger than config.data.resize={config.data.resize}"
+    yield from _data_contradictions(config.data)
+    test = pipeline.at_test(config.data, config.eval)
+    if test.crop > test.resize:
+        yield f"crops of {test.crop} pixels at test (config.eval.crop) are larger than the short side, {test.resize}"
+    if (config.model.name == "stgcn") != (config.data.stream == "skeleton"):
+        yield f"config.model.name={config.model.name!r} cannot take config.data.stream={config.data.stream!r}"
+    if config.model.name == "stgcn" and config.model.variant != config.data.skeleton:
+        yield f"config.model.variant={config.model.variant!r} needs the same config.data.skeleton"
+    if config.data.stream == "skeleton" and config.eval.crops != 1:
+        yield f"config.eval.crops={config.eval.crops}: skeletons are not cropped"
     if config.model.width <= 0:
         yield f"config.model.width={config.model.width} must be above 0"
     if sorted(config.optimizer.drops) != list(config.optimizer.drops) or not all(
@@ -107,3 +126,29 @@ def _contradictions(config):
         yield f"config.optimizer.rates={rates} must have one rate for each of config.optimizer.drops={drops}"
     if config.eval.checkpoint == "best" and not config.eval.every_epochs:
         yield "config.eval.checkpoint='best' needs evaluations: config.eval.every_epochs=0.0 makes none"
+
+
+def _data_contradictions(data):
+    if data.crop > data.resize:
+        yield f"config.data.crop={data.crop} is larger than config.data.resize={data.resize}"
+    if data.resize_max and data.resize_max < data.resize:
+        yield f"config.data.resize_max={data.resize_max} is smaller than config.data.resize={data.resize}"
+    if data.sampling == "segments" and data.stride != 1:
+        yield f"config.data.stride={data.stride} means nothing where config.data.sampling='segments': set it to 1"
+    only = {  # field: the streams that it means something for
+        "flow_stack": (data.flow_stack > 1, ("flow",)),
+        "colour_jitter": (data.colour_jitter, ("rgb",)),
+        "bgr": (data.bgr, ("rgb",)),
+        "random_move": (data.random_move, ("skeleton",)),
+    }
+    for field, (given, allowed) in only.items():
+        if given and data.stream not in allowed:
+            yield f"config.data.{field}={data[field]} is for config.data.stream={allowed[0]!r}, not {data.stream!r}"
+    if (data.short_clips == "zero") != (data.stream == "skeleton"):
+        yield f"config.data.short_clips={data.short_clips!r} does not go with config.data.stream={data.stream!r}"
+    channels = {"rgb": 3, "flow": 2 * data.flow_stack}.get(data.stream, 1)
+    for field in ("mean", "std"):
+        if len(data[field]) not in (1, channels):
+            yield f"config.data.{field}={tuple(data[field])} must have 1 or {channels} numbers"
+    if min(data.std) <= 0:
+        yield f"config.data.std={tuple(data.std)} must be above 0"

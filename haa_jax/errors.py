@@ -7,6 +7,7 @@ from haa_jax.evaluate import EvaluationError
 from haa_jax.mesh import MeshError
 from haa_jax.objectives import ObjectiveError
 from haa_jax.train import NonFiniteError, ResumeError
+from haa_jax.weights.readers import WeightsError
 from tfds_haa500.records import RecordError
 from tfds_haa500.taxonomy import TaxonomyError
 
@@ -21,4 +22,5 @@ USER_ERRORS = (
     RecordError,
     ResumeError,
     TaxonomyError,
+    WeightsError,
 )

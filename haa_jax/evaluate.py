@@ -35,7 +35,7 @@ def predict(experiment: Experiment, variables, split_name: str, stop=None) -> di
     """
     exp, split = experiment, experiment.splits[split_name]
     config = exp.config
-    batches = pipeline.eval_batches(split, config.data, config.eval, config.eval.batch_size, exp.share)
+    batches = pipeline.eval_batches(split, exp.test_data, config.eval, config.eval.batch_size, exp.share)
     total = -(-len(split) // config.eval.batch_size)
     logits = {head.name: np.full((len(split), len(head.classes)), np.nan, np.float32) for head in exp.heads}
     started = last_line = time.monotonic()
@@ -90,11 +90,12 @@ def score(experiment: Experiment, logits: dict[str, np.ndarray], split_name: str
 def write_results(workdir: epath.PathLike, experiment: Experiment, logits: dict, results: dict) -> None:
     """Writes `predictions.npz` and `metrics.json`; a reader never sees half of one.
 
-    The predictions file holds, without pickled objects, `clip_ids` (N,), and for each head
+    The predictions file holds, without pickled objects, `clip_ids` (N,), `areas` (N,), and for each head
     `<head>_logits` float32 (N, classes), `<head>_labels` int32 (N,) and `<head>_classes` (classes,).
     """
     split = experiment.splits[results["split"]]
-    arrays = {"clip_ids": np.array(split.index.clip_id)}
+    areas = np.array(experiment.taxonomy.area_names)[split.index.area]
+    arrays = {"clip_ids": np.array(split.index.clip_id), "areas": areas}
     for head in experiment.heads:
         arrays[f"{head.name}_logits"] = logits[head.name]
         arrays[f"{head.name}_labels"] = split.labels[head.name]

@@ -12,7 +12,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from haa_jax import checks, mesh, models, objectives, optim, state
-from haa_jax.data import dataset, pipeline
+from haa_jax.data import dataset, modalities, pipeline, streams
 
 log = logging.getLogger(__name__)
 
@@ -48,10 +48,20 @@ class Experiment:
         return pipeline.Share(jax.process_index(), jax.process_count())
 
     @functools.cached_property
+    def test_data(self):
+        """`config.data` as it is at test."""
+        return pipeline.at_test(self.config.data, self.config.eval)
+
+    @functools.cached_property
     def eval_step(self):
         """Compiled `state.eval_step`."""
         return jax.jit(
-            functools.partial(state.eval_step, model=self.model),
+            functools.partial(
+                state.eval_step,
+                model=self.model,
+                prepare=functools.partial(modalities.prepare, config=self.test_data),
+                average=state.AVERAGES[self.config.eval.average],
+            ),
             out_shardings=mesh.batch_sharding(self.mesh),
         )
 
@@ -78,6 +88,7 @@ def prepare(config) -> Experiment:
     mesh.check_batch_size("config.train.batch_size", config.train.batch_size, device_mesh, config.train.accumulate)
     mesh.check_batch_size("config.eval.batch_size", config.eval.batch_size, device_mesh)
     builder = dataset.open_builder(config.data.dataset, config.data.data_dir)
+    dataset.check_stream(builder, config.data.stream)
     taxonomy = dataset.read_taxonomy(builder)
     heads = objectives.make_heads(config.objective, taxonomy, config.area)
     splits = {name: dataset.open_split(builder, name, heads, config.area) for name in ("train", "validation", "test")}
@@ -105,7 +116,9 @@ def total_steps(config, num_clips: int) -> int:
 
 
 def clip_shape(config) -> tuple[int, ...]:
-    return (config.data.frames, config.data.crop, config.data.crop, 3)
+    """Shape of one clip as the network takes it."""
+    stored = jax.ShapeDtypeStruct(streams.clip_shape(config.data), streams.clip_dtype(config.data))
+    return jax.eval_shape(functools.partial(modalities.prepare, config=config.data), stored).shape
 
 
 def initial_state(config, model, optimizer):

@@ -8,7 +8,10 @@ import jax.numpy as jnp
 import optax
 
 from haa_jax import objectives
-from haa_jax.data import modalities
+from haa_jax.models.heads import average_logits, average_softmax
+
+# What is averaged over the views of a clip.
+AVERAGES = {"logits": average_logits, "softmax": average_softmax}
 
 
 @flax.struct.dataclass
@@ -40,7 +43,7 @@ def init_state(seed: int, clip_shape: tuple[int, ...], *, model, optimizer, ema:
     """A fresh state; jit it with output shardings so that nothing is materialised unsharded.
 
     Args:
-      clip_shape: (frames, height, width, channels).
+      clip_shape: of one clip as the network takes it, (frames, height, width, channels) or ST-GCN's.
     """
     variables = model.init(jax.random.key(seed), jnp.zeros((1, *clip_shape)), train=False)
     params = variables["params"]
@@ -53,11 +56,12 @@ def init_state(seed: int, clip_shape: tuple[int, ...], *, model, optimizer, ema:
     )
 
 
-def train_step(state: TrainState, batch, *, model, optimizer, seed: int, accumulate: int, ema_decay: float):
+def train_step(state: TrainState, batch, *, model, prepare, optimizer, seed: int, accumulate: int, ema_decay: float):
     """One optimizer step on a global batch.
 
     Args:
-      batch: {"clips": uint8 (B, T, H, W, C), "labels": {head: int32 (B,)}}.
+      batch: {"clips": (B, ...), "labels": {head: int32 (B,)}}.
+      prepare: from stored clips to the network's input (modalities.prepare).
       accumulate: parts that the batch is worked through in; BatchNorm sees one part at a time.
 
     Returns:
@@ -70,7 +74,7 @@ def train_step(state: TrainState, batch, *, model, optimizer, seed: int, accumul
         number, rows = part
         grad_fn = jax.value_and_grad(_loss, has_aux=True)
         dropout = jax.random.fold_in(rng, number)
-        (loss, (accuracy, batch_stats)), grads = grad_fn(state.params, batch_stats, rows, model, dropout)
+        (loss, (accuracy, batch_stats)), grads = grad_fn(state.params, batch_stats, rows, model, prepare, dropout)
         return batch_stats, (grads, {"loss": loss, "accuracy": accuracy})
 
     batch_stats, sums = _fold(one_part, state.batch_stats, parts, accumulate)
@@ -84,29 +88,31 @@ def train_step(state: TrainState, batch, *, model, optimizer, seed: int, accumul
     return state, {**metrics, "grad_norm": optax.global_norm(grads)}
 
 
-def eval_step(variables: dict, batch, *, model):
-    """Logits of each clip, averaged over its views.
+def eval_step(variables: dict, batch, *, model, prepare, average):
+    """Logits of each clip: what its views say, averaged.
 
     Args:
-      batch: {"clips": uint8 (B, V, T, H, W, C), ...}.
+      batch: {"clips": (B, views, ...), ...}.
+      prepare: from stored clips to the network's input (modalities.prepare).
+      average: one of AVERAGES' functions.
 
     Returns:
       {head: float32 (B, classes)}.
     """
 
     def one_view(clips):
-        logits, _ = model.apply(variables, modalities.normalise_rgb(clips), train=False)
+        logits, _ = model.apply(variables, prepare(clips), train=False)
         return logits
 
     # A view at a time: memory does not grow with the number of views.
     views = jnp.moveaxis(batch["clips"], 1, 0)
-    return jax.tree.map(functools.partial(jnp.mean, axis=0), jax.lax.map(one_view, views))
+    return jax.tree.map(functools.partial(average, axis=0), jax.lax.map(one_view, views))
 
 
-def _loss(params, batch_stats, batch, model, dropout_rng):
+def _loss(params, batch_stats, batch, model, prepare, dropout_rng):
     (logits, _), updated = model.apply(
         {"params": params, "batch_stats": batch_stats},
-        modalities.normalise_rgb(batch["clips"]),
+        prepare(batch["clips"]),
         train=True,
         rngs={"dropout": dropout_rng},
         mutable=["batch_stats"],

@@ -12,10 +12,11 @@ from etils import epath
 
 from haa_jax import evaluate, mesh, objectives, state
 from haa_jax.checkpoint import Checkpoints
-from haa_jax.data import pipeline
+from haa_jax.data import modalities, pipeline
 from haa_jax.experiment import Experiment, describe, fresh_state, prepare
 from haa_jax.progress import Progress, clock
 from haa_jax.signals import Interrupted, StopSignals
+from haa_jax.weights import importer
 
 log = logging.getLogger(__name__)
 
@@ -133,7 +134,10 @@ def _restore_or_init(exp: Experiment, checkpoints: Checkpoints) -> tuple[state.T
         return restored.state, restored.meta["history"]
     shardings = jax.tree.map(lambda array: array.sharding, exp.abstract_state)
     train_state = fresh_state(exp.config, exp.model, exp.optimizer, shardings)
-    log.info("starting from random parameters\n%s", parameter_overview.get_parameter_overview(train_state.params))
+    log.info("%s", parameter_overview.get_parameter_overview(train_state.params))
+    if exp.config.init_from:
+        train_state, fit = importer.start_from(exp.config.init_from, exp.config.model, train_state)
+        log.info("starting from %s with new heads; %s", exp.config.init_from, importer.describe(fit))
     return train_state, {}
 
 
@@ -144,6 +148,7 @@ def _compiled_step(exp: Experiment):
         functools.partial(
             state.train_step,
             model=exp.model,
+            prepare=functools.partial(modalities.prepare, config=config.data),
             optimizer=exp.optimizer,
             seed=config.seed,
             accumulate=config.train.accumulate,

@@ -33,7 +33,7 @@ def read(model: str) -> dict[str, Expected]:
     with open(FOLDER / f"{model}.csv", newline="") as file:
         return {
             row["what"]: Expected(
-                tuple(int(size) for size in row["shape"].split("x") if size),
+                shape_of(row["shape"]),
                 float(row["sum"] or "nan"),
                 float(row["l2norm"] or "nan"),
                 np.array(row["first8"].split(), np.float64),
@@ -62,6 +62,8 @@ def weight(name: str, shape: tuple[int, ...]) -> np.ndarray:
         return 1 + 0.5 * v
     if name.endswith("bias"):
         return 0.1 * v
+    if "edge_importance" in name:
+        return 1 + 0.2 * v
     if len(shape) >= 2:
         return v * np.sqrt(3) * np.sqrt(2 / np.prod(shape[1:]))
     if name.endswith("weight"):  # BatchNorm's gamma
@@ -69,9 +71,49 @@ def weight(name: str, shape: tuple[int, ...]) -> np.ndarray:
     raise ValueError(f"no rule for {name} of shape {shape}")
 
 
+def names(model: str) -> list[dict[str, str]]:
+    """Rows of golden/names/<model>.csv: each published tensor's shape, and its name in every source."""
+    with open(FOLDER / "names" / f"{model}.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def state_dict(model: str, shape_column: str, channels: int = 3) -> dict[str, np.ndarray]:
+    """A published checkpoint filled by the formula: PyTorch name -> array, for networks that see `channels`."""
+    rows = names(model)
+    source = next(iter(rows[0]))
+    tensors = {}
+    for row in rows:
+        shape = shape_of(row[shape_column])
+        if len(shape) > 3 and shape[1] == 3:
+            shape = (shape[0], channels, *shape[2:])
+        tensors[row[source]] = weight(row[source], shape)
+        if model == "i3d" and row[source].endswith("bn.weight"):
+            tensors[row[source]][:] = 1  # gammas, which only the PyTorch ports have
+    return tensors
+
+
+def shape_of(text: str) -> tuple[int, ...]:
+    """ "64x3x7x7" -> (64, 3, 7, 7)."""
+    return tuple(int(size) for size in text.split("x") if size)
+
+
 def clips(batch: int, channels: int, *extents: int) -> np.ndarray:
     """The formula's input as (batch, *extents, channels) float64."""
     return np.moveaxis(uniform("input", (batch, channels, *extents)), 1, -1)
+
+
+def segments(batch: int, count: int, channels: int, height: int, width: int) -> np.ndarray:
+    """The input of 2-D networks, whose PyTorch layout is (batch * count, channels, height, width), as
+    (batch, count, height, width, channels) float64.
+    """
+    return np.moveaxis(uniform("input", (batch, count, channels, height, width)), 2, -1)
+
+
+def skeletons(batch: int, people: int, frames: int, joints: int) -> np.ndarray:
+    """ST-GCN's input, in PyTorch (batch, coordinates, frames, joints, people), as (batch, people, frames, joints,
+    coordinates) float64.
+    """
+    return uniform("input", (batch, 3, frames, joints, people)).transpose(0, 4, 2, 3, 1)
 
 
 def fill(shapes: dict, torch_name: Callable[[tuple[str, ...]], str]) -> dict:

@@ -13,6 +13,7 @@ from haa_jax import mesh, optim, state
 from haa_jax.data import modalities
 
 CLASSES = 5
+prepare = functools.partial(modalities.prepare, config=base.get_config().data)
 
 
 class Tiny(nn.Module):
@@ -37,7 +38,15 @@ def make(norm=True, **overrides):
     optimizer = optim.make_optimizer(config.optimizer, 8, 100)
     ema = config.optimizer.ema_decay
     init = functools.partial(state.init_state, 0, (2, 8, 8, 3), model=model, optimizer=optimizer, ema=ema > 0)
-    step = functools.partial(state.train_step, model=model, optimizer=optimizer, seed=0, accumulate=1, ema_decay=ema)
+    step = functools.partial(
+        state.train_step,
+        model=model,
+        prepare=prepare,
+        optimizer=optimizer,
+        seed=0,
+        accumulate=1,
+        ema_decay=ema,
+    )
     return init, step
 
 
@@ -49,11 +58,6 @@ def make_batch(size=8, seed=0):
 
 def assert_close(left, right, tolerance=1e-5):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance), left, right)
-
-
-def test_normalise_maps_bytes_to_minus_one_to_one():
-    scaled = modalities.normalise_rgb(np.array([0, 255], np.uint8))
-    assert np.asarray(scaled) == pytest.approx([-1.0, 1.0])
 
 
 def test_a_step_lowers_the_loss_and_counts():
@@ -84,7 +88,7 @@ def test_accumulation_updates_the_statistics_part_by_part():
     model = Tiny()
     stats = expected.batch_stats
     for rows in (slice(0, None, 2), slice(1, None, 2)):
-        clips = modalities.normalise_rgb(batch["clips"][rows])
+        clips = prepare(batch["clips"][rows])
         variables = {"params": expected.params, "batch_stats": stats}
         _, updated = model.apply(variables, clips, train=True, mutable=["batch_stats"])
         stats = updated["batch_stats"]
@@ -135,7 +139,18 @@ def test_views_are_averaged():
     init, _ = make()
     variables = init().eval_variables
     clips = np.random.default_rng(0).integers(0, 256, (4, 3, 2, 8, 8, 3), np.uint8)
-    logits = jax.jit(functools.partial(state.eval_step, model=Tiny()))(variables, {"clips": clips})
-    each = [Tiny().apply(variables, modalities.normalise_rgb(clips[:, v]), train=False)[0] for v in range(3)]
+    logits = jax.jit(
+        functools.partial(state.eval_step, model=Tiny(), prepare=prepare, average=state.AVERAGES["logits"])
+    )(variables, {"clips": clips})
+    each = [Tiny().apply(variables, prepare(clips[:, v]), train=False)[0] for v in range(3)]
     expected = jnp.mean(jnp.stack([logit["atomic"] for logit in each]), axis=0)
     assert_close(logits["atomic"], expected)
+
+
+def test_the_softmaxes_of_the_views_are_averaged():
+    rng = np.random.default_rng(0)
+    logits = jnp.asarray(rng.normal(scale=3, size=(4, 3, 7)), jnp.float32)
+    averaged = state.AVERAGES["softmax"](logits, axis=1)
+    np.testing.assert_allclose(jax.nn.softmax(averaged), jax.nn.softmax(logits).mean(1), rtol=1e-5)
+    assert np.abs(jax.nn.softmax(averaged) - jax.nn.softmax(logits.mean(1))).max() > 0.01
+    np.testing.assert_allclose(state.AVERAGES["softmax"](logits[:, :1], axis=1), logits[:, 0], rtol=1e-5)

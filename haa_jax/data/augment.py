@@ -1,13 +1,30 @@
-"""Where in the frame: crops and flips, the same for all frames of a window.
+"""Where in the frame: crops and flips, the same for all frames of a clip, and the colours of RGB frames.
 
-Decoding, resizing and slicing are the only work that the host does on pixels; they stay uint8 until the
-device normalises them.
+Decoding, resizing and slicing are the only work that the host does on most pixels; they stay uint8 until the device
+normalises them.
 """
+
+import dataclasses
+import itertools
+import math
 
 import cv2
 import numpy as np
 
-CROPS = (1, 3)  # at test: the centre, or three along the long side
+AUGMENTS = ("crop", "multi_scale", "resized_crop")
+CROPS = (1, 3, 10)  # at test: the centre; three along the long side; corners and centre, and their mirror images
+COLOUR_JITTER = 0.4  # of torchvision-style jitter: factors between 0.6 and 1.4
+
+
+@dataclasses.dataclass(frozen=True)
+class Box:
+    """A part of a frame, in pixels, and whether it is mirrored."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+    flip: bool = False
 
 
 def resized_shape(height: int, width: int, short_side: int) -> tuple[int, int]:
@@ -16,28 +33,94 @@ def resized_shape(height: int, width: int, short_side: int) -> tuple[int, int]:
     return max(short_side, round(height * scale)), max(short_side, round(width * scale))
 
 
-def random_corner(height: int, width: int, crop: int, rng: np.random.Generator) -> tuple[int, int]:
-    """(top, left) of a square crop placed at random."""
-    return int(rng.integers(height - crop + 1)), int(rng.integers(width - crop + 1))
+def train_short_side(config, rng: np.random.Generator) -> int:
+    """Pixels of the short side before cropping: `resize`, or random up to `resize_max` (SlowFast: 320)."""
+    return int(rng.integers(config.resize, config.resize_max + 1)) if config.resize_max else config.resize
 
 
-def test_corners(height: int, width: int, crop: int, crops: int) -> list[tuple[int, int]]:
-    """(top, left) of the crops at test: the centre, or start, centre and end of the long side."""
+def train_box(height: int, width: int, config, rng: np.random.Generator) -> Box:
+    """What a training clip shows of frames of this size, drawn as `config.augment` says."""
+    place = {"crop": _random_crop, "multi_scale": _multi_scale, "resized_crop": _resized_crop}[config.augment]
+    top, left, box_height, box_width = place(height, width, config, rng)
+    return Box(top, left, box_height, box_width, bool(config.flip and rng.random() < 0.5))
+
+
+def _random_crop(height: int, width: int, config, rng) -> tuple[int, int, int, int]:
+    crop = config.crop
+    return int(rng.integers(height - crop + 1)), int(rng.integers(width - crop + 1)), crop, crop
+
+
+def _multi_scale(height: int, width: int, config, rng) -> tuple[int, int, int, int]:
+    """Corners, centre and the places between, at one of a few sizes (yjxiong/tsn-pytorch GroupMultiScaleCrop).
+
+    Height and width may differ by one step of the scales. Flow has no smallest scale.
+    """
+    scales = (1, 0.875, 0.75, 0.66) if config.stream == "rgb" else (1, 0.875, 0.75)
+    sizes = [int(min(height, width) * scale) for scale in scales]
+    steps = range(len(sizes))
+    pairs = [(sizes[i], sizes[j]) for i, j in itertools.product(steps, steps) if abs(i - j) <= 1]
+    box_height, box_width = pairs[rng.integers(len(pairs))]
+    quarters = [*itertools.product((0, 2, 4), (0, 2, 4)), *itertools.product((1, 3), (1, 3))]
+    down, right = quarters[rng.integers(len(quarters))]
+    return (height - box_height) // 4 * down, (width - box_width) // 4 * right, box_height, box_width
+
+
+def _resized_crop(height: int, width: int, config, rng) -> tuple[int, int, int, int]:
+    """A random 8 % to 100 % of the frame, of a random ratio of 3:4 to 4:3 (GoogLeNet, arXiv 1409.4842 section 6).
+
+    Where ten draws do not fit, the largest centred square.
+    """
+    for _ in range(10):
+        area = height * width * rng.uniform(0.08, 1.0)
+        ratio = math.exp(rng.uniform(math.log(3 / 4), math.log(4 / 3)))
+        box_height, box_width = round(math.sqrt(area / ratio)), round(math.sqrt(area * ratio))
+        if 0 < box_height <= height and 0 < box_width <= width:
+            top, left = int(rng.integers(height - box_height + 1)), int(rng.integers(width - box_width + 1))
+            return top, left, box_height, box_width
+    side = min(height, width)
+    return (height - side) // 2, (width - side) // 2, side, side
+
+
+def test_boxes(height: int, width: int, crop: int, crops: int) -> list[Box]:
+    """The crops of one of CROPS."""
     room = np.array([height - crop, width - crop])
-    fractions = [0.5] if crops == 1 else [0.0, 0.5, 1.0]
-    along = np.array([height >= width, height < width])
-    corners = [np.where(along, room * fraction, room / 2) for fraction in fractions]
-    return [(int(top), int(left)) for top, left in np.floor(corners)]
+    if crops == 10:
+        corners = [np.array(fractions) * room for fractions in ((0, 0), (0, 1), (1, 0), (1, 1), (0.5, 0.5))]
+    else:
+        along = np.array([height >= width, height < width])
+        fractions = [0.5] if crops == 1 else [0.0, 0.5, 1.0]
+        corners = [np.where(along, room * fraction, room / 2) for fraction in fractions]
+    flips = (False, True) if crops == 10 else (False,)
+    return [Box(int(top), int(left), crop, crop, flip) for flip in flips for top, left in np.floor(corners)]
 
 
-def decode(jpeg: bytes, short_side: int) -> np.ndarray:
-    """One frame: (H, W, 3) uint8 RGB with its short side scaled to `short_side` (bilinear).
+def cut(picture: np.ndarray, box: Box, crop: int) -> np.ndarray:
+    """The box of a picture (height, width, channels), `crop` pixels on each side (bilinear), mirrored if it says so."""
+    part = picture[box.top : box.top + box.height, box.left : box.left + box.width]
+    if part.shape[:2] != (crop, crop):
+        part = cv2.resize(part, (crop, crop), interpolation=cv2.INTER_LINEAR)
+    return part[:, ::-1] if box.flip else part
+
+
+def jitter_colours(clip: np.ndarray, rng: np.random.Generator) -> None:
+    """Changes brightness, contrast and saturation of a clip (frames, height, width, 3) uint8 in place."""
+    brightness, contrast, saturation = rng.uniform(1 - COLOUR_JITTER, 1 + COLOUR_JITTER, 3).astype(np.float32)
+    luma = np.array([0.299, 0.587, 0.114], np.float32)
+    bright = np.minimum(clip * brightness, 255)
+    mean = (bright @ luma).mean()
+    contrasted = np.clip((bright - mean) * contrast + mean, 0, 255)
+    grey = (contrasted @ luma)[..., None]
+    clip[...] = np.clip((contrasted - grey) * saturation + grey + 0.5, 0, 255)
+
+
+def decode(jpeg: bytes, short_side: int, *, grey: bool = False) -> np.ndarray:
+    """One picture with its short side scaled to `short_side` (bilinear): (H, W, 3) uint8 RGB, (H, W) if `grey`.
 
     Raises:
       ValueError: the bytes are not an image.
     """
-    flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
-    image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), flags)
+    flags = cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR_RGB
+    image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
     if image is None:
         raise ValueError("a stored frame is not an image")
     height, width = resized_shape(*image.shape[:2], short_side)

@@ -8,6 +8,7 @@ import tensorflow_datasets as tfds
 
 import tfds_haa500  # noqa: F401  registers `haa500`
 from haa_jax import objectives
+from haa_jax.data import streams
 from tfds_haa500 import records, taxonomy
 
 
@@ -47,7 +48,7 @@ def open_builder(name: str, data_dir: str = ""):
         raise DatasetError(f"data.dataset={name!r} is not a dataset ({error})") from error
     config = name.partition("/")[2] or "rgb"
     folder = f" --data_dir={data_dir}" if data_dir else ""
-    source = "--config=demo" if config == "demo" else "--manual_dir=DIR"
+    source = _BUILDS.get(config, "--manual_dir=DIR")
     command = f"python -m tfds_haa500.build {source}{folder}"
     if not builder.info.splits:
         raise DatasetError(f"data.dataset={name!r} is not in {builder.data_dir}; build it with\n  {command}")
@@ -57,6 +58,22 @@ def open_builder(name: str, data_dir: str = ""):
             f"{builder.data_dir} is stored as {found}, training reads tfrecord: build it elsewhere with\n  {command}"
         )
     return builder
+
+
+# What `python -m tfds_haa500.build` is told for the builder's own configurations.
+_BUILDS = {"demo": "--config=demo"} | {name: f"--config={name} --manual_dir=DIR" for name in ("flow", "pose", "full")}
+
+
+def check_stream(builder, stream: str) -> None:
+    """Raises DatasetError if a dataset has not what `config.data.stream` needs; says how to build one that has."""
+    lacking = [feature for feature in streams.FEATURES[stream] if feature not in builder.info.features]
+    if lacking:
+        config = "flow" if stream == "flow" else "pose"
+        raise DatasetError(
+            f"config.data.stream={stream!r} needs {', '.join(lacking)}, which {builder.info.full_name} has not; build "
+            f"one that has:\n  python -m tfds_haa500.build {_BUILDS[config]}\n"
+            f"and set --config.data.dataset=haa500/{config}"
+        )
 
 
 def read_taxonomy(builder) -> taxonomy.Taxonomy:
@@ -84,8 +101,10 @@ def open_split(builder, split: str, heads: tuple[objectives.Head, ...], area: st
 
 
 def fingerprint(builder) -> str:
-    """A short hash of what the dataset holds: equal for equal clips, labels and frame counts."""
-    digest = hashlib.sha256(builder.info.metadata["taxonomy"].encode())
+    """A short hash of what the dataset holds: equal for equal clips, labels, frame counts and streams."""
+    metadata = builder.info.metadata
+    digest = hashlib.sha256(metadata["taxonomy"].encode())
+    digest.update(repr([metadata.get(key) for key in ("streams", "flow", "pose")]).encode())
     for split in sorted(builder.info.splits):
         index = records.read_index(builder.data_path, split)
         rows = zip(index.clip_id, index.label, index.num_frames, strict=True)

@@ -1,4 +1,4 @@
-"""Clips of a split -> batches of uint8 frames, decoded ahead of time by threads.
+"""Clips of a split -> batches, decoded ahead of time by threads.
 
 A batch is a function of its number, so the threads only decide when a row is ready, never what is in it.
 Threads suffice: OpenCV decodes and NumPy copies outside Python's interpreter lock.
@@ -12,8 +12,9 @@ import os
 from collections.abc import Callable, Iterator
 
 import numpy as np
+from ml_collections import ConfigDict
 
-from haa_jax.data import augment, sampling
+from haa_jax.data import sampling, streams
 from haa_jax.data.dataset import Split
 
 
@@ -38,7 +39,7 @@ def train_batches(split: Split, config, batch_size: int, seed: int, start: int, 
       start: the first step, 0 for a new run.
 
     Yields:
-      {"clips": uint8 (rows, frames, crop, crop, 3), "labels": {head: int32 (rows,)}}; rows as `share` says.
+      {"clips": (rows, *shape) as `streams.clip_shape` says, "labels": {head: int32 (rows,)}}; rows as `share` says.
     """
 
     def plan(step: int):
@@ -46,27 +47,26 @@ def train_batches(split: Split, config, batch_size: int, seed: int, start: int, 
         rows = share.rows(batch_size)
         clips, examples = clips[rows], examples[rows]
         fill = [
-            lambda out, clip=int(clip), example=int(example): _train_clip(
-                split, clip, config, sampling.example_rng(seed, example), out
+            lambda out, clip=int(clip), example=int(example): streams.train_clip(
+                split.reader[clip], config, sampling.example_rng(seed, example), out
             )
             for clip, example in zip(clips, examples, strict=True)
         ]
         return {"labels": {name: values[clips] for name, values in split.labels.items()}}, fill
 
-    shape = (config.frames, config.crop, config.crop, 3)
-    return _prefetched(map(plan, itertools.count(start)), shape, config)
+    return _prefetched(map(plan, itertools.count(start)), (), config)
 
 
 def eval_batches(split: Split, config, views, batch_size: int, share: Share) -> Iterator[dict]:
     """Every clip of a split once, the last batch filled up with rows whose mask is false.
 
     Args:
-      config: `config.data`.
+      config: `config.data`, as `at_test` makes it.
       views: `config.eval`: how many windows and crops of each clip.
       batch_size: clips in the global batch.
 
     Yields:
-      {"clips": uint8 (rows, views, frames, crop, crop, 3), "index": int32 (rows,) clip of the split,
+      {"clips": (rows, views, *shape) as `streams.clip_shape` says, "index": int32 (rows,) clip of the split,
       "labels": {head: int32 (rows,)}, "mask": bool (rows,)}; the same number of batches in every process.
     """
 
@@ -75,64 +75,40 @@ def eval_batches(split: Split, config, views, batch_size: int, share: Share) -> 
         mask = numbers < len(split)
         clips = np.where(mask, numbers, 0)
         fill = [
-            (lambda out, clip=int(clip): _test_clip(split, clip, config, views, out)) if real else _blank
+            (lambda out, clip=int(clip): streams.test_clip(split.reader[clip], config, views.windows, views.crops, out))
+            if real
+            else _blank
             for clip, real in zip(clips, mask, strict=True)
         ]
         labels = {name: values[clips] for name, values in split.labels.items()}
         return {"index": clips.astype(np.int32), "mask": mask, "labels": labels}, fill
 
     batches = -(-len(split) // batch_size)
-    shape = (views.windows * views.crops, config.frames, config.crop, config.crop, 3)
-    return _prefetched(map(plan, range(batches)), shape, config)
+    return _prefetched(map(plan, range(batches)), (views.windows * views.crops,), config)
 
 
-def _train_clip(split: Split, clip: int, config, rng: np.random.Generator, out: np.ndarray) -> None:
-    """Writes one random window of a clip to `out` (frames, crop, crop, 3)."""
-    jpegs = split.reader[clip]["video"]
-    start = sampling.random_start(len(jpegs), config.frames, config.stride, rng)
-    frames = sampling.frame_indices(start, len(jpegs), config.frames, config.stride, config.short_clips)
-    images = _decode(jpegs, frames, config.resize)
-    top, left = augment.random_corner(*images[frames[0]].shape[:2], config.crop, rng)
-    flip = config.flip and rng.random() < 0.5
-    for row, frame in zip(out, frames, strict=True):
-        crop = images[frame][top : top + config.crop, left : left + config.crop]
-        row[...] = crop[:, ::-1] if flip else crop
-
-
-def _test_clip(split: Split, clip: int, config, views, out: np.ndarray) -> None:
-    """Writes all views of a clip to `out` (views, frames, crop, crop, 3), each frame decoded once."""
-    jpegs = split.reader[clip]["video"]
-    starts = sampling.window_starts(len(jpegs), config.frames, config.stride, views.windows)
-    windows = [
-        sampling.frame_indices(start, len(jpegs), config.frames, config.stride, config.short_clips) for start in starts
-    ]
-    images = _decode(jpegs, np.concatenate(windows), config.resize)
-    height, width = next(iter(images.values())).shape[:2]
-    corners = augment.test_corners(height, width, config.crop, views.crops)
-    for view, (frames, (top, left)) in zip(out, itertools.product(windows, corners), strict=True):
-        for row, frame in zip(view, frames, strict=True):
-            row[...] = images[frame][top : top + config.crop, left : left + config.crop]
+def at_test(config, views) -> ConfigDict:
+    """`config.data` with the frames, sizes and crops that `config.eval` sets otherwise (0: as in training)."""
+    changes = {field: views[field] for field in ("frames", "resize", "crop") if views[field]}
+    return ConfigDict(config.to_dict() | changes)
 
 
 def _blank(out: np.ndarray) -> None:
     out[...] = 0
 
 
-def _decode(jpegs, frames: np.ndarray, short_side: int) -> dict[int, np.ndarray]:
-    return {int(frame): augment.decode(jpegs[frame], short_side) for frame in np.unique(frames)}
-
-
-def _prefetched(plans: Iterator[tuple[dict, list[Callable]]], shape: tuple[int, ...], config) -> Iterator[dict]:
+def _prefetched(plans: Iterator[tuple[dict, list[Callable]]], views: tuple[int, ...], config) -> Iterator[dict]:
     """Carries out plans in order, `config.prefetch` batches ahead, a thread a clip.
 
-    A plan is a batch without its clips, and a function for each row that writes the row's clip.
+    A plan is a batch without its clips, and a function for each row that writes the row's clip, or its views.
     """
+    shape, dtype = (*views, *streams.clip_shape(config)), streams.clip_dtype(config)
     threads = config.threads or os.cpu_count()
     pool = concurrent.futures.ThreadPoolExecutor(threads, thread_name_prefix="decode")
 
     def submit(plan):
         batch, fill = plan
-        clips = np.empty((len(fill), *shape), np.uint8)
+        clips = np.empty((len(fill), *shape), dtype)
         return {**batch, "clips": clips}, [pool.submit(write, out) for write, out in zip(fill, clips, strict=True)]
 
     pending = collections.deque()

@@ -8,7 +8,8 @@ import numpy as np
 
 _ORDER, _AUGMENT = 0, 1  # separate random streams of one seed
 
-SHORT_CLIPS = ("loop", "hold")
+SAMPLINGS = ("window", "segments")
+SHORT_CLIPS = ("loop", "hold", "zero")
 
 
 def clip_order(seed: int, epoch: int, num_clips: int) -> np.ndarray:
@@ -44,6 +45,41 @@ def random_start(num_frames: int, frames: int, stride: int, rng: np.random.Gener
     return int(rng.integers(max(1, num_frames - span(frames, stride) + 1)))
 
 
+def segment_positions(length: int, segments: int, offsets: np.ndarray | float) -> np.ndarray:
+    """One position in each of `segments` equal parts of a clip: int64 (segments,).
+
+    Args:
+      length: positions to choose from; fewer than `segments` is fine, some are then taken again.
+      offsets: where in its part each lies, in [0, 1): random in training, 0.5 for the centre at test (TSN, arXiv
+        1608.00859 section 3.1; yjxiong/tsn-pytorch dataset.py).
+    """
+    return np.floor((np.arange(segments) + offsets) * length / segments).astype(np.int64)
+
+
+def train_positions(length: int, config, rng: np.random.Generator) -> np.ndarray:
+    """Positions of a training clip: int64 (frames,), drawn as `config.sampling` says.
+
+    Args:
+      length: positions to choose from.
+      config: `config.data`.
+    """
+    if config.sampling == "segments":
+        return segment_positions(length, config.frames, rng.random(config.frames))
+    start = random_start(length, config.frames, config.stride, rng)
+    return frame_indices(start, length, config.frames, config.stride, config.short_clips)
+
+
+def test_positions(length: int, config, windows: int) -> list[np.ndarray]:
+    """Positions of each of `windows` views of a test clip.
+
+    Several views of segments lie evenly inside each segment; one lies in its centre.
+    """
+    if config.sampling == "segments":
+        return [segment_positions(length, config.frames, (view + 0.5) / windows) for view in range(windows)]
+    starts = window_starts(length, config.frames, config.stride, windows)
+    return [frame_indices(start, length, config.frames, config.stride, config.short_clips) for start in starts]
+
+
 def window_starts(num_frames: int, frames: int, stride: int, windows: int) -> list[int]:
     """First frames of `windows` evenly spread windows: the centre for one, else from end to end.
 
@@ -60,7 +96,10 @@ def frame_indices(start: int, num_frames: int, frames: int, stride: int, short_c
 
     Args:
       short_clips: what follows the last frame of a clip: "loop" starts again from the first (I3D, arXiv
-        1705.07750 section 3), "hold" repeats the last (PySlowFast, slowfast/datasets/decoder.py).
+        1705.07750 section 3), "hold" repeats the last (PySlowFast, slowfast/datasets/decoder.py), "zero" leaves
+        numbers behind the end, where skeletons are empty (ST-GCN).
     """
     indices = start + stride * np.arange(frames)
+    if short_clips == "zero":
+        return indices
     return indices % num_frames if short_clips == "loop" else np.minimum(indices, num_frames - 1)

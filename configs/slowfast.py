@@ -1,0 +1,54 @@
+"""SlowFast, ResNet-50: Feichtenhofer et al., arXiv 1812.03982 (recipe: facebookresearch/SlowFast
+configs/Kinetics/SLOWFAST_4x16_R50.yaml and SLOWFAST_8x8_R50.yaml).
+
+    python -m haa_jax.main --config=configs/slowfast.py --workdir=runs/slowfast
+
+The paper's number to expect on HAA500 (Table 6, SlowFast RGB, 500 atomic classes; the variant is not said): 25.07 %
+top-1 (376/1500); `configs/slowfast.py:flow` 22.87 % (343/1500), `:pose` 28.33 % (425/1500), the three fused 39.93 %.
+
+Words after a colon, separated by commas: see WORDS. The demo, a narrow network on 16 small frames:
+
+    python -m haa_jax.main --config=configs/slowfast.py:demo --workdir=runs/slowfast_demo
+"""
+
+from configs import base
+
+WORDS = {
+    "4x16": "the slow pathway sees 4 of 32 frames (the default)",
+    "8x8": "the slow pathway sees 8 of 32 frames",
+    "rgb": "RGB frames (the default)",
+    "flow": "optical flow, two channels, in both pathways",
+    "pose": "joints drawn as a heatmap of three channels, in both pathways",
+    **base.WORDS,
+}
+
+
+def get_config(words: str = ""):
+    chosen = base.parse_words(words, WORDS)
+    config = base.get_config()
+    config.model.name = "slowfast"
+    config.model.variant = base.one_of(chosen, "4x16", "8x8")
+    config.model.bn_momentum = 0.9
+    data = config.data
+    data.stream = base.one_of(chosen, "rgb", "flow", "pose")
+    data.dataset = {"rgb": "haa500/rgb", "flow": "haa500/flow", "pose": "haa500/pose"}[data.stream]
+    data.frames, data.stride, data.short_clips = 32, 2, "hold"
+    data.resize, data.resize_max, data.crop = 256, 320, 224
+    if data.stream == "rgb":
+        data.mean, data.std = (114.75,), (57.375,)
+    config.train.epochs = 196.0
+    optimizer = config.optimizer
+    optimizer.learning_rate, optimizer.base_batch_size = 0.1, 64
+    optimizer.nesterov = True
+    optimizer.schedule, optimizer.warmup, optimizer.warmup_start = "cosine", 34 / 196, 0.1
+    optimizer.weight_decay, optimizer.decay = 1e-4, "not_batchnorm"
+    evaluation = config.eval
+    evaluation.every_epochs = 8.0
+    evaluation.crop, evaluation.windows, evaluation.crops, evaluation.average = 256, 10, 3, "softmax"
+    if "demo" in chosen:
+        base.set_demo(config)
+        data.frames, data.stride, data.resize_max = 16, 1, 0
+        evaluation.crop, evaluation.windows, evaluation.crops = 0, 1, 1
+        config.model.width = 0.25
+    base.set_objective(config, chosen)
+    return config

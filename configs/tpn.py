@@ -1,0 +1,52 @@
+"""TPN, temporal pyramid network, ResNet-50: Yang et al., arXiv 2004.03548 (recipe: decisionforce/TPN config_files).
+
+    python -m haa_jax.main --config=configs/tpn.py --workdir=runs/tpn
+
+The paper's number to expect on HAA500 (Table 6, TPN RGB, 500 atomic classes; the variant is not said): 50.53 % top-1
+(758/1500). The released code's cascade is the default; the paper's information flow is
+`--config.model.information_flow=parallel`. The authors start from ImageNet; HAA500's table is from scratch.
+
+Words after a colon, separated by commas: see WORDS. The demo, a narrow network on 8 small frames:
+
+    python -m haa_jax.main --config=configs/tpn.py:demo --workdir=runs/tpn_demo
+"""
+
+from configs import base
+
+WORDS = {
+    "slowonly": "ResNet-50 with 3x1x1 convolutions in its last two stages, 8 frames of stride 8 (the default)",
+    "tsm": "ResNet-50 with temporal shift, 8 segments",
+    **base.WORDS,
+}
+
+
+def get_config(words: str = ""):
+    chosen = base.parse_words(words, WORDS)
+    config = base.get_config()
+    config.model.name = "tpn"
+    config.model.variant = base.one_of(chosen, "slowonly", "tsm")
+    config.model.shift = "inplace"  # where the released weights have it
+    config.model.bn_momentum = 0.9
+    data = config.data
+    data.frames, data.stride = 8, 8
+    data.augment, data.colour_jitter = "resized_crop", True
+    data.mean, data.std = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+    config.train.epochs = 150.0
+    optimizer = config.optimizer
+    optimizer.learning_rate, optimizer.base_batch_size, optimizer.nesterov = 0.01, 256, True
+    optimizer.drops, optimizer.rates = (75 / 150, 125 / 150), (0.1, 0.01)
+    optimizer.weight_decay, optimizer.decay, optimizer.clip_norm = 1e-4, "all", 40.0
+    evaluation = config.eval
+    evaluation.every_epochs = 8.0
+    evaluation.crop, evaluation.windows, evaluation.crops, evaluation.average = 256, 10, 3, "softmax"
+    if config.model.variant == "tsm":
+        data.sampling, data.stride = "segments", 1
+        optimizer.weight_decay, optimizer.clip_norm = 5e-4, 20.0
+        evaluation.windows = 2
+    if "demo" in chosen:
+        base.set_demo(config)
+        data.stride, data.augment, data.colour_jitter = 1 if config.model.variant == "tsm" else 2, "crop", False
+        evaluation.crop, evaluation.windows, evaluation.crops = 0, 1, 1
+        config.model.width = 0.25
+    base.set_objective(config, chosen)
+    return config

