@@ -99,7 +99,8 @@ def fuse(logits: list[np.ndarray], weights: list[float], softmax: bool = False) 
     weights = np.asarray(weights, np.float64)
     if not softmax:
         return np.tensordot(weights, streams, 1).astype(np.float32)
-    kept = weights > 0  # as logarithms, so that a probability that rounds to 0 still has a rank
+    kept = weights > 0
+    # As logarithms, so that a probability that rounds to 0 still has a rank.
     log_softmax = streams - np.logaddexp.reduce(streams, axis=-1, keepdims=True)
     log_weights = np.log(weights[kept] / weights.sum())[:, None, None]
     return np.logaddexp.reduce(log_softmax[kept] + log_weights, axis=0).astype(np.float32)

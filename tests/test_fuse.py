@@ -68,6 +68,7 @@ def test_the_sum_of_logits_by_weight():
     assert fuse.fuse([rgb, flow], [1, 1]).dtype == np.float32
 
 
+@pytest.mark.filterwarnings("error")  # of the logarithm of a weight of 0
 def test_the_mean_of_probabilities_by_weight():
     rgb, flow = make_run(0)["atomic_logits"], make_run(1)["atomic_logits"]
     expected = (softmax(rgb) + 1.5 * softmax(flow)) / 2.5
@@ -223,7 +224,7 @@ def test_inputs_are_not_overwritten(save, tmp_path):
 @pytest.mark.parametrize("weights", [[1], [1, 1, 1], [1, -1], [0, 0], [1, float("nan")], [1, float("inf")]])
 def test_weights_that_make_no_sense(weights):
     with pytest.raises(evaluate.EvaluationError, match="--weights"):
-        fuse.check_weights(weights, 2)
+        fuse.fuse_files(["rgb/predictions.npz", "flow/predictions.npz"], weights, False, "out")
 
 
 def test_the_command(save, tmp_path, capsys):
