@@ -66,7 +66,7 @@ def random_move(joints: np.ndarray, rng: np.random.Generator) -> np.ndarray:
       joints: (people, frames, joints, 3), centred.
     """
     frames = joints.shape[1]
-    ramp = np.arange(frames) / frames
+    ramp = np.linspace(0, 1, frames)
 
     def course(choices) -> np.ndarray:
         first, last = rng.choice(choices, 2)

@@ -17,7 +17,7 @@ def prepare(clips: jax.Array, config) -> jax.Array:
 
     Returns:
       rgb and flow: (..., frames, crop, crop, channels), (level - mean) / std. pose: a heatmap (..., frames, crop, crop,
-      3) in 0..1. skeleton: as stored.
+      3) from 0 to the highest score. skeleton: as stored.
     """
     if config.stream == "skeleton":
         return clips

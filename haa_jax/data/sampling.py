@@ -53,7 +53,8 @@ def segment_positions(length: int, segments: int, offsets: np.ndarray | float) -
       offsets: where in its part each lies, in [0, 1): random in training, 0.5 for the centre at test (TSN, arXiv
         1608.00859 section 3.1; yjxiong/tsn-pytorch dataset.py).
     """
-    return np.floor((np.arange(segments) + offsets) * length / segments).astype(np.int64)
+    positions = np.floor((np.arange(segments) + offsets) * length / segments).astype(np.int64)
+    return np.minimum(positions, length - 1)  # an offset next to 1 is rounded up to it
 
 
 def train_positions(length: int, config, rng: np.random.Generator) -> np.ndarray:
