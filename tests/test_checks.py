@@ -1,6 +1,8 @@
+import itertools
+
 import pytest
 
-from configs import base, i3d
+from configs import base, i3d, slowfast, stgcn, tpn, tsn
 from haa_jax import checks, models
 
 
@@ -10,15 +12,36 @@ def good():
     return config
 
 
-def test_defaults_and_every_word_pass():
+def test_the_defaults_pass():
     checks.check_config(good())
-    for words in ("", "demo", "joint", "composite,area=sports_athletics", "demo,joint"):
-        checks.check_config(i3d.get_config(words))
+
+
+@pytest.mark.parametrize("module", [i3d, slowfast, tsn, tpn, stgcn], ids=lambda module: module.__name__)
+def test_every_word_and_every_pair_of_words_passes(module):
+    checks.check_config(module.get_config())
+    words = [word + "sports_athletics" * word.endswith("=") for word in module.WORDS]
+    passed = set()
+    for pair in [*itertools.combinations(words, 1), *itertools.combinations(words, 2)]:
+        try:
+            config = module.get_config(",".join(pair))
+        except ValueError as error:
+            if "contradict each other" in str(error):
+                continue
+            raise
+        checks.check_config(config)
+        passed |= set(pair)
+    assert passed == set(words)
+
+
+@pytest.mark.parametrize("words", ["bninception,flow,demo", "tsm,flow,demo,joint", "resnet50,flow,area=daily_actions"])
+def test_longer_lists_of_words_pass(words):
+    checks.check_config(tsn.get_config(words))
 
 
 def test_every_field_has_a_check_or_is_free_text():
     free = {"area", "init_from", "data.dataset", "data.data_dir", "data.flip", "model.aux_head", "optimizer.nesterov"}
     elsewhere = {"model.width", "optimizer.drops", "optimizer.rates"}  # in the contradictions
+    elsewhere |= {f"data.{field}" for field in ("mean", "std", "bgr", "colour_jitter", "random_move")}
     for name in models.MODELS:
         elsewhere |= {f"model.{field}" for field in models.choices(name)}
     fields = set()
@@ -37,13 +60,19 @@ def test_every_field_has_a_check_or_is_free_text():
         ),
         ("model.name", "i3", "did you mean 'i3d'"),
         ("model.dtype", "bf16", "must be one of float32, bfloat16"),
-        ("data.short_clips", "repeat", "must be one of loop, hold"),
+        ("data.short_clips", "repeat", "must be one of loop, hold, zero"),
         ("data.frames", 0, "config.data.frames=0 must be 1 or more"),
         ("model.dropout", 1.5, "must be from 0 to 0.999"),
         ("data.crop", 300, "config.data.crop=300 is larger than config.data.resize=256"),
         ("train.steps", 5, "set exactly one of them"),
         ("train.epochs", 0.0, "set exactly one of them"),
-        ("eval.crops", 2, "must be one of 1, 3"),
+        ("eval.crops", 2, "must be one of 1, 3, 10"),
+        ("data.stream", "depth", "must be one of rgb, flow, pose, skeleton"),
+        ("data.sampling", "segment", "did you mean 'segments'"),
+        ("data.augment", "multiscale", "did you mean 'multi_scale'"),
+        ("data.flow_stack", 0, "config.data.flow_stack=0 must be 1 or more"),
+        ("data.pose_sigma", 0.0, "config.data.pose_sigma=0.0 must be 0.1 or more"),
+        ("data.resize_max", -1, "config.data.resize_max=-1 must be 0 or more"),
         ("optimizer.drops", (0.9, 0.5), "rising fractions"),
         ("optimizer.learning_rate", float("nan"), "must be 0 or more"),
         ("model.width", 0.0, "must be above 0"),
@@ -57,12 +86,65 @@ def test_a_bad_setting_is_named_with_what_is_allowed(field, value, message):
         checks.check_config(config)
 
 
+@pytest.mark.parametrize(
+    ("words", "fields", "messages"),
+    [
+        ("", {"data.resize_max": 200}, ["config.data.resize_max=200 is smaller than config.data.resize=256"]),
+        (
+            "",
+            {"data.sampling": "segments", "data.stride": 2},
+            ["config.data.stride=2 means nothing where config.data.sampling='segments': set it to 1"],
+        ),
+        ("", {"data.flow_stack": 5}, ["config.data.flow_stack=5 is for config.data.stream='flow', not 'rgb'"]),
+        ("flow", {"data.colour_jitter": True}, ["config.data.colour_jitter=True is for", "'rgb', not 'flow'"]),
+        ("pose", {"data.bgr": True}, ["config.data.bgr=True is for config.data.stream='rgb', not 'pose'"]),
+        ("", {"data.random_move": True}, ["config.data.random_move=True is for", "'skeleton', not 'rgb'"]),
+        ("", {"data.short_clips": "zero"}, ["config.data.short_clips='zero' does not go with", "stream='rgb'"]),
+        ("", {"data.mean": (1.0, 2.0)}, ["config.data.mean=(1.0, 2.0) must have 1 or 3 numbers"]),
+        ("flow", {"data.std": (1.0, 2.0, 3.0)}, ["config.data.std=(1.0, 2.0, 3.0) must have 1 or 2 numbers"]),
+        ("flow", {"data.flow_stack": 5, "data.mean": (1.0, 2.0)}, ["data.mean=(1.0, 2.0) must have 1 or 10 numbers"]),
+        ("", {"data.std": (1.0, 0.0, 1.0)}, ["config.data.std=(1.0, 0.0, 1.0) must be above 0"]),
+        ("", {"eval.crop": 300}, ["crops of 300 pixels at test (config.eval.crop)", "the short side, 256"]),
+        ("", {"eval.resize": 200}, ["crops of 224 pixels at test (config.eval.crop)", "the short side, 200"]),
+        ("", {"data.stream": "skeleton"}, ["config.model.name='i3d' cannot take config.data.stream='skeleton'"]),
+        ("", {"data.stream": "skeleton"}, ["config.data.short_clips='loop' does not go with"]),
+        ("", {"optimizer.rates": (0.1,)}, ["config.optimizer.rates=(0.1,) must have one rate for each of", "(0.8435,"]),
+    ],
+)
+def test_contradictions_are_named(words, fields, messages):
+    assert_refused(i3d.get_config(words), fields, messages)
+
+
+@pytest.mark.parametrize(
+    ("fields", "messages"),
+    [
+        ({"data.stream": "pose"}, ["config.model.name='stgcn' cannot take config.data.stream='pose'"]),
+        ({"data.skeleton": "openpose18"}, ["config.model.variant='coco17' needs the same config.data.skeleton"]),
+        ({"data.short_clips": "hold"}, ["config.data.short_clips='hold' does not go with", "stream='skeleton'"]),
+        ({"eval.crops": 3}, ["config.eval.crops=3: skeletons are not cropped"]),
+        ({"model.variant": "coco18"}, ["config.model.variant='coco18' must be one of coco17, openpose18"]),
+        ({"data.skeleton": "coco"}, ["config.data.skeleton='coco' must be one of", "did you mean 'coco17'"]),
+    ],
+)
+def test_contradictions_of_skeletons_are_named(fields, messages):
+    assert_refused(stgcn.get_config(), fields, messages)
+
+
+def assert_refused(config, fields, messages):
+    checks.check_config(config)  # the setting is what is wrong with it
+    config.update_from_flattened_dict(fields)
+    with pytest.raises(checks.ConfigError) as error:
+        checks.check_config(config)
+    for message in messages:
+        assert message in str(error.value)
+
+
 def test_all_faults_at_once():
     config = good()
     config.objective, config.data.frames, config.data.crop = "x", 0, 999
     with pytest.raises(checks.ConfigError) as error:
         checks.check_config(config)
-    assert len(str(error.value).splitlines()) == 4
+    assert len(str(error.value).splitlines()) == 5  # the crop is too large in training and at test
 
 
 def test_best_needs_evaluations():

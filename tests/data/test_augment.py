@@ -2,7 +2,26 @@ import cv2
 import numpy as np
 import pytest
 
+from configs import base
 from haa_jax.data import augment
+
+
+def settings(**fields):
+    data = base.get_config().data
+    data.update(fields)
+    return data
+
+
+def draw(shape, count=300, seed=0, **fields):
+    rng, config = np.random.default_rng(seed), settings(**fields)
+    return [augment.train_box(*shape, config, rng) for _ in range(count)]
+
+
+def assert_inside(boxes, height, width):
+    for box in boxes:
+        assert 0 <= box.top <= box.top + box.height <= height
+        assert 0 <= box.left <= box.left + box.width <= width
+        assert min(box.height, box.width) > 0
 
 
 @pytest.mark.parametrize(
@@ -18,17 +37,121 @@ def test_resized_shape(shape, short, expected):
     assert augment.resized_shape(*shape, short) == expected
 
 
-def test_corners_at_test():
-    assert augment.test_corners(256, 455, 224, 1) == [(16, 115)]
-    assert augment.test_corners(256, 456, 224, 3) == [(16, 0), (16, 116), (16, 232)]
-    assert augment.test_corners(456, 256, 224, 3) == [(0, 16), (116, 16), (232, 16)]
-    assert augment.test_corners(224, 224, 224, 3) == [(0, 0)] * 3
-
-
-def test_random_corners_reach_every_place():
+def test_the_short_side_is_drawn_where_a_range_is_given():
     rng = np.random.default_rng(0)
-    corners = {augment.random_corner(5, 6, 4, rng) for _ in range(200)}
-    assert corners == {(top, left) for top in range(2) for left in range(3)}
+    assert {augment.train_short_side(settings(resize=8), rng) for _ in range(20)} == {8}
+    assert {augment.train_short_side(settings(resize=8, resize_max=11), rng) for _ in range(200)} == {8, 9, 10, 11}
+
+
+@pytest.mark.parametrize(
+    ("shape", "crop", "crops", "expected"),
+    [
+        ((256, 455), 224, 1, [(16, 115)]),
+        ((256, 456), 224, 3, [(16, 0), (16, 116), (16, 232)]),
+        ((456, 256), 224, 3, [(0, 16), (116, 16), (232, 16)]),
+        ((224, 224), 224, 3, [(0, 0)] * 3),
+        ((256, 341), 224, 10, [(0, 0), (0, 117), (32, 0), (32, 117), (16, 58)] * 2),
+    ],
+)
+def test_boxes_at_test(shape, crop, crops, expected):
+    boxes = augment.test_boxes(*shape, crop, crops)
+    assert [(box.top, box.left) for box in boxes] == expected
+    assert {(box.height, box.width) for box in boxes} == {(crop, crop)}
+    assert [box.flip for box in boxes] == ([False] * 5 + [True] * 5 if crops == 10 else [False] * crops)
+
+
+def test_random_crops_reach_every_place_and_half_are_mirrored():
+    boxes = draw((5, 6), crop=4)
+    assert {(box.top, box.left) for box in boxes} == {(top, left) for top in range(2) for left in range(3)}
+    assert {(box.height, box.width) for box in boxes} == {(4, 4)}
+    assert 110 < sum(box.flip for box in boxes) < 190
+    assert not any(box.flip for box in draw((5, 6), crop=4, flip=False))
+
+
+@pytest.mark.parametrize(("stream", "smallest"), [("rgb", 168), ("flow", 192)])
+def test_multi_scale_has_the_authors_sizes_and_places(stream, smallest):
+    boxes = draw((256, 340), 4000, augment="multi_scale", stream=stream)
+    assert_inside(boxes, 256, 340)
+    sizes = [size for size in (256, 224, 192, 168) if size >= smallest]
+    found = {(box.height, box.width) for box in boxes}
+    assert found == {(a, b) for a in sizes for b in sizes if abs(sizes.index(a) - sizes.index(b)) <= 1}
+    # (32, 116) is the room that 224 by 224 leaves.
+    places = {(box.top, box.left) for box in boxes if (box.height, box.width) == (224, 224)}
+    ends = {(top, left) for top in (0, 16, 32) for left in (0, 58, 116)}
+    assert places == ends | {(top, left) for top in (8, 24) for left in (29, 87)}
+
+
+@pytest.mark.parametrize("place", ["multi_scale", "resized_crop"])
+@pytest.mark.parametrize("shape", [(37, 53), (53, 37), (41, 41), (36, 301), (301, 36)])
+def test_boxes_stay_inside_frames_of_any_size(place, shape):
+    assert_inside(draw(shape, augment=place, crop=32, resize=36), *shape)
+
+
+def test_resized_crops_have_the_areas_and_ratios_of_googlenet():
+    boxes = draw((256, 340), 3000, augment="resized_crop")
+    areas = np.array([box.height * box.width / (256 * 340) for box in boxes])
+    ratios = np.array([box.width / box.height for box in boxes])
+    assert 0.078 < areas.min() < 0.1  # sides are whole pixels, so a little beyond 8 %
+    assert 0.9 < areas.max() <= 1
+    assert 0.74 < ratios.min() < 0.77
+    assert 1.3 < ratios.max() < 1.35
+    assert abs(np.median(np.log(ratios))) < 0.05
+    assert {box.top for box in boxes if box.height == 200} - {0}  # and they move
+
+
+def test_a_frame_that_no_resized_crop_fits_gives_its_centre():
+    """Of a strip of 100 to 1, 8 % are wider than high, or longer than 4 to 3."""
+    assert draw((10, 1000), 1, augment="resized_crop", flip=False) == [augment.Box(0, 495, 10, 10)]
+
+
+def test_cut_takes_the_box_scales_and_mirrors_it():
+    picture = np.random.default_rng(0).integers(0, 256, (40, 60, 10), np.uint8)
+    same = augment.cut(picture, augment.Box(3, 7, 32, 32), 32)
+    assert np.array_equal(same, picture[3:35, 7:39])
+    mirrored = augment.cut(picture, augment.Box(3, 7, 32, 32, flip=True), 32)
+    assert np.array_equal(mirrored, same[:, ::-1])
+    scaled = augment.cut(picture, augment.Box(3, 7, 24, 40), 32)
+    assert scaled.shape == (32, 32, 10)  # all the channels of a stack of flow
+    each = [cv2.resize(picture[3:27, 7:47, c], (32, 32), interpolation=cv2.INTER_LINEAR) for c in range(10)]
+    assert np.array_equal(scaled, np.stack(each, axis=-1))
+
+
+class FixedDraws:
+    """Stands for a generator whose three factors are known."""
+
+    def __init__(self, *factors):
+        self.factors = np.array(factors)
+
+    def uniform(self, low, high, size):
+        assert (low, high, size) == (0.6, 1.4, 3)
+        return self.factors
+
+
+@pytest.mark.parametrize(
+    ("factors", "expected"),
+    [
+        ((1, 1, 1), [[200, 100, 50], [20, 40, 60]]),
+        ((0.5, 1, 1), [[100, 50, 25], [10, 20, 30]]),
+        ((1.4, 1, 1), [[255, 140, 70], [28, 56, 84]]),
+        # The mean of the clip's grey levels, 124.2 and 36.3, is 80.25.
+        ((1, 0.5, 1), [[140, 90, 65], [50, 60, 70]]),
+        ((1, 1, 0), [[124, 124, 124], [36, 36, 36]]),
+    ],
+)
+def test_jitter_changes_brightness_then_contrast_then_saturation(factors, expected):
+    clip = np.empty((2, 3, 3, 3), np.uint8)
+    clip[0], clip[1] = (200, 100, 50), (20, 40, 60)
+    augment.jitter_colours(clip, FixedDraws(*factors))
+    assert (clip[:, :1, :1] == clip).all()
+    assert np.abs(clip[:, 0, 0].astype(int) - expected).max() <= 1
+
+
+def test_jitter_draws_as_the_generator_says():
+    clips = np.full((3, 2, 4, 4, 3), (200, 100, 50), np.uint8)
+    for clip, seed in zip(clips, (1, 1, 2), strict=True):
+        augment.jitter_colours(clip, np.random.default_rng(seed))
+    assert np.array_equal(clips[0], clips[1])
+    assert not np.array_equal(clips[0], clips[2])
 
 
 def test_decode_gives_rgb_at_the_wanted_size():
@@ -40,6 +163,7 @@ def test_decode_gives_rgb_at_the_wanted_size():
     assert frame.mean((0, 1)) == pytest.approx([254, 0, 0], abs=2)
     assert augment.decode(jpeg, 20).shape == (20, 30, 3)
     assert augment.decode(jpeg, 80).shape == (80, 120, 3)
+    assert augment.decode(jpeg, 20, grey=True).shape == (20, 30)
 
 
 def test_what_is_not_an_image_is_an_error():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from haa_jax import objectives
-from haa_jax.data import dataset, pipeline, sampling
+from haa_jax.data import dataset, pipeline, sampling, streams
 from tests.conftest import CLASSES
 
 ALONE = pipeline.Share()
@@ -145,7 +145,7 @@ def test_an_area_keeps_its_clips_and_classes_only(builder):
 
 
 def test_errors_reach_the_consumer(train_split, tiny_config, monkeypatch):
-    monkeypatch.setattr(pipeline.augment, "decode", lambda *_: (_ for _ in ()).throw(ValueError("bad frame")))
+    monkeypatch.setattr(streams.augment, "decode", lambda *_: (_ for _ in ()).throw(ValueError("bad frame")))
     with pytest.raises(ValueError, match="bad frame"):
         take(train_split, tiny_config.data, 1)
 

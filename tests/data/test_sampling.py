@@ -74,3 +74,20 @@ def test_short_clips_loop_or_hold(start, stride, short_clips, expected):
 def test_long_clips_are_read_straight():
     for short_clips in sampling.SHORT_CLIPS:
         assert list(sampling.frame_indices(7, 40, 4, 3, short_clips)) == [7, 10, 13, 16]
+
+
+def test_segments_are_equal_parts():
+    assert list(sampling.segment_positions(12, 4, 0.0)) == [0, 3, 6, 9]
+    assert list(sampling.segment_positions(12, 4, 0.5)) == [1, 4, 7, 10]
+    assert list(sampling.segment_positions(3, 5, 0.5)) == [0, 0, 1, 2, 2]
+    assert list(sampling.segment_positions(1, 3, 0.5)) == [0, 0, 0]
+
+
+def test_an_offset_next_to_one_stays_inside_the_clip():
+    """(24 + offset) rounds to 25 here."""
+    for length in (1, 10, 25, 57):
+        assert sampling.segment_positions(length, 25, np.nextafter(1, 0)).max() == length - 1
+
+
+def test_zero_leaves_positions_behind_the_end():
+    assert list(sampling.frame_indices(0, 5, 8, 1, "zero")) == list(range(8))
