@@ -16,6 +16,7 @@ from absl import app, flags
 from ml_collections import config_flags
 
 from haa_jax import mesh, models, optim, state
+from haa_jax.data import modalities, streams
 from haa_jax.experiment import clip_shape, fresh_state
 
 _CONFIG = config_flags.DEFINE_config_file("config", "configs/i3d.py", "Model and frames to time.", lock_config=True)
@@ -38,7 +39,15 @@ def main(argv):
     optimizer = optim.make_optimizer(config.optimizer, _BATCH_SIZE.value, 1000)
     train_state = fresh_state(config, model, optimizer, mesh.replicated(device_mesh))
     step = jax.jit(
-        functools.partial(state.train_step, model=model, optimizer=optimizer, seed=0, accumulate=1, ema_decay=0.0),
+        functools.partial(
+            state.train_step,
+            model=model,
+            prepare=functools.partial(modalities.prepare, config=config.data),
+            optimizer=optimizer,
+            seed=0,
+            accumulate=1,
+            ema_decay=0.0,
+        ),
         donate_argnums=0,
     )
     batch = mesh.to_global(random_batch(config), device_mesh)
@@ -48,7 +57,8 @@ def main(argv):
 
 def random_batch(config) -> dict:
     rng = np.random.default_rng(0)
-    clips = rng.integers(0, 256, (_BATCH_SIZE.value, *clip_shape(config)), np.uint8)
+    shape = (_BATCH_SIZE.value, *streams.clip_shape(config.data))
+    clips = rng.integers(0, 256, shape, np.uint8).astype(streams.clip_dtype(config.data))
     return {"clips": clips, "labels": {"atomic": rng.integers(0, CLASSES, _BATCH_SIZE.value).astype(np.int32)}}
 
 
