@@ -113,8 +113,10 @@ def _contradictions(config):
         yield f"config.model.name={config.model.name!r} cannot take config.data.stream={config.data.stream!r}"
     if config.model.name == "stgcn" and config.model.variant != config.data.skeleton:
         yield f"config.model.variant={config.model.variant!r} needs the same config.data.skeleton"
-    if config.data.stream == "skeleton" and config.eval.crops != 1:
-        yield f"config.eval.crops={config.eval.crops}: skeletons are not cropped"
+    if config.data.stream == "skeleton":
+        for field, neutral in (("crops", 1), ("crop", 0), ("resize", 0)):
+            if config.eval[field] != neutral:
+                yield f"config.eval.{field}={config.eval[field]}: skeletons are not cropped, set it to {neutral}"
     if config.model.width <= 0:
         yield f"config.model.width={config.model.width} must be above 0"
     if sorted(config.optimizer.drops) != list(config.optimizer.drops) or not all(
@@ -135,20 +137,24 @@ def _data_contradictions(data):
         yield f"config.data.resize_max={data.resize_max} is smaller than config.data.resize={data.resize}"
     if data.sampling == "segments" and data.stride != 1:
         yield f"config.data.stride={data.stride} means nothing where config.data.sampling='segments': set it to 1"
-    only = {  # field: the streams that it means something for
+    pictures = tuple(stream for stream in streams.STREAMS if stream != "skeleton")
+    only = {  # field: is it set, and the streams that it means something for
         "flow_stack": (data.flow_stack > 1, ("flow",)),
         "colour_jitter": (data.colour_jitter, ("rgb",)),
         "bgr": (data.bgr, ("rgb",)),
         "random_move": (data.random_move, ("skeleton",)),
+        "augment": (data.augment != "crop", pictures),
+        "resize_max": (data.resize_max, pictures),
     }
     for field, (given, allowed) in only.items():
         if given and data.stream not in allowed:
-            yield f"config.data.{field}={data[field]} is for config.data.stream={allowed[0]!r}, not {data.stream!r}"
+            named = " or ".join(map(repr, allowed))
+            yield f"config.data.{field}={data[field]} is for config.data.stream={named}, not {data.stream!r}"
     if (data.short_clips == "zero") != (data.stream == "skeleton"):
         yield f"config.data.short_clips={data.short_clips!r} does not go with config.data.stream={data.stream!r}"
     channels = {"rgb": 3, "flow": 2 * data.flow_stack}.get(data.stream, 1)
     for field in ("mean", "std"):
         if len(data[field]) not in (1, channels):
             yield f"config.data.{field}={tuple(data[field])} must have 1 or {channels} numbers"
-    if min(data.std) <= 0:
+    if not all(level > 0 for level in data.std):
         yield f"config.data.std={tuple(data.std)} must be above 0"
