@@ -104,6 +104,7 @@ def test_a_bad_setting_is_named_with_what_is_allowed(field, value, message):
         ("flow", {"data.std": (1.0, 2.0, 3.0)}, ["config.data.std=(1.0, 2.0, 3.0) must have 1 or 2 numbers"]),
         ("flow", {"data.flow_stack": 5, "data.mean": (1.0, 2.0)}, ["data.mean=(1.0, 2.0) must have 1 or 10 numbers"]),
         ("", {"data.std": (1.0, 0.0, 1.0)}, ["config.data.std=(1.0, 0.0, 1.0) must be above 0"]),
+        ("", {"data.std": (float("nan"),)}, ["config.data.std=(nan,) must be above 0"]),
         ("", {"eval.crop": 300}, ["crops of 300 pixels at test (config.eval.crop)", "the short side, 256"]),
         ("", {"eval.resize": 200}, ["crops of 224 pixels at test (config.eval.crop)", "the short side, 200"]),
         ("", {"data.stream": "skeleton"}, ["config.model.name='i3d' cannot take config.data.stream='skeleton'"]),
@@ -122,6 +123,10 @@ def test_contradictions_are_named(words, fields, messages):
         ({"data.skeleton": "openpose18"}, ["config.model.variant='coco17' needs the same config.data.skeleton"]),
         ({"data.short_clips": "hold"}, ["config.data.short_clips='hold' does not go with", "stream='skeleton'"]),
         ({"eval.crops": 3}, ["config.eval.crops=3: skeletons are not cropped"]),
+        ({"eval.crop": 64}, ["config.eval.crop=64: skeletons are not cropped, set it to 0"]),
+        ({"eval.resize": 300}, ["config.eval.resize=300: skeletons are not cropped, set it to 0"]),
+        ({"data.augment": "multi_scale"}, ["config.data.augment=multi_scale is for", "'rgb' or 'flow' or 'pose', not"]),
+        ({"data.resize_max": 320}, ["config.data.resize_max=320 is for config.data.stream='rgb' or 'flow' or 'pose'"]),
         ({"model.variant": "coco18"}, ["config.model.variant='coco18' must be one of coco17, openpose18"]),
         ({"data.skeleton": "coco"}, ["config.data.skeleton='coco' must be one of", "did you mean 'coco17'"]),
     ],
@@ -141,10 +146,10 @@ def assert_refused(config, fields, messages):
 
 def test_all_faults_at_once():
     config = good()
-    config.objective, config.data.frames, config.data.crop = "x", 0, 999
+    config.objective, config.data.frames, config.data.stride = "x", 0, 0
     with pytest.raises(checks.ConfigError) as error:
         checks.check_config(config)
-    assert len(str(error.value).splitlines()) == 5  # the crop is too large in training and at test
+    assert len(str(error.value).splitlines()) == 4
 
 
 def test_best_needs_evaluations():

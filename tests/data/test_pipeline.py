@@ -135,6 +135,18 @@ def test_views(builder, tiny_config):
     assert (np.diff(brightness, axis=1) > 1).all()  # crops further right too
 
 
+def test_views_at_test_have_their_own_frames_and_sizes(builder, tiny_config):
+    assert pipeline.at_test(tiny_config.data, tiny_config.eval) == tiny_config.data  # 0: as in training
+    tiny_config.eval.frames, tiny_config.eval.resize, tiny_config.eval.crop = 6, 44, 40
+    at_test = pipeline.at_test(tiny_config.data, tiny_config.eval)
+    assert (at_test.frames, at_test.resize, at_test.crop, at_test.stride) == (6, 44, 40, tiny_config.data.stride)
+    assert (tiny_config.data.frames, tiny_config.data.resize, tiny_config.data.crop) == (4, 36, 32)
+    heads = objectives.make_heads("atomic", dataset.read_taxonomy(builder))
+    split = dataset.open_split(builder, "test", heads)
+    (batch,) = pipeline.eval_batches(split, at_test, tiny_config.eval, 12, ALONE)
+    assert batch["clips"].shape == (12, 1, 6, 40, 40, 3)
+
+
 def test_an_area_keeps_its_clips_and_classes_only(builder):
     taxonomy = dataset.read_taxonomy(builder)
     (head,) = objectives.make_heads("atomic", taxonomy, "musical_instruments")
@@ -161,6 +173,23 @@ def test_errors_reach_the_consumer(train_split, tiny_config, monkeypatch):
 def test_a_dataset_that_is_not_there(tmp_path, name, message):
     with pytest.raises(dataset.DatasetError, match=message):
         dataset.open_builder(name, str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("stream", "message"),
+    [
+        (
+            "flow",
+            "'flow' needs flow_x, flow_y, which haa500/tiny.* has not.*\n.*--config=flow.*\n.*dataset=haa500/flow",
+        ),
+        ("pose", "'pose' needs pose, which .*\n.*--config=pose"),
+        ("skeleton", "'skeleton' needs pose, which .*\n.*--config=pose"),
+    ],
+)
+def test_a_stream_that_the_dataset_has_not(builder, stream, message):
+    dataset.check_stream(builder, "rgb")
+    with pytest.raises(dataset.DatasetError, match=message):
+        dataset.check_stream(builder, stream)
 
 
 def test_fingerprint_is_that_of_the_contents(builder, data_dir):

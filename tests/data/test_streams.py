@@ -301,6 +301,20 @@ def test_joints_outside_the_crop_keep_their_place():
     assert (view[:, :, 0] < 0).all()
 
 
+def test_training_clips_are_scaled_to_the_short_side_that_was_drawn():
+    """Nose and shoulder are as many pixels apart as their part of the frame's height says."""
+    example = dotted_example(SIZE)
+    nose, shoulder = example["pose"][0, 0, [0, 5], 1]
+
+    def short_sides(**fields):
+        data = settings("pose", flip=False, **fields)
+        clips = [train(example, data, seed) for seed in range(60)]
+        return {round(float((clip[0, 5, 1] - clip[0, 0, 1]) / (shoulder - nose))) for clip in clips}
+
+    assert short_sides(resize=36, resize_max=40) == {36, 37, 38, 39, 40}
+    assert short_sides(resize=36) == {36}
+
+
 # Skeletons.
 
 
