@@ -43,6 +43,7 @@ _SAFETENSORS_DTYPES = {
 }
 _DAMAGE = (
     *torch_file.PICKLE_ERRORS,
+    MemoryError,
     NotImplementedError,
     OSError,
     RuntimeError,
@@ -72,7 +73,8 @@ def read_tensors(path: epath.PathLike) -> dict[str, np.ndarray]:
       other where the file shares their elements.
 
     Raises:
-      WeightsError: the file is missing, of another format, truncated, damaged, or asks for code to be run.
+      WeightsError: the file is missing, of another format, truncated, damaged, larger than memory, or asks for code to
+        be run.
     """
     path = epath.Path(path)
     try:
@@ -83,7 +85,7 @@ def read_tensors(path: epath.PathLike) -> dict[str, np.ndarray]:
     except FileNotFoundError as error:
         raise WeightsError(f"{path} is missing") from error
     except _DAMAGE as error:
-        raise WeightsError(f"{path} cannot be read: {error or type(error).__name__}") from error
+        raise WeightsError(f"{path} cannot be read: {str(error) or type(error).__name__}") from error
 
 
 def _read_file(data: bytes) -> dict[str, np.ndarray]:
@@ -131,20 +133,18 @@ def _read_npz(archive: zipfile.ZipFile) -> dict[str, np.ndarray]:
 
 def _read_npy(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
     """One array; the size in its header is compared with what is there before it is believed."""
-    data = archive.read(member)
-    stream = io.BytesIO(data)
-    version = np.lib.format.read_magic(stream)
-    if version not in ((1, 0), (2, 0)):
-        raise ValueError(f"{member.filename} has .npy version {version}; known are 1.0 and 2.0")
-    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, fortran, dtype = read_header(stream)
-    if dtype.kind not in "biufc":
-        raise ValueError(f"{member.filename} has dtype {dtype}, which is not a number type")
-    held, needed = len(data) - stream.tell(), math.prod(shape) * dtype.itemsize
-    if held != needed or any(size < 0 for size in shape):
-        raise ValueError(f"{member.filename} says shape {shape} and dtype {dtype}, but holds {held} bytes")
-    elements = np.frombuffer(data, dtype, offset=stream.tell())
-    return elements.reshape(shape, order="F" if fortran else "C")
+    with archive.open(member) as stream:
+        version = np.lib.format.read_magic(stream)
+        if version not in ((1, 0), (2, 0)):
+            raise ValueError(f"{member.filename} has .npy version {version}; known are 1.0 and 2.0")
+        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, fortran, dtype = read_header(stream)
+        if dtype.kind not in "biufc":
+            raise ValueError(f"{member.filename} has dtype {dtype}, which is not a number type")
+        held, needed = member.file_size - stream.tell(), math.prod(shape) * dtype.itemsize
+        if held != needed or any(size < 0 for size in shape):
+            raise ValueError(f"{member.filename} says shape {shape} and dtype {dtype}, but holds {held} bytes")
+        return np.frombuffer(stream.read(), dtype).reshape(shape, order="F" if fortran else "C")
 
 
 def _read_safetensors(data: bytes) -> dict[str, np.ndarray]:

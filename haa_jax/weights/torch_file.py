@@ -15,6 +15,7 @@ import math
 import pickle
 import pickletools
 import re
+import reprlib
 import struct
 import zipfile
 from collections.abc import Callable
@@ -51,6 +52,9 @@ _STORAGES = {  # torch's class -> dtype of its elements, little endian
     "ComplexFloatStorage": np.dtype("<c8"),
     "ComplexDoubleStorage": np.dtype("<c16"),
 }
+
+
+_MAX_EXPANDED = 2**24  # elements of a tensor that repeats those of a smaller storage (strides of 0)
 
 
 class _Sealed:
@@ -138,12 +142,12 @@ class _Dtype:
 
     def __init__(self, code, *_):
         if not (isinstance(code, str) and re.fullmatch(r"[<>|=]?([biufc]\d{1,2}|\?)", code)):
-            raise ValueError(f"an array has dtype {code!r}, which is not a number type")
+            raise ValueError(f"an array has dtype {reprlib.repr(code)}, which is not a number type")
         self.dtype = np.dtype(code)
 
     def __setstate__(self, state):
         if state[1] not in ("<", ">", "|", "="):
-            raise ValueError(f"an array has byte order {state[1]!r}")
+            raise ValueError(f"an array has byte order {reprlib.repr(state[1])}")
         self.dtype = self.dtype.newbyteorder(state[1])
 
 
@@ -187,6 +191,7 @@ def _encode(text: str, encoding: str = "latin1") -> bytes:
 
 
 _DTYPES = "float16 float32 float64 bfloat16 uint8 int8 int16 int32 int64 bool complex64 complex128"
+_BUILTINS = "dict list tuple int long float bool str unicode bytes"  # factories of defaultdicts; Python 2's names too
 _OPAQUE = (
     *(f"torch.{name}" for name in ("device", *_DTYPES.split())),
     "argparse.Namespace",
@@ -201,7 +206,8 @@ _OPAQUE = (
     "collections.deque",
     "pathlib.Path",
     "pathlib.PosixPath",
-    *(f"{module}.{name}" for module in ("builtins", "__builtin__") for name in ("dict", "list", "int", "float")),
+    "pathlib._local.PosixPath",
+    *(f"{module}.{name}" for module in ("builtins", "__builtin__") for name in _BUILTINS.split()),
     *(f"numpy.{module}.multiarray.scalar" for module in ("core", "_core")),
 )
 _ALLOWED = {
@@ -309,7 +315,7 @@ def read_legacy(data: bytes) -> tuple[object, Callable[[Tensor], np.ndarray]]:
     protocol, _, end = unpickle(data, end)
     system, _, end = unpickle(data, end)
     if (magic, protocol) != (LEGACY_MAGIC, LEGACY_PROTOCOL):
-        raise ValueError(f"magic number and protocol are {magic!r} and {protocol!r}")
+        raise ValueError(f"magic number and protocol are {reprlib.repr(magic)} and {reprlib.repr(protocol)}")
     if not isinstance(system, dict) or system.get("little_endian") is not True:
         raise ValueError("it was written on a big-endian machine")
     tree, storages, end = unpickle(data, end)
@@ -378,6 +384,10 @@ def _window(tensor: Tensor, elements: np.ndarray) -> np.ndarray:
             f"a tensor of shape {shape}, strides {strides} at {tensor.offset} reaches beyond the {len(elements)} "
             f"elements of storage {tensor.storage.key}"
         )
+    if math.prod(shape) > max(len(elements), _MAX_EXPANDED):
+        raise ValueError(
+            f"a tensor of shape {shape} repeats the {len(elements)} elements of storage {tensor.storage.key}"
+        )
     if 0 in shape:
         return np.zeros(shape, elements.dtype)
     in_bytes = [stride * elements.itemsize for stride in strides]
@@ -387,5 +397,5 @@ def _window(tensor: Tensor, elements: np.ndarray) -> np.ndarray:
 def _counts(what: str, values) -> tuple[int, ...]:
     """`values` as a tuple of sizes that NumPy can hold."""
     if not isinstance(values, tuple | list) or not all(type(each) is int and 0 <= each < 2**63 for each in values):
-        raise ValueError(f"a tensor's {what} is {values!r}")
+        raise ValueError(f"a tensor's {what} is {reprlib.repr(values)}")
     return tuple(values)

@@ -54,8 +54,10 @@ def encode(value) -> bytes:
             return b"X" + struct.pack("<I", len(value.encode())) + value.encode()
         case bytes():  # as Python 2 wrote them
             return b"T" + struct.pack("<I", len(value)) + value
-        case tuple() | list():
-            return b"(" + b"".join(map(encode, value)) + (b"t" if isinstance(value, tuple) else b"l")
+        case tuple():
+            return b"(" + b"".join(map(encode, value)) + b"t"
+        case list():
+            return b"](" + b"".join(map(encode, value)) + b"e"
         case dict():
             return b"}(" + b"".join(encode(key) + encode(each) for key, each in value.items()) + b"u"
         case Name():
@@ -277,6 +279,7 @@ def wrapped(tree):
         "arch": "resnet50",
         "args": Call("argparse.Namespace", (), {"lr": 0.1}),
         "cfg": Call("fvcore.common.config.CfgNode"),
+        "counts": Call("collections.defaultdict", (Name("__builtin__.long"),)),  # of int, at protocol 2
         "state_dict": tree,
     }
 
@@ -398,7 +401,7 @@ def huge_npz() -> bytes:
 def huge_torch(layout: str, what: str) -> bytes:
     file, many = TorchFile(layout), 25 * 10**11
     storage = file.store(BASE, many if what == "storage" else None)
-    return file.write({"x": window(storage, 0, (many,), (1,))})
+    return file.write({"x": window(storage, 0, (many,), (0 if what == "repeats" else 1,))})
 
 
 def huge_safetensors() -> bytes:
@@ -416,6 +419,7 @@ HUGE = {  # and a part of what is said
     "legacy window": (lambda: huge_torch("legacy", "window"), "reaches beyond the 24 elements"),
     "zip storage": (lambda: huge_torch("zip", "storage"), "has 96 bytes, and 10000000000000 for its tensors"),
     "zip window": (lambda: huge_torch("zip", "window"), "reaches beyond the 24 elements"),
+    "repeats": (lambda: huge_torch("zip", "repeats"), "shape (2500000000000,) repeats the 24 elements"),
     "safetensors": (huge_safetensors, "file not fully covered"),
     "caffe2": (huge_caffe2, "of shape (24000000000000,) and dtype float32 has 96 bytes"),
     "memo": (lambda: b"\x80\x02}r\xff\xff\xff\x7f.", "memo position of 2147483647"),
@@ -426,6 +430,26 @@ HUGE = {  # and a part of what is said
 def test_a_claim_of_terabytes_is_an_error_at_once(problem, name):
     data, said = HUGE[name]
     assert said in problem(data())
+
+
+def nested_tuples(depth: int) -> bytes:
+    """Pushes a tuple of two references to a tuple of two references ...: small in memory, endless as text."""
+    data = b")q\x010"
+    for number in range(1, depth):
+        data += b"h%ch%c\x86q%c0" % (number, number, number + 1)
+    return data + b"h%c" % depth
+
+
+@pytest.mark.parametrize("what", ["dtype", "size"])
+def test_an_error_is_not_longer_than_it_can_be_read(problem, what):
+    call = {"dtype": b"cnumpy\ndtype\n%b\x85R", "size": b"ctorch._utils\n_rebuild_tensor_v2\n(%b%bK\x00%b)tR"}[what]
+    file = TorchFile("zip")
+    storage = encode(file.store(BASE))
+    data = call % nested_tuples(60) if what == "dtype" else call % (b"", storage, nested_tuples(60))
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as writer:
+        writer.writestr("net/data.pkl", b"\x80\x02" + data + b".")
+    assert len(problem(archive.getvalue())) < 1000
 
 
 def misshapen() -> dict[str, bytes]:
