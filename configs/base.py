@@ -50,7 +50,9 @@ def get_config() -> ConfigDict:
     model.dropout = 0.5  # rate, before the heads
     model.bn_momentum = 0.999  # of the running BatchNorm statistics: new = momentum * old + (1 - momentum) * batch
     model.stem = "space_to_depth"  # how I3D's first convolution is computed, equal results: conv | space_to_depth
-    model.shift = "blockres"  # of tsm, the temporal shift acts on: blockres (the residual branch) | inplace (the block)
+    model.shift = (
+        "blockres"  # of tsm, the temporal shift acts on: blockres (the residual branch) | inplace (projections too)
+    )
     model.information_flow = "cascade"  # of TPN: cascade (released code and weights) | parallel (paper)
     model.aux_head = True  # of TPN: auxiliary head on layer3 in training
     model.partition = "released"  # of ST-GCN's graph: released (code and weights) | paper
@@ -70,6 +72,7 @@ def get_config() -> ConfigDict:
     optimizer.rates = (0.1, 0.01)  # step: what the rate is multiplied by from each drop on
     optimizer.warmup = 0.0  # fraction of training over which the rate rises linearly to where the schedule then is
     optimizer.warmup_start = 0.0  # share of the rate that the warm-up starts from
+    optimizer.head_rate = 1.0  # the linear heads learn this many times as fast
     optimizer.bias_rate = 1.0  # biases of convolutions and linear layers learn this many times as fast
     optimizer.momentum = 0.9  # adamw: beta1
     optimizer.beta2 = 0.999  # adamw only
@@ -144,7 +147,7 @@ def set_demo(config: ConfigDict) -> None:
     config.optimizer.decay = "kernels"
     config.optimizer.schedule = "cosine"
     config.optimizer.warmup = 0.0
-    config.optimizer.bias_rate = 1.0
+    config.optimizer.head_rate = config.optimizer.bias_rate = 1.0
     config.optimizer.clip_norm = 0.0
     config.eval.every_epochs = 10.0
     config.eval.batch_size = 16

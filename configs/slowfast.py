@@ -6,7 +6,7 @@ configs/Kinetics/SLOWFAST_4x16_R50.yaml and SLOWFAST_8x8_R50.yaml).
 The paper's number to expect on HAA500 (Table 6, SlowFast RGB, 500 atomic classes; the variant is not said): 25.07 %
 top-1 (376/1500); `configs/slowfast.py:flow` 22.87 % (343/1500), `:pose` 28.33 % (425/1500), the three fused 39.93 %.
 
-Words after a colon, separated by commas: see WORDS. The demo, a narrow network on 16 small frames:
+Words after a colon, separated by commas: see WORDS. The demo, a narrow network on 8 small frames:
 
     python -m haa_jax.main --config=configs/slowfast.py:demo --workdir=runs/slowfast_demo
 """
@@ -48,7 +48,7 @@ def get_config(words: str = ""):
     if "demo" in chosen:
         base.set_demo(config)
         config.train.epochs = 30.0
-        data.frames, data.stride, data.resize_max = 16, 1, 0
+        data.frames, data.stride, data.resize_max = 8, 2, 0
         evaluation.crop, evaluation.windows, evaluation.crops = 0, 1, 1
         config.model.width = 0.25
     base.set_objective(config, chosen)

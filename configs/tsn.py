@@ -75,6 +75,7 @@ def _temporal_shift_module(config) -> None:
     config.optimizer.learning_rate = 0.02
     config.optimizer.drops, config.optimizer.rates = (0.4, 0.8), (0.1, 0.01)
     config.optimizer.weight_decay, config.optimizer.clip_norm = 1e-4, 20.0
+    config.optimizer.head_rate = 5.0
 
 
 def _tsn_pytorch(config) -> None:

@@ -47,6 +47,7 @@ RANGES = {
     "optimizer.base_batch_size": (0, None),
     "optimizer.warmup": (0, 1),
     "optimizer.warmup_start": (0, 1),
+    "optimizer.head_rate": (0, None),
     "optimizer.bias_rate": (0, None),
     "optimizer.momentum": (0, 1),
     "optimizer.beta2": (0, 1),

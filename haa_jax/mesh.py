@@ -17,17 +17,18 @@ class MeshError(ValueError):
     """Settings that do not fit the devices that are there."""
 
 
-def make_mesh(model: int = 1) -> Mesh:
-    """All devices of all processes: parameters are split over `model` of them, batches over all.
+def make_mesh(model: int = 1, devices=None) -> Mesh:
+    """`devices`, by default all of all processes: parameters are split over `model` of them, batches over all.
 
     Raises:
       MeshError: `model` does not divide the number of devices.
     """
-    devices = jax.device_count()
-    if devices % model:
-        raise MeshError(f"mesh.model={model} does not divide the {devices} devices")
+    devices = jax.devices() if devices is None else devices
+    if len(devices) % model:
+        raise MeshError(f"mesh.model={model} does not divide the {len(devices)} devices")
     # Auto: under the newer Explicit axis types, reshapes of a batch-sharded array raise.
-    return jax.make_mesh((devices // model, model), BATCH_AXES, axis_types=(AxisType.Auto,) * 2)
+    shape = (len(devices) // model, model)
+    return jax.make_mesh(shape, BATCH_AXES, axis_types=(AxisType.Auto,) * 2, devices=devices)
 
 
 def check_batch_size(field: str, batch_size: int, mesh: Mesh, parts: int = 1) -> None:

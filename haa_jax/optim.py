@@ -36,7 +36,7 @@ def learning_rate(config, batch_size: int, total_steps: int) -> optax.Schedule:
 
 
 def make_optimizer(config, batch_size: int, total_steps: int) -> optax.GradientTransformation:
-    """Clipping, then SGD with L2 and momentum, or AdamW with decoupled decay; biases at their own rate."""
+    """Clipping, then SGD with L2 and momentum, or AdamW with decoupled decay; heads and biases at their own rate."""
     rate = learning_rate(config, batch_size, total_steps)
     nesterov, decayed = config.nesterov, _DECAYED[config.decay]
     if config.name == "adamw":
@@ -47,13 +47,18 @@ def make_optimizer(config, batch_size: int, total_steps: int) -> optax.GradientT
         steps = [decay, optax.sgd(rate, config.momentum, nesterov=nesterov)]
     if config.clip_norm:
         steps.insert(0, optax.clip_by_global_norm(config.clip_norm))
-    if config.bias_rate != 1.0:
-        steps.append(optax.masked(optax.scale(config.bias_rate), _mask(_is_bias)))
+    for factor, learns_faster in ((config.head_rate, _is_head), (config.bias_rate, _is_bias)):
+        if factor != 1.0:
+            steps.append(optax.masked(optax.scale(factor), _mask(learns_faster)))
     return optax.chain(*steps)
 
 
 def _is_kernel(path) -> bool:
     return path[-1].key == "kernel"
+
+
+def _is_head(path) -> bool:
+    return path[0].key == "Logits"
 
 
 def _is_bias(path) -> bool:

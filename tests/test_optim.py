@@ -84,13 +84,13 @@ def test_what_decays(decay, decayed):
     assert moved == decayed
 
 
-def test_biases_learn_faster_but_not_those_of_batchnorm():
+def test_heads_and_biases_learn_faster_but_not_the_biases_of_batchnorm():
     config = base.get_config()
-    config.optimizer.update(bias_rate=2.0, weight_decay=0.0)
-    params = {name: {"bias": jnp.zeros(1)} for name in ("conv", "tcn_bn")} | {"fc": {"kernel": jnp.zeros(1)}}
+    config.optimizer.update(bias_rate=2.0, head_rate=5.0, weight_decay=0.0)
+    params = {name: {"bias": jnp.zeros(1)} for name in ("conv", "tcn_bn", "Logits")} | {"fc": {"kernel": jnp.zeros(1)}}
     result = updates(config, params, jax.tree.map(jnp.ones_like, params))
     assert {name: float(*next(iter(leaf.values()))) for name, leaf in result.items()} == pytest.approx(
-        {"conv": -0.2, "tcn_bn": -0.1, "fc": -0.1}
+        {"conv": -0.2, "tcn_bn": -0.1, "fc": -0.1, "Logits": -1.0}
     )
 
 

@@ -84,9 +84,9 @@ class Bottleneck(nn.Module):
       temporal: extent over time of the first convolution.
       stride: over height and width.
       project: 1x1x1 convolution on the shortcut, for the first block of a stage, whose channels or extents change.
-      shift: "" for none, or where the temporal shift acts (arXiv 1811.08383): on the residual branch alone
-        ("blockres": mit-han-lab/temporal-shift-module, mmaction2) or on the whole block's input ("inplace":
-        decisionforce/TPN).
+      shift: "" for none, or what the temporal shift acts on (arXiv 1811.08383): the residual branch alone ("blockres":
+        mit-han-lab/temporal-shift-module, mmaction2) or the shortcut's projection too, where there is one ("inplace":
+        decisionforce/TPN). A shortcut without projection is never shifted.
       zero_gamma: start as the identity, by a gamma of zero in the last BatchNorm (arXiv 1706.02677 section 5.1).
       unit: ConvNorm with the network's `bn_momentum` and `dtype`.
     """
@@ -106,7 +106,7 @@ class Bottleneck(nn.Module):
         stride = (1, self.stride, self.stride)
         gamma = nn.initializers.zeros if self.zero_gamma else nn.initializers.ones
         shifted = temporal_shift(x) if self.shift else x
-        shortcut = shifted if self.shift == "inplace" else x
+        shortcut = shifted if self.shift == "inplace" and self.project else x
         y = self.unit(self.channels, (self.temporal, 1, 1), name="conv1")(shifted, train=train)
         y = self.unit(self.channels, (1, 3, 3), stride, name="conv2")(y, train=train)
         y = self.unit(self.features, (1, 1, 1), relu=False, scale_init=gamma, name="conv3")(y, train=train)

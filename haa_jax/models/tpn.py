@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from ml_collections import ConfigDict
 
-from haa_jax.models.heads import AUX, LinearHeads, at_least_float32, average_pool, average_softmax, check_endpoints
+from haa_jax.models.heads import AUX, LinearHeads, at_least_float32, check_endpoints
 from haa_jax.models.layers import Conv, scale
 from haa_jax.models.resnet import SHIFTS, ConvNorm, ResNet50
 
@@ -103,10 +103,9 @@ class TPN(nn.Module):
         neck = partial(unit, kernel_init=nn.initializers.xavier_uniform())
         pyramid = Pyramid(channels, self.information_flow, neck, self.dtype, name="neck")
         outputs |= pyramid(outputs["layer3"], outputs["layer4"], train=train)
-        pooled = average_pool(outputs["pyramid_fusion"], (1, 7, 7))
-        outputs["features"] = pooled.mean((1, 2, 3))
+        outputs["features"] = at_least_float32(outputs["pyramid_fusion"]).mean((1, 2, 3))
         init = nn.initializers.normal(0.01)
-        logits = LinearHeads(self.heads, self.dropout, init, average_softmax, name="Logits")(pooled, train=train)
+        logits = LinearHeads(self.heads, self.dropout, init, name="Logits")(outputs["features"], train=train)
         if self.aux_head and (train or self.is_initializing() or "aux_features" in endpoints):
             aux = neck(channels, (1, 3, 3), (1, 2, 2), name="aux_conv")(outputs["layer3"], train=train)
             outputs["aux_features"] = at_least_float32(aux).mean((1, 2, 3))
