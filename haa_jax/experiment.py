@@ -93,6 +93,7 @@ def prepare(config) -> Experiment:
     heads = objectives.make_heads(config.objective, taxonomy, config.area)
     splits = {name: dataset.open_split(builder, name, heads, config.area) for name in ("train", "validation", "test")}
     model = models.build(config.model, {head.name: len(head.classes) for head in heads})
+    check_shapes(config, model)
     steps = total_steps(config, len(splits["train"]))
     optimizer = optim.make_optimizer(config.optimizer, config.train.batch_size, steps)
     return Experiment(
@@ -116,9 +117,25 @@ def total_steps(config, num_clips: int) -> int:
 
 
 def clip_shape(config) -> tuple[int, ...]:
-    """Shape of one clip as the network takes it."""
-    stored = jax.ShapeDtypeStruct(streams.clip_shape(config.data), streams.clip_dtype(config.data))
-    return jax.eval_shape(functools.partial(modalities.prepare, config=config.data), stored).shape
+    """Shape of one training clip as the network takes it."""
+    return network_shape(config.data)
+
+
+def network_shape(data) -> tuple[int, ...]:
+    """Shape of one clip of `config.data` as the network takes it."""
+    stored = jax.ShapeDtypeStruct(streams.clip_shape(data), streams.clip_dtype(data))
+    return jax.eval_shape(functools.partial(modalities.prepare, config=data), stored).shape
+
+
+def check_shapes(config, model) -> None:
+    """Raises checks.ConfigError if the network cannot take the clips of training or of the test."""
+    for when, data in (("training", config.data), ("test", pipeline.at_test(config.data, config.eval))):
+        shape = network_shape(data)
+        clips = jax.ShapeDtypeStruct((1, *shape), np.float32)
+        try:
+            jax.eval_shape(lambda x: model.init_with_output(jax.random.key(0), x, train=False), clips)
+        except ValueError as error:
+            raise checks.ConfigError(f"clips of shape {shape} at {when} do not fit the network: {error}") from error
 
 
 def initial_state(config, model, optimizer):

@@ -251,9 +251,9 @@ def _top1(results: dict) -> str:
 def _write(out: epath.Path, run: dict[str, np.ndarray], results: dict) -> None:
     """As `evaluate.write_results`: a reader never sees half of a file."""
     out.mkdir(parents=True, exist_ok=True)
-    with evaluate._replacing(out / PREDICTIONS_FILE) as file:
+    with evaluate.replacing(out / PREDICTIONS_FILE) as file:
         np.savez(file, **run)
-    with evaluate._replacing(out / METRICS_FILE) as file:
+    with evaluate.replacing(out / METRICS_FILE) as file:
         file.write(json.dumps(results, indent=2).encode())
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from configs import i3d, slowfast, stgcn, tpn, tsn
-from haa_jax import experiment, mesh, models, state
+from haa_jax import checks, experiment, mesh, models, state
 from haa_jax.data import modalities, pipeline
 from haa_jax.models import bninception, resnet
 
@@ -127,3 +127,18 @@ def test_bfloat16_stays_near_float32(name):
     assert results["bfloat16"].dtype == jnp.float32
     error = np.abs(results["bfloat16"] - results["float32"]).max() / np.abs(results["float32"]).max()
     assert 0 < error < 0.1
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "message"),
+    [
+        ("slowfast 4x16", {"data.frames": 12}, r"at training.*needs a multiple of 8 frames, not 12"),
+        ("slowfast 4x16", {"eval.frames": 25}, r"at test.*needs a multiple of 8 frames, not 25"),
+        ("tsn bninception", {"data.crop": 40}, r"halves its frames at inception_3c, where they are 5x5"),
+    ],
+)
+def test_clips_that_do_not_fit_stop_the_run(name, changes, message, mini_dir):
+    config = small(name, mini_dir)
+    config.update_from_flattened_dict(changes)
+    with pytest.raises(checks.ConfigError, match=message):
+        experiment.prepare(config)
