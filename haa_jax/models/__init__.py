@@ -7,7 +7,8 @@ Every model is a Linen module called in the same way:
         rngs={"dropout": key}, mutable=["batch_stats"],
     )
 
-`clips` is a float array (batch, time, height, width, channels), already normalised; any number of channels.
+`clips` is a float array (batch, time, height, width, channels), already normalised, with any number of channels; for
+ST-GCN, (batch, people, time, joints, coordinates).
 `logits` maps each head's name to (batch, classes) float32; `endpoints` maps the names asked for to their
 activations ("features", the pooled vector before dropout, is known to every model). With `mutable`, Flax
 returns ((logits, endpoints), updated_collections). `train` and `endpoints` are static under jit.

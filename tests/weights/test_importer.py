@@ -1,5 +1,8 @@
 """Every published tensor finds its variable, from every source; nothing is lost on either side without being named."""
 
+import csv
+import pathlib
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -239,3 +242,24 @@ def test_the_command_lists_and_compares(tmp_path, capsys):
     assert not command.report(str(path), stgcn.get_config(""))  # 17 joints
     assert not command.report(str(path), i3d.get_config(""))
     assert "does not fit" in capsys.readouterr().out
+
+
+REFERENCE = pathlib.Path(__file__).resolve().parents[3] / "shared" / "reference"
+
+
+@pytest.mark.skipif(not REFERENCE.exists(), reason="the listings of DeepMind's checkpoints are not here")
+@pytest.mark.parametrize("name", ["rgb_imagenet", "rgb_scratch", "flow_imagenet", "flow_scratch", "rgb_scratch_kin600"])
+def test_deepminds_own_listings(name):
+    with open(REFERENCE / f"i3d_tf_{name}.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["dtype"] for row in rows} == {"float32"}
+    shapes = {names.clean(row["name"]): golden.shape_of(row["shape"]) for row in rows}
+    channels, classes = 2 if "flow" in name else 3, 600 if "kin600" in name else 400
+    _, variables = network("i3d", "", (16, 64, 64, channels), classes)
+    fit = importer.match(shapes, "i3d", variables, "atomic")
+    assert fit.source == "kinetics-i3d"
+    assert not fit.missing
+    assert not fit.mismatched
+    assert len(fit.taken) == 230
+    assert set(fit.unused.values()) <= {"optimizer state"}
+    assert len(fit.unused) == (116 if "kin600" in name else 0)
