@@ -100,14 +100,19 @@ def write_results(workdir: epath.PathLike, experiment: Experiment, logits: dict,
         arrays[f"{head.name}_logits"] = logits[head.name]
         arrays[f"{head.name}_labels"] = split.labels[head.name]
         arrays[f"{head.name}_classes"] = np.array(head.classes)
+    write_files(workdir, arrays, results)
+
+
+def write_files(workdir: epath.PathLike, arrays: dict[str, np.ndarray], results: dict) -> None:
+    """Writes `predictions.npz` and `metrics.json`, each in one stroke."""
     workdir = epath.Path(workdir)
-    with replacing(workdir / PREDICTIONS_FILE) as file:
+    with _replacing(workdir / PREDICTIONS_FILE) as file:
         np.savez(file, **arrays)
-    with replacing(workdir / METRICS_FILE) as file:
+    with _replacing(workdir / METRICS_FILE) as file:
         file.write(json.dumps(results, indent=2).encode())
 
 
-class replacing:  # noqa: N801  used as a function
+class _replacing:  # noqa: N801  used as a function
     """Opens a temporary neighbour of a file for writing and puts it in the file's place when all went well."""
 
     def __init__(self, path: epath.Path):

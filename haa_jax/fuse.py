@@ -16,7 +16,7 @@ from absl import app, flags
 from etils import epath
 
 from haa_jax import evaluate, metrics, objectives
-from haa_jax.evaluate import METRICS_FILE, PREDICTIONS_FILE, EvaluationError
+from haa_jax.evaluate import METRICS_FILE, EvaluationError
 
 _WEIGHTS = flags.DEFINE_list("weights", None, "One number for each file (default: 1 each).")
 _SOFTMAX = flags.DEFINE_bool("softmax", False, "Average probabilities instead of adding logits.")
@@ -76,7 +76,8 @@ def fuse_files(paths: list[epath.PathLike], weights: list[float], softmax: bool,
     results = score(fused, split)
     results["fusion"] = {"files": [str(path) for path in paths], "weights": weights, "softmax": softmax}
     print(evaluate.describe(results))
-    _write(out, fused, results)
+    out.mkdir(parents=True, exist_ok=True)
+    evaluate.write_files(out, fused, results)
     return results
 
 
@@ -246,15 +247,6 @@ def _top1(results: dict) -> str:
     figure = results["heads"][results["evaluated_head"]]["top1"]
     percent, error = 100 * figure["value"], 100 * figure["standard_error"]
     return f"{percent:.2f} % +- {error:.2f} ({figure['correct']}/{figure['count']}), {results['evaluated_head']} head"
-
-
-def _write(out: epath.Path, run: dict[str, np.ndarray], results: dict) -> None:
-    """As `evaluate.write_results`: a reader never sees half of a file."""
-    out.mkdir(parents=True, exist_ok=True)
-    with evaluate.replacing(out / PREDICTIONS_FILE) as file:
-        np.savez(file, **run)
-    with evaluate.replacing(out / METRICS_FILE) as file:
-        file.write(json.dumps(results, indent=2).encode())
 
 
 if __name__ == "__main__":

@@ -159,58 +159,54 @@ def _mmaction2_resnet(path: Path) -> str:
 
 def tpn_decisionforce(path: Path) -> str:
     """decisionforce/TPN: necks.level_fusion_op.ops.0.norm.running_mean."""
-    leaf = _torch(path)
-    match path[:-1]:
-        case ("backbone", *rest):
-            return f"backbone.{_torchvision((*rest, path[-1]))}"
-        case ("Logits", _):
-            return f"cls_head.fc_cls.{leaf}"
-        case ("AuxLogits", _):
-            return f"necks.aux_head.fc.{leaf}"
-        case ("aux_conv", kind):
-            return f"necks.aux_head.convs.{kind}.{leaf}"
-        case ("neck", "spatial_modulation_0", kind):
-            return f"necks.spatial_modulation.spatial_modulation.0.0.{kind}.{leaf}"
-        case ("neck", "pyramid_fusion", kind):
-            return f"necks.pyramid_fusion_op.{_PLACES[kind]}.{leaf}"
-        case ("neck", ("top_down" | "bottom_up") as flow, "fusion", kind):
-            return f"necks.{_TPN_FUSIONS[flow]}.fusion_conv.{_PLACES[kind]}.{leaf}"
-        case ("neck", ("top_down" | "bottom_up") as flow, level, kind):
-            return f"necks.{_TPN_FUSIONS[flow]}.ops.{level[-1]}.{'norm' if kind == 'bn' else kind}.{leaf}"
-        case ("neck", operation):  # temporal_modulation_0, downsampling_0
-            return f"necks.{operation[:-2]}_ops.{operation[-1]}.conv.{leaf}"
-    raise KeyError(path)
+    return _tpn(path, _DECISIONFORCE, _torchvision)
 
 
 def tpn_mmaction2(path: Path) -> str:
     """open-mmlab/mmaction2: neck.level_fusion_2.downsamples.0.conv.bn.running_mean."""
-    leaf = _torch(path)
-    match path[:-1]:
-        case ("backbone", *rest):
-            return f"backbone.{_mmaction2_resnet((*rest, path[-1]))}"
-        case ("Logits", _):
-            return f"cls_head.fc_cls.{leaf}"
-        case ("AuxLogits", _):
-            return f"neck.aux_head.fc.{leaf}"
-        case ("aux_conv", kind):
-            return f"neck.aux_head.conv.{kind}.{leaf}"
-        case ("neck", "spatial_modulation_0", kind):
-            return f"neck.spatial_modulation.spatial_modulation.0.0.{kind}.{leaf}"
-        case ("neck", "pyramid_fusion", kind):
-            return f"neck.pyramid_fusion.{kind}.{leaf}"
-        case ("neck", ("top_down" | "bottom_up") as flow, "fusion", kind):
-            return f"neck.{_MMACTION2_FUSIONS[flow]}.fusion_conv.{kind}.{leaf}"
-        case ("neck", ("top_down" | "bottom_up") as flow, level, kind):
-            return f"neck.{_MMACTION2_FUSIONS[flow]}.downsamples.{level[-1]}.conv.{kind}.{leaf}"
-        case ("neck", "downsampling_0"):
-            return f"neck.downsample_ops.0.conv.conv.{leaf}"
-        case ("neck", operation):
-            return f"neck.{operation[:-2]}_ops.{operation[-1]}.conv.conv.{leaf}"
-    raise KeyError(path)
+    return _tpn(path, _MMACTION2, _mmaction2_resnet)
 
 
-_TPN_FUSIONS = {"top_down": "level_fusion_op2", "bottom_up": "level_fusion_op"}
-_MMACTION2_FUSIONS = {"top_down": "level_fusion_1", "bottom_up": "level_fusion_2"}
+# Our module -> theirs; {kind} is conv or bn, {norm} conv or norm, {place} 0 or 1, {level} 0 or 1.
+_DECISIONFORCE = {
+    "Logits": "cls_head.fc_cls",
+    "AuxLogits": "necks.aux_head.fc",
+    "aux_conv": "necks.aux_head.convs.{kind}",
+    "spatial_modulation_0": "necks.spatial_modulation.spatial_modulation.0.0.{kind}",
+    "temporal_modulation_0": "necks.temporal_modulation_ops.0.conv",
+    "temporal_modulation_1": "necks.temporal_modulation_ops.1.conv",
+    "downsampling_0": "necks.downsampling_ops.0.conv",
+    "top_down/level": "necks.level_fusion_op2.ops.{level}.{norm}",
+    "top_down/fusion": "necks.level_fusion_op2.fusion_conv.{place}",
+    "bottom_up/level": "necks.level_fusion_op.ops.{level}.{norm}",
+    "bottom_up/fusion": "necks.level_fusion_op.fusion_conv.{place}",
+    "pyramid_fusion": "necks.pyramid_fusion_op.{place}",
+}
+_MMACTION2 = {
+    "Logits": "cls_head.fc_cls",
+    "AuxLogits": "neck.aux_head.fc",
+    "aux_conv": "neck.aux_head.conv.{kind}",
+    "spatial_modulation_0": "neck.spatial_modulation.spatial_modulation.0.0.{kind}",
+    "temporal_modulation_0": "neck.temporal_modulation_ops.0.conv.conv",
+    "temporal_modulation_1": "neck.temporal_modulation_ops.1.conv.conv",
+    "downsampling_0": "neck.downsample_ops.0.conv.conv",
+    "top_down/level": "neck.level_fusion_1.downsamples.{level}.conv.{kind}",
+    "top_down/fusion": "neck.level_fusion_1.fusion_conv.{kind}",
+    "bottom_up/level": "neck.level_fusion_2.downsamples.{level}.conv.{kind}",
+    "bottom_up/fusion": "neck.level_fusion_2.fusion_conv.{kind}",
+    "pyramid_fusion": "neck.pyramid_fusion.{kind}",
+}
+
+
+def _tpn(path: Path, modules: dict[str, str], backbone: Callable[[Path], str]) -> str:
+    if path[0] == "backbone":
+        return f"backbone.{backbone(path[1:])}"
+    key, kind, level = path[1] if path[0] == "neck" else path[0], path[-2], ""
+    if len(path) == 5:  # neck/top_down/level0/conv/kernel
+        key, level = f"{key}/{path[2].rstrip('01')}", path[2][-1]
+    norm = "norm" if kind == "bn" else kind
+    module = modules[key].format(kind=kind, norm=norm, place=_PLACES.get(kind), level=level)
+    return f"{module}.{_torch(path)}"
 
 
 # ST-GCN
