@@ -29,6 +29,7 @@ EVERY = {
 }
 # Those that one device repeats; the others differ from them in what one device or 8 makes no difference to.
 COMPARED = ("i3d", "slowfast 4x16", "tsn tsm", "tpn slowonly", "stgcn coco17")
+SLOW = ("i3d", "slowfast 8x8", "tpn tsm")  # I3D trains and is tested in test_train.py
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +94,9 @@ def one_step(config, devices: int, monkeypatch):
     return jax.device_get(({"loss": metrics["loss"], "grad_norm": metrics["grad_norm"]}, after.batch_stats, logits))
 
 
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in EVERY]
+)
 def test_one_step_and_one_evaluation(name, mini_dir, monkeypatch):
     config = small(name, mini_dir)
     metrics, statistics, logits = one_step(config, jax.device_count(), monkeypatch)

@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 from haa_jax import models
 from haa_jax.models import i3d
 from haa_jax.models.heads import average_pool
+from haa_jax.weights import importer, names
 from tests import golden
 
 TOLERANCE = 1e-5  # float32 against float64: the network itself reaches a few 1e-7
@@ -40,7 +41,7 @@ SHAPES = {
 
 def config(**changes) -> ConfigDict:
     fields = {"name": "i3d", "width": 1.0, "dtype": "float32", "dropout": 0.5, "bn_momentum": 0.999}
-    return ConfigDict(fields | {"stem": "conv"} | changes)
+    return ConfigDict(fields | {"variant": "", "stem": "conv"} | changes)
 
 
 def narrow(heads=None, **changes) -> nn.Module:
@@ -56,22 +57,9 @@ def count(tree) -> int:
     return sum(leaf.size for leaf in jax.tree.leaves(tree))
 
 
-def torch_name(path: tuple[str, ...]) -> str:
-    """Name in the PyTorch port (piergiaj/pytorch-i3d) of a path in our params or batch_stats."""
-    leaf = {"kernel": "weight", "mean": "running_mean", "var": "running_var"}.get(path[-1], path[-1])
-    if path[0] == "Logits":
-        return f"logits.conv3d.{leaf}"
-    module = {"conv_3d": "conv3d", "batch_norm": "bn"}[path[-2]]
-    if len(path) == 3:
-        return f"{path[0]}.{module}.{leaf}"
-    block, branch, unit = path[:3]
-    place = {"Branch_0": "", "Branch_3": "b"}.get(branch, "b" if unit.endswith("3x3") else "a")
-    return f"{block}.b{branch[-1]}{place}.{module}.{leaf}"
-
-
 def formula_variables(module: nn.Module, clips: np.ndarray, dtype=jnp.float32) -> dict:
     """Formula weights in `dtype`, rounded to float32 first: so were those of the golden training step."""
-    values = golden.fill(shapes_of(module, clips.shape), torch_name)
+    values = golden.fill(shapes_of(module, clips.shape), names.i3d_piergiaj)
     return jax.tree.map(lambda x: jnp.asarray(np.float32(x), dtype), values)
 
 
@@ -83,8 +71,10 @@ def parity_errors(stem: str) -> dict[str, float]:
     """Relative error of every stage and of the logits, for formula weights and 16 frames in float32."""
     module = models.build(config(stem=stem), PUBLISHED)
     clips = golden.clips(1, 3, 16, 224, 224)
+    shapes, published = shapes_of(module, clips.shape), golden.state_dict("i3d", "shape")
+    fit = importer.match({name: x.shape for name, x in published.items()}, "i3d", shapes, "atomic")
     with jax.default_matmul_precision("highest"):
-        logits, stages = evaluate(module, formula_variables(module, clips), clips, tuple(i3d.TRUNK))
+        logits, stages = evaluate(module, importer.convert(published, fit, shapes), clips, tuple(i3d.TRUNK))
     expected = golden.read("i3d")
     errors = {name: golden.relative_error(np.moveaxis(x, -1, 1), expected[name]) for name, x in stages.items()}
     return errors | {"logits": golden.relative_error(logits["atomic"], expected["logits"])}
@@ -103,6 +93,7 @@ def test_outputs_are_the_published_ones(stem):
 
 
 # SAME_LOWER puts the odd one of the padding in front: at even sizes, that is PyTorch's symmetric padding.
+@pytest.mark.slow
 @pytest.mark.parametrize(("constant", "wrong"), [("BN_EPSILON", 1e-5), ("PADDING", "SAME_LOWER")])
 def test_parity_fails_on_a_wrong_constant(monkeypatch, constant, wrong):
     monkeypatch.setattr(i3d, constant, wrong)
@@ -159,13 +150,13 @@ def step_errors(step: dict) -> dict[str, float]:
     both = norm((step["grads"], step["gamma_grads"]))
     errors["TRAIN global grad l2norm"] = abs(both / expected["TRAIN global grad l2norm"].l2 - 1)
     for path, grad in traverse_util.flatten_dict(step["grads"]).items():
-        row = f"TRAIN grad {torch_name(path)}"
+        row = f"TRAIN grad {names.i3d_piergiaj(path)}"
         if row in expected:
             errors[row] = golden.relative_error(golden.to_torch(np.asarray(grad)), expected[row])
     positions = {"Conv3d_1a_7x7": 2 * 8 * 112 * 112, "Mixed_5c": 2 * 2 * 7 * 7}
     old = traverse_util.flatten_dict(step["old"])
     for path, new in traverse_util.flatten_dict(step["new"]).items():
-        row = f"TRAIN after 1 fwd {torch_name(path)}"
+        row = f"TRAIN after 1 fwd {names.i3d_piergiaj(path)}"
         if row in expected:
             new = unbiased(old[path], new, positions[path[0]]) if path[-1] == "var" else new
             errors[row] = golden.relative_error(new, expected[row])

@@ -60,7 +60,7 @@ VARIANTS = {
     "i3d_flow_79_frames": ("i3d", "", {}, ("i3d", "shape"), lambda: golden.clips(1, 2, 79, 224, 224)),
     "i3d_256x224": ("i3d", "", {}, ("i3d", "shape"), lambda: rgb(16, 256, 224)),
 }
-QUICK = ("tsn_resnet50_flow", "tsm", "tpn_tsm_inplace", "stgcn_openpose18_75_frames", "stgcn_coco17_75_frames")
+QUICK = ("tsm", "stgcn_openpose18_75_frames", "stgcn_coco17_75_frames")
 PARAMETERS = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in VARIANTS]
 
 
