@@ -129,8 +129,9 @@ def network_shape(data) -> tuple[int, ...]:
 
 def check_shapes(config, model) -> None:
     """Raises checks.ConfigError if the network cannot take the clips of training or of the test."""
-    for when, data in (("training", config.data), ("test", pipeline.at_test(config.data, config.eval))):
-        shape = network_shape(data)
+    shapes = {network_shape(pipeline.at_test(config.data, config.eval)): "test"}
+    shapes[clip_shape(config)] = "training"  # where both are the same, they are traced once
+    for shape, when in shapes.items():
         clips = jax.ShapeDtypeStruct((1, *shape), np.float32)
         try:
             jax.eval_shape(lambda x: model.init_with_output(jax.random.key(0), x, train=False), clips)
