@@ -88,7 +88,7 @@ def ways(builder, archive: pathlib.Path) -> dict:
     def ours():
         # The batches of an evaluation end, so that no clip is decoded ahead and counted but not consumed.
         (batch,) = pipeline.eval_batches(split, config.data, config.eval, CLIPS, pipeline.Share())
-        assert batch["clips"].shape == (CLIPS, 1, FRAMES, CROP, CROP, 3)
+        assert batch["clips"]["rgb"].shape == (CLIPS, 1, FRAMES, CROP, CROP, 3)
 
     def tf_crop_decode():
         def crop(example):

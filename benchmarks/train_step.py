@@ -57,8 +57,9 @@ def main(argv):
 
 def random_batch(config) -> dict:
     rng = np.random.default_rng(0)
-    shape = (_BATCH_SIZE.value, *streams.clip_shape(config.data))
-    clips = rng.integers(0, 256, shape, np.uint8).astype(streams.clip_dtype(config.data))
+    clips = streams.empty_clips(config.data, _BATCH_SIZE.value)
+    for array in clips.values():
+        array[...] = rng.integers(0, 256, array.shape)
     return {"clips": clips, "labels": {"atomic": rng.integers(0, CLASSES, _BATCH_SIZE.value).astype(np.int32)}}
 
 

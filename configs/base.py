@@ -13,13 +13,15 @@ def get_config() -> ConfigDict:
     config = ConfigDict()
     config.seed = 0  # of initial parameters, data order, augmentation and dropout
     config.objective = "atomic"  # atomic | composite | joint (both heads, the composite one evaluated)
-    config.init_from = ""  # published weights to start from, with new heads (see haa_jax/weights); "" for none
+    config.init_from = (
+        ""  # published weights, or the workdir of a run of ours, to start from with new heads; "" for none
+    )
     config.area = ""  # train and test on the classes of one area only, e.g. "sports_athletics"; "" for all
 
     config.data = data = ConfigDict()
     data.dataset = "haa500/rgb"  # TFDS name: haa500/rgb | haa500/demo | haa500/<name given when building>
     data.data_dir = ""  # where it was built; "" for TFDS's default (~/tensorflow_datasets)
-    data.stream = "rgb"  # rgb | flow | pose (joints drawn as a heatmap) | skeleton (joints, for ST-GCN)
+    data.stream = "rgb"  # rgb | flow | pose (a heatmap) | skeleton (joints, for ST-GCN) | rgb+pose | rgb+objects
     data.sampling = "window"  # window (consecutive frames) | segments (one frame in each of as many equal parts)
     data.frames = 32  # frames in a window, or segments
     data.stride = 1  # source frames from one frame of a window to the next
@@ -28,6 +30,7 @@ def get_config() -> ConfigDict:
     data.resize = 256  # pixels, short side of a frame before cropping
     data.resize_max = 0  # pixels; the short side of a training clip is drawn from resize to this; 0 for no draw
     data.crop = 224  # pixels, side of the square crop
+    data.person_crop = 0.0  # first cut out a square of so many times the person's box (scale normalisation); 0: do not
     data.augment = "crop"  # where training crops: crop (anywhere) | multi_scale (TSN) | resized_crop (GoogLeNet)
     data.flip = True  # mirror half of the training clips left to right
     data.colour_jitter = False  # rgb: change brightness, contrast and saturation of training clips
@@ -79,10 +82,12 @@ def get_config() -> ConfigDict:
     optimizer.nesterov = False
     optimizer.weight_decay = 1e-7  # sgd: added to the gradient (L2); adamw: decoupled
     optimizer.decay = "kernels"  # what decays: kernels | not_batchnorm (kernels and biases) | all
+    optimizer.trainable = ()  # parts that learn, as ("Mixed_5c", "Logits"); the others are frozen; () for all
     optimizer.clip_norm = 0.0  # largest global gradient norm; 0 for no clipping
     optimizer.ema_decay = 0.0  # of an average of the parameters that is evaluated in their place; 0 for none
 
     config.eval = evaluation = ConfigDict()
+    evaluation.dataset = ""  # TFDS name of another dataset of the same classes to validate and test on; "" for data's
     evaluation.every_epochs = 1.0  # passes between evaluations on the validation split; 0 for none
     evaluation.batch_size = 64  # clips at once, over all devices
     evaluation.frames = 0  # frames in a window, or segments, at test; 0 for data.frames

@@ -35,6 +35,7 @@ RANGES = {
     "data.resize_max": (0, None),
     "data.crop": (1, None),
     "data.pose_sigma": (0.1, None),
+    "data.person_crop": (0, None),
     "data.threads": (0, None),
     "data.prefetch": (1, None),
     "model.dropout": (0, 0.999),
@@ -138,22 +139,23 @@ def _data_contradictions(data):
         yield f"config.data.resize_max={data.resize_max} is smaller than config.data.resize={data.resize}"
     if data.sampling == "segments" and data.stride != 1:
         yield f"config.data.stride={data.stride} means nothing where config.data.sampling='segments': set it to 1"
-    pictures = tuple(stream for stream in streams.STREAMS if stream != "skeleton")
-    only = {  # field: is it set, and the streams that it means something for
+    pictures = tuple(part for part in streams.FEATURES if part != "skeleton")
+    only = {  # field: is it set, and the parts of streams that it means something for
         "flow_stack": (data.flow_stack > 1, ("flow",)),
         "colour_jitter": (data.colour_jitter, ("rgb",)),
         "bgr": (data.bgr, ("rgb",)),
         "random_move": (data.random_move, ("skeleton",)),
         "augment": (data.augment != "crop", pictures),
         "resize_max": (data.resize_max, pictures),
+        "person_crop": (data.person_crop, pictures),
     }
     for field, (given, allowed) in only.items():
-        if given and data.stream not in allowed:
+        if given and not set(streams.parts(data)) & set(allowed):
             named = " or ".join(map(repr, allowed))
             yield f"config.data.{field}={data[field]} is for config.data.stream={named}, not {data.stream!r}"
     if (data.short_clips == "zero") != (data.stream == "skeleton"):
         yield f"config.data.short_clips={data.short_clips!r} does not go with config.data.stream={data.stream!r}"
-    channels = {"rgb": 3, "flow": 2 * data.flow_stack}.get(data.stream, 1)
+    channels = {"rgb": 3, "flow": 2 * data.flow_stack}.get(streams.parts(data)[0], 1)
     for field in ("mean", "std"):
         if len(data[field]) not in (1, channels):
             yield f"config.data.{field}={tuple(data[field])} must have 1 or {channels} numbers"

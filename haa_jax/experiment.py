@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from haa_jax import checks, mesh, models, objectives, optim, state
+from haa_jax import checks, freeze, mesh, models, objectives, optim, state
 from haa_jax.data import dataset, modalities, pipeline, streams
 
 log = logging.getLogger(__name__)
@@ -23,6 +23,7 @@ class Experiment:
 
     config: object
     builder: object
+    test_builder: object  # the same, unless config.eval.dataset names another
     taxonomy: object
     heads: tuple[objectives.Head, ...]
     splits: dict[str, dataset.Split]
@@ -72,6 +73,7 @@ class Experiment:
             "config": self.config.to_dict(),
             "classes": {head.name: list(head.classes) for head in self.heads},
             "dataset": {"name": self.builder.info.full_name, "fingerprint": dataset.fingerprint(self.builder)},
+            "eval_dataset": self.test_builder.info.full_name,
             "versions": {name: importlib.metadata.version(name) for name in ("haa_jax", "jax", "flax", "optax")},
         }
 
@@ -88,25 +90,48 @@ def prepare(config) -> Experiment:
     mesh.check_batch_size("config.train.batch_size", config.train.batch_size, device_mesh, config.train.accumulate)
     mesh.check_batch_size("config.eval.batch_size", config.eval.batch_size, device_mesh)
     builder = dataset.open_builder(config.data.dataset, config.data.data_dir)
-    dataset.check_stream(builder, config.data.stream)
+    dataset.check_stream(builder, config.data)
+    test_builder = _test_builder(config, builder)
     taxonomy = dataset.read_taxonomy(builder)
     heads = objectives.make_heads(config.objective, taxonomy, config.area)
-    splits = {name: dataset.open_split(builder, name, heads, config.area) for name in ("train", "validation", "test")}
+    validation = {"validation": test_builder} if config.eval.every_epochs else {}
+    sources = {"train": builder, **validation, "test": test_builder}
+    splits = {name: dataset.open_split(source, name, heads, config.area) for name, source in sources.items()}
     model = models.build(config.model, {head.name: len(head.classes) for head in heads})
     check_shapes(config, model)
     steps = total_steps(config, len(splits["train"]))
     optimizer = optim.make_optimizer(config.optimizer, config.train.batch_size, steps)
+    abstract_state = _abstract_state(config, model, optimizer, device_mesh)
+    check_trainable(config.optimizer.trainable, abstract_state.params)
     return Experiment(
         config=config,
         builder=builder,
+        test_builder=test_builder,
         taxonomy=taxonomy,
         heads=heads,
         splits=splits,
         mesh=device_mesh,
         model=model,
         optimizer=optimizer,
-        abstract_state=_abstract_state(config, model, optimizer, device_mesh),
+        abstract_state=abstract_state,
     )
+
+
+def _test_builder(config, builder):
+    """The dataset to validate and test on."""
+    if not config.eval.dataset:
+        return builder
+    other = dataset.open_builder(config.eval.dataset, config.data.data_dir)
+    dataset.check_stream(other, config.data)
+    dataset.check_same_classes(builder, other)
+    return other
+
+
+def check_trainable(parts: tuple[str, ...], params: dict) -> None:
+    """Raises checks.ConfigError for parts that the network does not have."""
+    unknown = freeze.unknown_parts(parts, params)
+    if unknown:
+        raise checks.ConfigError("config.optimizer.trainable: " + "; ".join(unknown))
 
 
 def total_steps(config, num_clips: int) -> int:
@@ -123,7 +148,7 @@ def clip_shape(config) -> tuple[int, ...]:
 
 def network_shape(data) -> tuple[int, ...]:
     """Shape of one clip of `config.data` as the network takes it."""
-    stored = jax.ShapeDtypeStruct(streams.clip_shape(data), streams.clip_dtype(data))
+    stored = {part: jax.ShapeDtypeStruct(*spec) for part, spec in streams.clip_spec(data).items()}
     return jax.eval_shape(functools.partial(modalities.prepare, config=data), stored).shape
 
 

@@ -5,6 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from haa_jax.freeze import freeze
+
 OPTIMIZERS = ("sgd", "adamw")
 SCHEDULES = ("step", "cosine")
 DECAYS = ("kernels", "not_batchnorm", "all")
@@ -36,7 +38,10 @@ def learning_rate(config, batch_size: int, total_steps: int) -> optax.Schedule:
 
 
 def make_optimizer(config, batch_size: int, total_steps: int) -> optax.GradientTransformation:
-    """Clipping, then SGD with L2 and momentum, or AdamW with decoupled decay; heads and biases at their own rate."""
+    """Clipping, then SGD with L2 and momentum, or AdamW with decoupled decay; heads and biases at their own rate.
+
+    Where `config.trainable` names parts, the others are left as they are.
+    """
     rate = learning_rate(config, batch_size, total_steps)
     nesterov, decayed = config.nesterov, _DECAYED[config.decay]
     if config.name == "adamw":
@@ -50,7 +55,7 @@ def make_optimizer(config, batch_size: int, total_steps: int) -> optax.GradientT
     for factor, learns_faster in ((config.head_rate, _is_head), (config.bias_rate, _is_bias)):
         if factor != 1.0:
             steps.append(optax.masked(optax.scale(factor), _mask(learns_faster)))
-    return optax.chain(*steps)
+    return freeze(optax.chain(*steps), config.trainable)
 
 
 def _is_kernel(path) -> bool:

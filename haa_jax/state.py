@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from haa_jax import objectives
+from haa_jax import freeze, objectives
 from haa_jax.models.heads import average_logits, average_softmax
 
 # What is averaged over the views of a clip.
@@ -56,13 +56,25 @@ def init_state(seed: int, clip_shape: tuple[int, ...], *, model, optimizer, ema:
     )
 
 
-def train_step(state: TrainState, batch, *, model, prepare, optimizer, seed: int, accumulate: int, ema_decay: float):
+def train_step(
+    state: TrainState,
+    batch,
+    *,
+    model,
+    prepare,
+    optimizer,
+    seed: int,
+    accumulate: int,
+    ema_decay: float,
+    trainable: tuple[str, ...] = (),
+):
     """One optimizer step on a global batch.
 
     Args:
-      batch: {"clips": (B, ...), "labels": {head: int32 (B,)}}.
+      batch: {"clips": {part: (B, ...)}, "labels": {head: int32 (B,)}}.
       prepare: from stored clips to the network's input (modalities.prepare).
       accumulate: parts that the batch is worked through in; BatchNorm sees one part at a time.
+      trainable: the parts of the network that learn (see freeze.py), as the optimizer was made for; () for all.
 
     Returns:
       (new state, {"loss", "accuracy" (of the evaluated head), "grad_norm"}), float32 scalars.
@@ -74,7 +86,8 @@ def train_step(state: TrainState, batch, *, model, prepare, optimizer, seed: int
         number, rows = part
         grad_fn = jax.value_and_grad(_loss, has_aux=True)
         dropout = jax.random.fold_in(rng, number)
-        (loss, (accuracy, batch_stats)), grads = grad_fn(state.params, batch_stats, rows, model, prepare, dropout)
+        options = (model, prepare, trainable, dropout)
+        (loss, (accuracy, batch_stats)), grads = grad_fn(state.params, batch_stats, rows, *options)
         return batch_stats, (grads, {"loss": loss, "accuracy": accuracy})
 
     batch_stats, sums = _fold(one_part, state.batch_stats, parts, accumulate)
@@ -92,7 +105,7 @@ def eval_step(variables: dict, batch, *, model, prepare, average):
     """Logits of each clip: what its views say, averaged.
 
     Args:
-      batch: {"clips": (B, views, ...), ...}.
+      batch: {"clips": {part: (B, views, ...)}, ...}.
       prepare: from stored clips to the network's input (modalities.prepare).
       average: one of AVERAGES' functions.
 
@@ -105,18 +118,19 @@ def eval_step(variables: dict, batch, *, model, prepare, average):
         return logits
 
     # A view at a time: memory does not grow with the number of views.
-    views = jnp.moveaxis(batch["clips"], 1, 0)
+    views = jax.tree.map(lambda clips: jnp.moveaxis(clips, 1, 0), batch["clips"])
     return jax.tree.map(functools.partial(average, axis=0), jax.lax.map(one_view, views))
 
 
-def _loss(params, batch_stats, batch, model, prepare, dropout_rng):
-    (logits, _), updated = model.apply(
-        {"params": params, "batch_stats": batch_stats},
-        prepare(batch["clips"]),
-        train=True,
-        rngs={"dropout": dropout_rng},
-        mutable=["batch_stats"],
-    )
+def _loss(params, batch_stats, batch, model, prepare, trainable, dropout_rng):
+    with freeze.frozen_batchnorms(trainable):
+        (logits, _), updated = model.apply(
+            {"params": freeze.stop_gradients(params, trainable), "batch_stats": batch_stats},
+            prepare(batch["clips"]),
+            train=True,
+            rngs={"dropout": dropout_rng},
+            mutable=["batch_stats"],
+        )
     evaluated = objectives.evaluated_head(logits)
     accuracy = (logits[evaluated].argmax(-1) == batch["labels"][evaluated]).mean()
     return objectives.loss_fn(logits, batch["labels"]), (accuracy, updated["batch_stats"])

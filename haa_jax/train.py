@@ -153,6 +153,7 @@ def _compiled_step(exp: Experiment):
             seed=config.seed,
             accumulate=config.train.accumulate,
             ema_decay=config.optimizer.ema_decay,
+            trainable=config.optimizer.trainable,
         ),
         in_shardings=(shardings, mesh.batch_sharding(exp.mesh)),
         out_shardings=(shardings, mesh.replicated(exp.mesh)),

@@ -53,7 +53,7 @@ def make(norm=True, **overrides):
 def make_batch(size=8, seed=0):
     rng = np.random.default_rng(seed)
     clips = rng.integers(0, 256, (size, 2, 8, 8, 3), np.uint8)
-    return {"clips": clips, "labels": {"atomic": rng.integers(0, CLASSES, size).astype(np.int32)}}
+    return {"clips": {"rgb": clips}, "labels": {"atomic": rng.integers(0, CLASSES, size).astype(np.int32)}}
 
 
 def assert_close(left, right, tolerance=1e-5):
@@ -88,7 +88,7 @@ def test_accumulation_updates_the_statistics_part_by_part():
     model = Tiny()
     stats = expected.batch_stats
     for rows in (slice(0, None, 2), slice(1, None, 2)):
-        clips = prepare(batch["clips"][rows])
+        clips = prepare({"rgb": batch["clips"]["rgb"][rows]})
         variables = {"params": expected.params, "batch_stats": stats}
         _, updated = model.apply(variables, clips, train=True, mutable=["batch_stats"])
         stats = updated["batch_stats"]
@@ -141,8 +141,8 @@ def test_views_are_averaged():
     clips = np.random.default_rng(0).integers(0, 256, (4, 3, 2, 8, 8, 3), np.uint8)
     logits = jax.jit(
         functools.partial(state.eval_step, model=Tiny(), prepare=prepare, average=state.AVERAGES["logits"])
-    )(variables, {"clips": clips})
-    each = [Tiny().apply(variables, prepare(clips[:, v]), train=False)[0] for v in range(3)]
+    )(variables, {"clips": {"rgb": clips}})
+    each = [Tiny().apply(variables, prepare({"rgb": clips[:, v]}), train=False)[0] for v in range(3)]
     expected = jnp.mean(jnp.stack([logit["atomic"] for logit in each]), axis=0)
     assert_close(logits["atomic"], expected)
 

@@ -113,8 +113,8 @@ def jitter_colours(clip: np.ndarray, rng: np.random.Generator) -> None:
     clip[...] = np.clip((contrasted - grey) * saturation + grey + 0.5, 0, 255)
 
 
-def decode(jpeg: bytes, short_side: int, *, grey: bool = False) -> np.ndarray:
-    """One picture with its short side scaled to `short_side` (bilinear): (H, W, 3) uint8 RGB, (H, W) if `grey`.
+def decode(jpeg: bytes, *, grey: bool = False) -> np.ndarray:
+    """One picture as it is stored: (H, W, 3) uint8 RGB, (H, W) if `grey`.
 
     Raises:
       ValueError: the bytes are not an image.
@@ -123,7 +123,44 @@ def decode(jpeg: bytes, short_side: int, *, grey: bool = False) -> np.ndarray:
     image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
     if image is None:
         raise ValueError("a stored frame is not an image")
-    height, width = resized_shape(*image.shape[:2], short_side)
-    if (height, width) != image.shape[:2]:
-        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
     return image
+
+
+def scale(picture: np.ndarray, short_side: int) -> np.ndarray:
+    """A picture with its short side scaled to `short_side` pixels (bilinear)."""
+    height, width = resized_shape(*picture.shape[:2], short_side)
+    if (height, width) == picture.shape[:2]:
+        return picture
+    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def person_windows(boxes: np.ndarray, height: int, width: int, margin: float) -> np.ndarray:
+    """The square around the person in each frame: of `margin` times the longer side of the box, about its centre.
+
+    Args:
+      boxes: (frames, 4): x, y, width, height in 0..1 of the frame.
+      height, width: of the frame, pixels.
+
+    Returns:
+      (frames, 4) like `boxes`; squares in pixels, which may reach beyond the frame.
+    """
+    sides = margin * (boxes[:, 2:] * (width, height)).max(1, keepdims=True) / (width, height)
+    return np.concatenate([boxes[:, :2] + boxes[:, 2:] / 2 - sides / 2, sides], axis=1)
+
+
+def show(picture: np.ndarray, window: np.ndarray, side: int, outside: int) -> np.ndarray:
+    """The part of a picture that `window` (x, y, width, height in 0..1 of it) covers, as a square (bilinear).
+
+    Args:
+      side: of the square, pixels.
+      outside: level where the window reaches beyond the picture.
+    """
+    height, width = picture.shape[:2]
+    left, top, across, down = window * (width, height, width, height)
+    # Between the centres of pixels: centre i of the square lies at left + (i + 0.5) * across / side.
+    steps = np.array(
+        [[across / side, 0, left + across / side / 2 - 0.5], [0, down / side, top + down / side / 2 - 0.5]]
+    )
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    levels = (outside,) * 3
+    return cv2.warpAffine(picture, steps, (side, side), flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=levels)

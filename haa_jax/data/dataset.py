@@ -46,10 +46,7 @@ def open_builder(name: str, data_dir: str = ""):
         builder = tfds.builder(name, data_dir=data_dir or None)
     except (tfds.core.registered.DatasetNotFoundError, ValueError) as error:
         raise DatasetError(f"data.dataset={name!r} is not a dataset ({error})") from error
-    config = name.partition("/")[2] or "rgb"
-    folder = f" --data_dir={data_dir}" if data_dir else ""
-    source = _BUILDS.get(config, "--manual_dir=DIR")
-    command = f"python -m tfds_haa500.build {source}{folder}"
+    command = _build_command(name) + (f" --data_dir={data_dir}" if data_dir else "")
     if not builder.info.splits:
         raise DatasetError(f"data.dataset={name!r} is not in {builder.data_dir}; build it with\n  {command}")
     if builder.info.file_format.value != "tfrecord":
@@ -60,19 +57,43 @@ def open_builder(name: str, data_dir: str = ""):
     return builder
 
 
+def _build_command(name: str) -> str:
+    family, _, config = name.partition("/")
+    if family == "clip_folder":
+        return f"python -m tfds_haa500.build_folder --dir=DIR --name={config or 'NAME'}"
+    return f"python -m tfds_haa500.build {_BUILDS.get(config, '--manual_dir=DIR')}"
+
+
 # What `python -m tfds_haa500.build` is told for the builder's own configurations.
-_BUILDS = {"demo": "--config=demo"} | {name: f"--config={name} --manual_dir=DIR" for name in ("flow", "pose", "full")}
+_BUILDS = {"demo": "--config=demo", "demo_relaxed": "--config=demo_relaxed"} | {
+    name: f"--config={name} --manual_dir=DIR" for name in ("flow", "pose", "full", "relaxed")
+}
+# Feature -> the stream that a builder is asked for.
+_STREAMS = {"flow_x": "flow", "flow_y": "flow", "pose": "pose", "person_box": "boxes", "objects": "objects"}
 
 
-def check_stream(builder, stream: str) -> None:
-    """Raises DatasetError if a dataset has not what `config.data.stream` needs; says how to build one that has."""
-    lacking = [feature for feature in streams.FEATURES[stream] if feature not in builder.info.features]
+def check_stream(builder, config) -> None:
+    """Raises DatasetError if a dataset has not what `config`, which is `config.data`, needs; says how to build it."""
+    lacking = [feature for feature in streams.features(config) if feature not in builder.info.features]
     if lacking:
-        config = "flow" if stream == "flow" else "pose"
+        crop = f", config.data.person_crop={config.person_crop}" if config.person_crop else ""
+        wanted = ",".join(dict.fromkeys(_STREAMS[feature] for feature in lacking))
         raise DatasetError(
-            f"config.data.stream={stream!r} needs {', '.join(lacking)}, which {builder.info.full_name} has not; build "
-            f"one that has:\n  python -m tfds_haa500.build {_BUILDS[config]}\n"
-            f"and set --config.data.dataset=haa500/{config}"
+            f"config.data.stream={config.stream!r}{crop} needs {', '.join(lacking)}, which {builder.info.full_name} "
+            f"has not; build one that has, and name it in --config.data.dataset=haa500/NAME:\n"
+            f"  python -m tfds_haa500.build --manual_dir=DIR --streams={wanted} --name=NAME"
+        )
+
+
+def check_same_classes(builder, other) -> None:
+    """Raises DatasetError if two datasets have not the same class table; says what differs."""
+    ours, theirs = read_taxonomy(builder), read_taxonomy(other)
+    if ours != theirs:
+        rows = [set(zip(table.names, table.composites, table.areas, strict=True)) for table in (ours, theirs)]
+        named = ", ".join("/".join(row) for row in sorted(rows[0] ^ rows[1])[:10])
+        raise DatasetError(
+            f"config.eval.dataset: {other.info.full_name} has not the classes of {builder.info.full_name}; "
+            f"class/composite/area in one of them only: {named or 'none, another order'}"
         )
 
 
@@ -85,8 +106,11 @@ def open_split(builder, split: str, heads: tuple[objectives.Head, ...], area: st
     """Opens one split, restricted to an area if one is named.
 
     Raises:
-      DatasetError: no clip is left, or a label is not one of the dataset's classes.
+      DatasetError: there is no such split, no clip is left, or a label is not one of the dataset's classes.
     """
+    if split not in builder.info.splits:
+        found = ", ".join(builder.info.splits)
+        raise DatasetError(f"{builder.info.full_name} has no {split} split, only {found}{_WITHOUT.get(split, '')}")
     index = records.read_index(builder.data_path, split)
     if area:
         index = index.select(index.area == read_taxonomy(builder).area_names.index(area))
@@ -98,6 +122,9 @@ def open_split(builder, split: str, heads: tuple[objectives.Head, ...], area: st
         objectives.check_labels(head, ids, index.clip_id)
         labels[head.name] = head.class_of_id[ids]
     return Split(records.ClipReader(builder.data_path, builder.info.features, index), labels)
+
+
+_WITHOUT = {"validation": ": set config.eval.every_epochs=0"}
 
 
 def fingerprint(builder) -> str:

@@ -39,6 +39,18 @@ def to_crop(joints: np.ndarray, height: int, width: int, box: Box, crop: int) ->
     return joints
 
 
+def in_windows(joints: np.ndarray, windows: np.ndarray) -> np.ndarray:
+    """Joints as fractions of a part of each frame instead of the whole.
+
+    Args:
+      joints: (frames, 17, 3): x and y in 0..1 of the frame, score.
+      windows: (frames, 4): the parts, x, y, width, height in 0..1 of the frame.
+    """
+    joints = joints.astype(np.float32, copy=True)
+    joints[..., :2] = (joints[..., :2] - windows[:, None, :2]) / windows[:, None, 2:]
+    return joints
+
+
 def to_openpose(joints: np.ndarray) -> np.ndarray:
     """COCO-17 (..., 17, 3) as OpenPose-18 (..., 18, 3), the neck between the shoulders with the lower score of both."""
     left, right = joints[..., _LEFT_SHOULDER, :], joints[..., _RIGHT_SHOULDER, :]

@@ -4,25 +4,34 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from haa_jax.data.streams import parts
+
 # COCO-17 joints by channel of the heatmap: head, upper body, lower body.
 HEATMAP_GROUPS = (slice(0, 5), slice(5, 11), slice(11, 17))
 
 
-def prepare(clips: jax.Array, config) -> jax.Array:
+def prepare(clips: dict[str, jax.Array], config) -> jax.Array:
     """A batch of clips as the network's float32 input.
 
     Args:
-      clips: (..., *shape) as `streams.clip_shape` says.
+      clips: part -> (..., *shape) as `streams.clip_spec` says.
       config: `config.data`.
 
     Returns:
       rgb and flow: (..., frames, crop, crop, channels), (level - mean) / std. pose: a heatmap (..., frames, crop, crop,
-      3) from 0 to the highest score. skeleton: as stored.
+      3) from 0 to the highest score. objects: (..., frames, crop, crop, 5) from 0 to 1. Several parts: their channels
+      side by side. skeleton: as stored.
     """
-    if config.stream == "skeleton":
+    return jnp.concatenate([_prepare(part, clips[part], config) for part in parts(config)], axis=-1)
+
+
+def _prepare(part: str, clips: jax.Array, config) -> jax.Array:
+    if part == "skeleton":
         return clips
-    if config.stream == "pose":
+    if part == "pose":
         return draw_joints(clips, config.crop, config.pose_sigma)
+    if part == "objects":
+        return clips.astype(jnp.float32) / 255
     mean, std = np.array(config.mean), np.array(config.std)
     if config.bgr:
         clips = clips[..., ::-1]

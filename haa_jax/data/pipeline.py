@@ -39,7 +39,8 @@ def train_batches(split: Split, config, batch_size: int, seed: int, start: int, 
       start: the first step, 0 for a new run.
 
     Yields:
-      {"clips": (rows, *shape) as `streams.clip_shape` says, "labels": {head: int32 (rows,)}}; rows as `share` says.
+      {"clips": {part: (rows, *shape)} as `streams.clip_spec` says, "labels": {head: int32 (rows,)}}; rows
+      as `share` says.
     """
 
     def plan(step: int):
@@ -66,7 +67,7 @@ def eval_batches(split: Split, config, views, batch_size: int, share: Share) -> 
       batch_size: clips in the global batch.
 
     Yields:
-      {"clips": (rows, views, *shape) as `streams.clip_shape` says, "index": int32 (rows,) clip of the split,
+      {"clips": {part: (rows, views, *shape)} as `streams.clip_spec` says, "index": int32 (rows,) clip of the split,
       "labels": {head: int32 (rows,)}, "mask": bool (rows,)}; the same number of batches in every process.
     """
 
@@ -93,8 +94,9 @@ def at_test(config, views) -> ConfigDict:
     return ConfigDict(config.to_dict() | changes)
 
 
-def _blank(out: np.ndarray) -> None:
-    out[...] = 0
+def _blank(out: streams.Clip) -> None:
+    for array in out.values():
+        array[...] = 0
 
 
 def _prefetched(plans: Iterator[tuple[dict, list[Callable]]], views: tuple[int, ...], config) -> Iterator[dict]:
@@ -102,14 +104,13 @@ def _prefetched(plans: Iterator[tuple[dict, list[Callable]]], views: tuple[int, 
 
     A plan is a batch without its clips, and a function for each row that writes the row's clip, or its views.
     """
-    shape, dtype = (*views, *streams.clip_shape(config)), streams.clip_dtype(config)
     threads = config.threads or os.cpu_count()
     pool = concurrent.futures.ThreadPoolExecutor(threads, thread_name_prefix="decode")
 
     def submit(plan):
         batch, fill = plan
-        clips = np.empty((len(fill), *shape), dtype)
-        return {**batch, "clips": clips}, [pool.submit(write, out) for write, out in zip(fill, clips, strict=True)]
+        clips = streams.empty_clips(config, len(fill), *views)
+        return {**batch, "clips": clips}, [pool.submit(write, streams.row(clips, i)) for i, write in enumerate(fill)]
 
     pending = collections.deque()
     try:

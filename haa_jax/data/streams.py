@@ -1,69 +1,96 @@
-"""The input streams: what of a stored clip becomes the array that a batch holds.
+"""The input streams: what of a stored clip becomes the arrays that a batch holds.
 
-    stream     array of one clip                                        needs of the dataset
+    part       array of one clip                                        needs of the dataset
     rgb        uint8 (frames, crop, crop, 3)                            video
     flow       uint8 (frames, crop, crop, 2 * flow_stack), x1 y1 x2 ...  flow_x, flow_y
     pose       float32 (frames, 17, 3), pixels of the crop and score    video, pose
+    objects    uint8 (frames, crop, crop, 5), 255 * score in each box   video, objects
     skeleton   float32 (2, frames, joints, 3), x, y around 0 and score  pose
 
-What is left to do happens on the device: `modalities.prepare`.
+A stream is one part, or several, joined by "+", whose channels the network sees together (early fusion); they share
+frames, crop and flip. A clip is a dictionary of its parts' arrays. What is left to do happens on the device:
+`modalities.prepare`.
 """
 
+import functools
 import itertools
 
 import numpy as np
 
-from haa_jax.data import augment, joints, sampling
+from haa_jax.data import augment, joints, objects, sampling
 
 FEATURES = {
     "rgb": ("video",),
     "flow": ("flow_x", "flow_y"),
     "pose": ("video", "pose"),
+    "objects": ("video", "objects"),
     "skeleton": ("pose",),
 }
-STREAMS = tuple(FEATURES)
+STREAMS = ("rgb", "flow", "pose", "skeleton", "rgb+pose", "rgb+objects")
 PEOPLE = 2  # in the dataset's poses, the most prominent first
+Clip = dict[str, np.ndarray]
 
 
-def clip_shape(config) -> tuple[int, ...]:
-    """Shape of one clip of `config.data`, as in the table above."""
-    if config.stream == "skeleton":
-        return PEOPLE, config.frames, 18 if config.skeleton == "openpose18" else 17, 3
-    if config.stream == "pose":
-        return config.frames, 17, 3
-    return config.frames, config.crop, config.crop, 3 if config.stream == "rgb" else 2 * config.flow_stack
+def parts(config) -> tuple[str, ...]:
+    """The parts of `config.data.stream`."""
+    return tuple(config.stream.split("+"))
 
 
-def clip_dtype(config) -> np.dtype:
-    return np.dtype(np.uint8 if config.stream in ("rgb", "flow") else np.float32)
+def features(config) -> tuple[str, ...]:
+    """What a dataset must have for `config.data`."""
+    wanted = dict.fromkeys(itertools.chain.from_iterable(FEATURES[part] for part in parts(config)))
+    return (*wanted, "video", "person_box") if config.person_crop else tuple(wanted)
 
 
-def train_clip(example: dict, config, rng: np.random.Generator, out: np.ndarray) -> None:
+def clip_spec(config) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+    """Shape and dtype of each part of one clip of `config.data`, as in the table above."""
+    picture = (config.frames, config.crop, config.crop)
+    skeleton_joints = 18 if config.skeleton == "openpose18" else 17
+    spec = {
+        "rgb": ((*picture, 3), np.uint8),
+        "flow": ((*picture, 2 * config.flow_stack), np.uint8),
+        "pose": ((config.frames, 17, 3), np.float32),
+        "objects": ((*picture, objects.GROUPS), np.uint8),
+        "skeleton": ((PEOPLE, config.frames, skeleton_joints, 3), np.float32),
+    }
+    return {part: (spec[part][0], np.dtype(spec[part][1])) for part in parts(config)}
+
+
+def empty_clips(config, *leading: int) -> Clip:
+    """Uninitialised arrays for clips, with leading axes."""
+    return {part: np.empty((*leading, *shape), dtype) for part, (shape, dtype) in clip_spec(config).items()}
+
+
+def row(clips: Clip, index: int) -> Clip:
+    """Clip `index` of clips with a leading axis, as views of their arrays."""
+    return {part: array[index] for part, array in clips.items()}
+
+
+def train_clip(example: dict, config, rng: np.random.Generator, out: Clip) -> None:
     """Writes one random view of a stored example to `out`."""
     positions = sampling.train_positions(_positions(example, config), config, rng)
     if config.stream == "skeleton":
-        out[...] = _skeleton(example, positions, config, mirrored=bool(config.flip and rng.random() < 0.5))
-        if config.random_move:
-            out[...] = joints.random_move(out, rng)
+        view = _skeleton(example, positions, config, mirrored=bool(config.flip and rng.random() < 0.5))
+        out["skeleton"][...] = joints.random_move(view, rng) if config.random_move else view
         return
     frames = _Frames(example, config, augment.train_short_side(config, rng))
     box = augment.train_box(*frames.shape(positions), config, rng)
     frames.write(positions, box, out)
     if config.colour_jitter:
-        augment.jitter_colours(out, rng)
+        augment.jitter_colours(out["rgb"], rng)
 
 
-def test_clip(example: dict, config, windows: int, crops: int, out: np.ndarray) -> None:
+def test_clip(example: dict, config, windows: int, crops: int, out: Clip) -> None:
     """Writes all views of a stored example to `out` (windows * crops, ...), every picture decoded once."""
     views = sampling.test_positions(_positions(example, config), config, windows)
     if config.stream == "skeleton":
-        for row, positions in zip(out, views, strict=True):
-            row[...] = _skeleton(example, positions, config, mirrored=False)
+        for view, positions in zip(out["skeleton"], views, strict=True):
+            view[...] = _skeleton(example, positions, config, mirrored=False)
         return
     frames = _Frames(example, config, config.resize)
     boxes = augment.test_boxes(*frames.shape(np.concatenate(views)), config.crop, crops)
-    for row, (positions, box) in zip(out, itertools.product(views, boxes), strict=True):
-        frames.write(positions, box, row)
+    for number, (positions, box) in enumerate(itertools.product(views, boxes)):
+        frames.write(positions, box, row(out, number))
 
 
 def _positions(example: dict, config) -> int:
@@ -78,38 +105,60 @@ class _Frames:
 
     def __init__(self, example: dict, config, short_side: int):
         self._example, self._config, self._short_side = example, config, short_side
-        self._decoded = {}
+        self._picture = functools.cache(self._decode)
 
     def shape(self, positions: np.ndarray) -> tuple[int, int]:
         """(height, width) of the pictures."""
+        if self._config.person_crop:
+            return self._short_side, self._short_side
         return self._picture(int(positions[0])).shape[:2]
 
-    def write(self, positions: np.ndarray, box: augment.Box, out: np.ndarray) -> None:
-        if self._config.stream == "pose":
-            seen = self._example["pose"][positions, 0]
-            out[...] = joints.to_crop(seen, *self.shape(positions), box, self._config.crop)
-            return
-        for row, position in zip(out, positions, strict=True):
-            row[...] = augment.cut(self._picture(int(position)), box, self._config.crop)
-        if self._config.stream == "flow" and box.flip:
-            out[..., 0::2] = 255 - out[..., 0::2]  # what moved right moves left
+    def write(self, positions: np.ndarray, box: augment.Box, out: Clip) -> None:
+        crop = self._config.crop
+        for part, array in out.items():
+            if part == "pose":
+                seen = joints.in_windows(self._example["pose"][positions, 0], self._windows(positions))
+                array[...] = joints.to_crop(seen, *self.shape(positions), box, crop)
+            elif part == "objects":
+                windows, shape = self._windows(positions), self.shape(positions)
+                objects.paint(self._example["objects"], windows, positions, shape, box, array)
+            else:
+                for picture, position in zip(array, positions, strict=True):
+                    picture[...] = augment.cut(self._picture(int(position)), box, crop)
+                if part == "flow" and box.flip:
+                    array[..., 0::2] = 255 - array[..., 0::2]  # what moved right moves left
 
-    def _picture(self, position: int) -> np.ndarray:
-        if position not in self._decoded:
-            self._decoded[position] = self._decode(position)
-        return self._decoded[position]
+    def _windows(self, positions: np.ndarray) -> np.ndarray:
+        """(positions, 4): what the pictures show of their frames; x, y, width, height in 0..1 of the frame."""
+        if not self._config.person_crop:
+            return np.broadcast_to(np.array([0.0, 0.0, 1.0, 1.0]), (len(positions), 4))
+        boxes = self._example["person_box"][positions]
+        return augment.person_windows(boxes, *self._frame_shape, self._config.person_crop)
+
+    @functools.cached_property
+    def _frame_shape(self) -> tuple[int, int]:
+        """(height, width) of the frames as they are stored."""
+        return augment.decode(self._example["video"][0]).shape[:2]
 
     def _decode(self, position: int) -> np.ndarray:
         if self._config.stream != "flow":
-            return augment.decode(self._example["video"][position], self._short_side)
+            return self._scaled(augment.decode(self._example["video"][position]), position)
         last = len(self._example["flow_x"]) - 1
         fields = np.minimum(position + np.arange(self._config.flow_stack), last)
         planes = [
-            augment.decode(self._example[axis][field], self._short_side, grey=True)
+            self._scaled(augment.decode(self._example[axis][field], grey=True), int(field))
             for field in fields
             for axis in ("flow_x", "flow_y")
         ]
         return np.stack(planes, axis=-1)
+
+    def _scaled(self, picture: np.ndarray, position: int) -> np.ndarray:
+        """A stored picture with its short side scaled, or only the part around the person."""
+        if not self._config.person_crop:
+            return augment.scale(picture, self._short_side)
+        (window,) = self._windows(np.array([position]))
+        outside = 128 if self._config.stream == "flow" else 0  # flow: no motion
+        return augment.show(picture, window, self._short_side, outside)
 
 
 def _skeleton(example: dict, positions: np.ndarray, config, *, mirrored: bool) -> np.ndarray:

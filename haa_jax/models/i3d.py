@@ -212,14 +212,13 @@ class Unit3D(nn.Module):
         else:
             x = nn.Conv(self.channels, self.kernel, self.stride, PADDING, use_bias=False, **options)(x)
         norm = nn.BatchNorm(
-            use_running_average=not train,
             momentum=self.bn_momentum,
             epsilon=BN_EPSILON,
             use_scale=False,
             dtype=self.dtype,
             name="batch_norm",
         )
-        return nn.relu(norm(x))
+        return nn.relu(norm(x, use_running_average=not train))
 
 
 class SpaceToDepthConv(nn.Module):

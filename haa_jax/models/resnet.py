@@ -51,14 +51,14 @@ class ConvNorm(nn.Module):
             dtype=self.dtype,
             name="conv",
         )(x)
-        x = nn.BatchNorm(
-            use_running_average=not train,
+        norm = nn.BatchNorm(
             momentum=self.bn_momentum,
             epsilon=BN_EPSILON,
             scale_init=self.scale_init,
             dtype=self.dtype,
             name="bn",
-        )(x)
+        )
+        x = norm(x, use_running_average=not train)
         return nn.relu(x) if self.relu else x
 
 

@@ -93,13 +93,12 @@ class STGCN(nn.Module):
             raise ValueError(f"ST-GCN on {self.skeleton} needs {adjacency.shape[1]} joints, the clips have {joints}")
         norm = partial(
             nn.BatchNorm,
-            use_running_average=not train,
             momentum=self.bn_momentum,
             epsilon=BN_EPSILON,
             dtype=self.dtype,
         )
         x = clips.astype(self.dtype).reshape(batch * people, time, joints * coordinates)
-        x = norm(name="data_bn")(x).reshape(batch * people, time, joints, coordinates)
+        x = norm(name="data_bn")(x, use_running_average=not train).reshape(batch * people, time, joints, coordinates)
         outputs = {"data_bn": x}
         for index, (channels, stride) in enumerate(BLOCKS):
             name = f"block{index}"
@@ -154,12 +153,12 @@ class Block(nn.Module):
         y = conv(len(adjacency) * self.channels, (1, 1), name="gcn_conv")(x)
         y = y.reshape(*x.shape[:3], len(adjacency), self.channels)
         y = jnp.einsum("ntvkc,kvw->ntwc", y, weights)
-        y = nn.relu(self.norm(name="gcn_bn")(y))
+        y = nn.relu(self.norm(name="gcn_bn")(y, use_running_average=not train))
         pads = ((TEMPORAL // 2, TEMPORAL // 2), (0, 0))
         y = conv(self.channels, (TEMPORAL, 1), strides, pads, name="tcn_conv")(y)
-        y = self.norm(name="tcn_bn")(y)
+        y = self.norm(name="tcn_bn")(y, use_running_average=not train)
         y = nn.Dropout(self.dropout, deterministic=not train)(y)
         if self.project:
             x = conv(self.channels, (1, 1), strides, "VALID", name="residual_conv")(x)
-            x = self.norm(name="residual_bn")(x)
+            x = self.norm(name="residual_bn")(x, use_running_average=not train)
         return nn.relu(y + x if self.residual else y)

@@ -261,5 +261,8 @@ SOURCES: dict[str, dict[str, Callable[[Path], str]]] = {
     "tpn": {"TPN": tpn_decisionforce, "mmaction2": tpn_mmaction2},
     "stgcn": {"st-gcn": stgcn_yysijie, "mmaction2": stgcn_mmaction2},
 }
+OURS = "haa_jax"  # a run of ours: the paths themselves
+for _sources in SOURCES.values():
+    _sources[OURS] = "/".join
 # Sources whose kernels are laid out as ours, (*window, in, out); all others have (out, in, *window).
-CHANNELS_LAST = frozenset({"kinetics-i3d"})
+CHANNELS_LAST = frozenset({"kinetics-i3d", OURS})

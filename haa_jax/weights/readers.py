@@ -17,7 +17,9 @@ import ml_dtypes
 import numpy as np
 import safetensors
 from etils import epath
+from flax.traverse_util import flatten_dict
 
+from haa_jax import checkpoint
 from haa_jax.weights import torch_file
 
 log = logging.getLogger(__name__)
@@ -66,7 +68,8 @@ def read_tensors(path: epath.PathLike) -> dict[str, np.ndarray]:
     that are no tensors are never made (see `torch_file`).
 
     Args:
-      path: a file of one of FORMATS; for TensorFlow the checkpoint's prefix, either of its files, or its folder.
+      path: a file of one of FORMATS; for TensorFlow the checkpoint's prefix, either of its files, or its folder; the
+        workdir of a run of ours, for its newest checkpoint.
 
     Returns:
       Arrays of the shape and dtype in the file (bfloat16 as ml_dtypes.bfloat16), possibly read-only and views of each
@@ -78,14 +81,24 @@ def read_tensors(path: epath.PathLike) -> dict[str, np.ndarray]:
     """
     path = epath.Path(path)
     try:
+        if (path / checkpoint.FOLDER).is_dir():
+            return _read_workdir(path)
         prefix = _tensorflow_prefix(path)
         if prefix is not None:
             return _read_tensorflow(prefix)
         return _read_file(path.read_bytes())
     except FileNotFoundError as error:
         raise WeightsError(f"{path} is missing") from error
+    except checkpoint.CheckpointError as error:
+        raise WeightsError(f"{path}: {error}") from error
     except _DAMAGE as error:
         raise WeightsError(f"{path} cannot be read: {str(error) or type(error).__name__}") from error
+
+
+def _read_workdir(path: epath.Path) -> dict[str, np.ndarray]:
+    """Parameters and BatchNorm statistics by their path in the network; their names never meet."""
+    variables = checkpoint.read_variables(path)
+    return {"/".join(name): array for tree in variables.values() for name, array in flatten_dict(tree).items()}
 
 
 def _read_file(data: bytes) -> dict[str, np.ndarray]:

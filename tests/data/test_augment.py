@@ -155,18 +155,19 @@ def test_jitter_draws_as_the_generator_says():
     assert not np.array_equal(clips[0], clips[2])
 
 
-def test_decode_gives_rgb_at_the_wanted_size():
+def test_decode_gives_rgb_and_scale_the_wanted_size():
     red = np.zeros((40, 60, 3), np.uint8)
     red[..., 2] = 255  # OpenCV's order is BGR
     jpeg = cv2.imencode(".jpg", red, [cv2.IMWRITE_JPEG_QUALITY, 100])[1].tobytes()
-    frame = augment.decode(jpeg, 40)
+    frame = augment.decode(jpeg)
     assert frame.shape == (40, 60, 3)
     assert frame.mean((0, 1)) == pytest.approx([254, 0, 0], abs=2)
-    assert augment.decode(jpeg, 20).shape == (20, 30, 3)
-    assert augment.decode(jpeg, 80).shape == (80, 120, 3)
-    assert augment.decode(jpeg, 20, grey=True).shape == (20, 30)
+    assert augment.scale(frame, 40) is frame
+    assert augment.scale(frame, 20).shape == (20, 30, 3)
+    assert augment.scale(frame, 80).shape == (80, 120, 3)
+    assert augment.scale(augment.decode(jpeg, grey=True), 20).shape == (20, 30)
 
 
 def test_what_is_not_an_image_is_an_error():
     with pytest.raises(ValueError, match="not an image"):
-        augment.decode(b"nonsense", 32)
+        augment.decode(b"nonsense")

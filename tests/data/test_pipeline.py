@@ -30,15 +30,15 @@ def take(split, config, steps, start=0, share=ALONE, batch_size=8, seed=1):
 
 def assert_equal(left, right):
     for a, b in zip(left, right, strict=True):
-        assert np.array_equal(a["clips"], b["clips"])
+        assert np.array_equal(a["clips"]["rgb"], b["clips"]["rgb"])
         assert a["labels"].keys() == b["labels"].keys()
         assert all(np.array_equal(a["labels"][head], b["labels"][head]) for head in a["labels"])
 
 
 def test_shapes_and_labels(train_split, tiny_config):
     (batch,) = take(train_split, tiny_config.data, 1)
-    assert batch["clips"].shape == (8, 4, 32, 32, 3)
-    assert batch["clips"].dtype == np.uint8
+    assert batch["clips"]["rgb"].shape == (8, 4, 32, 32, 3)
+    assert batch["clips"]["rgb"].dtype == np.uint8
     assert batch["labels"]["atomic"].dtype == np.int32
     clips, _ = sampling.batch_clips(1, 0, 8, 64)
     names = [train_split.index.clip_id[clip][:-4] for clip in clips]
@@ -50,7 +50,7 @@ def test_shapes_and_labels(train_split, tiny_config):
 def test_after_a_restart_the_next_batch_is_the_one_that_would_have_come(train_split, tiny_config):
     straight = take(train_split, tiny_config.data, 12)
     assert_equal(straight[9:], take(train_split, tiny_config.data, 3, start=9))
-    assert not np.array_equal(straight[0]["clips"], straight[8]["clips"])  # next epoch, other draws
+    assert not np.array_equal(straight[0]["clips"]["rgb"], straight[8]["clips"]["rgb"])  # next epoch, other draws
 
 
 def test_threads_and_prefetch_change_nothing(train_split, tiny_config):
@@ -65,12 +65,13 @@ def test_processes_share_out_one_global_order(train_split, tiny_config, processe
     whole = take(train_split, tiny_config.data, 3)
     parts = [take(train_split, tiny_config.data, 3, share=pipeline.Share(p, processes)) for p in range(processes)]
     for step, batch in enumerate(whole):
-        assert np.array_equal(batch["clips"], np.concatenate([part[step]["clips"] for part in parts]))
+        assert np.array_equal(batch["clips"]["rgb"], np.concatenate([part[step]["clips"]["rgb"] for part in parts]))
 
 
 def test_the_seed_matters(train_split, tiny_config):
     assert not np.array_equal(
-        take(train_split, tiny_config.data, 1)[0]["clips"], take(train_split, tiny_config.data, 1, seed=2)[0]["clips"]
+        take(train_split, tiny_config.data, 1)[0]["clips"]["rgb"],
+        take(train_split, tiny_config.data, 1, seed=2)[0]["clips"]["rgb"],
     )
 
 
@@ -79,14 +80,14 @@ def test_crop_and_flip_are_the_same_for_a_whole_window(train_split, tiny_config)
     tiny_config.data.resize, tiny_config.data.crop = 48, 40
     flips = 0
     for batch in take(train_split, tiny_config.data, 4):
-        frames = batch["clips"].astype(float).mean(-1)
+        frames = batch["clips"]["rgb"].astype(float).mean(-1)
         slopes = np.sign(frames[..., -8:].mean((2, 3)) - frames[..., :8].mean((2, 3)))
         assert (slopes == slopes[:, :1]).all()
         flips += (slopes[:, 0] < 0).sum()
     assert 4 <= flips <= 28  # of 32
     tiny_config.data.flip = False
     for batch in take(train_split, tiny_config.data, 2):
-        frames = batch["clips"].astype(float)
+        frames = batch["clips"]["rgb"].astype(float)
         assert (frames[..., -8:, :].mean((1, 2, 3, 4)) > frames[..., :8, :].mean((1, 2, 3, 4))).all()
 
 
@@ -98,7 +99,7 @@ def test_frames_are_the_ones_that_were_sampled(train_split, tiny_config):
     split = train_split
     clips, examples = sampling.batch_clips(1, 0, 8, len(split))
     (batch,) = take(split, tiny_config.data, 1)
-    for row, clip, example in zip(batch["clips"], clips, examples, strict=True):
+    for row, clip, example in zip(batch["clips"]["rgb"], clips, examples, strict=True):
         num_frames = int(split.index.num_frames[clip])
         start = sampling.random_start(num_frames, 6, 2, sampling.example_rng(1, int(example)))
         expected = sampling.frame_indices(start, num_frames, 6, 2, "loop")
@@ -119,8 +120,8 @@ def test_evaluation_sees_every_clip_once(builder, tiny_config, batch_size, proce
     seen = [i for run in runs for batch in run for i in batch["index"][batch["mask"]]]
     assert sorted(seen) == list(range(12))
     for batch in itertools.chain.from_iterable(runs):
-        assert len(batch["clips"]) == batch_size // processes
-        assert not batch["clips"][~batch["mask"]].any()
+        assert len(batch["clips"]["rgb"]) == batch_size // processes
+        assert not batch["clips"]["rgb"][~batch["mask"]].any()
 
 
 def test_views(builder, tiny_config):
@@ -128,8 +129,8 @@ def test_views(builder, tiny_config):
     heads = objectives.make_heads("atomic", dataset.read_taxonomy(builder))
     split = dataset.open_split(builder, "test", heads)
     (batch,) = pipeline.eval_batches(split, tiny_config.data, tiny_config.eval, 12, ALONE)
-    assert batch["clips"].shape == (12, 9, 4, 32, 32, 3)
-    views = batch["clips"][0].astype(float)
+    assert batch["clips"]["rgb"].shape == (12, 9, 4, 32, 32, 3)
+    views = batch["clips"]["rgb"][0].astype(float)
     brightness = views.mean((1, 2, 3, 4)).reshape(3, 3)
     assert (np.diff(brightness, axis=0) > 10).all()  # later windows are brighter
     assert (np.diff(brightness, axis=1) > 1).all()  # crops further right too
@@ -144,7 +145,7 @@ def test_views_at_test_have_their_own_frames_and_sizes(builder, tiny_config):
     heads = objectives.make_heads("atomic", dataset.read_taxonomy(builder))
     split = dataset.open_split(builder, "test", heads)
     (batch,) = pipeline.eval_batches(split, at_test, tiny_config.eval, 12, ALONE)
-    assert batch["clips"].shape == (12, 1, 6, 40, 40, 3)
+    assert batch["clips"]["rgb"].shape == (12, 1, 6, 40, 40, 3)
 
 
 def test_an_area_keeps_its_clips_and_classes_only(builder):
@@ -176,20 +177,26 @@ def test_a_dataset_that_is_not_there(tmp_path, name, message):
 
 
 @pytest.mark.parametrize(
-    ("stream", "message"),
+    ("fields", "message"),
     [
-        (
-            "flow",
-            "'flow' needs flow_x, flow_y, which haa500/tiny.* has not.*\n.*--config=flow.*\n.*dataset=haa500/flow",
-        ),
-        ("pose", "'pose' needs pose, which .*\n.*--config=pose"),
-        ("skeleton", "'skeleton' needs pose, which .*\n.*--config=pose"),
+        ({"stream": "flow"}, "'flow' needs flow_x, flow_y, which haa500/tiny.* has not.*\n.*--streams=flow --name"),
+        ({"stream": "pose"}, "'pose' needs pose, which .*\n.*--streams=pose"),
+        ({"stream": "skeleton"}, "'skeleton' needs pose, which .*\n.*--streams=pose"),
+        ({"stream": "rgb+objects"}, "'rgb.objects' needs objects, which .*\n.*--streams=objects"),
+        ({"person_crop": 1.2}, "'rgb', config.data.person_crop=1.2 needs person_box, which .*\n.*--streams=boxes"),
     ],
 )
-def test_a_stream_that_the_dataset_has_not(builder, stream, message):
-    dataset.check_stream(builder, "rgb")
+def test_a_stream_that_the_dataset_has_not(builder, tiny_config, fields, message):
+    dataset.check_stream(builder, tiny_config.data)
+    tiny_config.data.update(fields)
     with pytest.raises(dataset.DatasetError, match=message):
-        dataset.check_stream(builder, stream)
+        dataset.check_stream(builder, tiny_config.data)
+
+
+def test_a_split_that_the_dataset_has_not(builder):
+    heads = objectives.make_heads("atomic", dataset.read_taxonomy(builder))
+    with pytest.raises(dataset.DatasetError, match="has no extra split, only train, validation, test"):
+        dataset.open_split(builder, "extra", heads)
 
 
 def test_fingerprint_is_that_of_the_contents(builder, data_dir):
