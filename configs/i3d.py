@@ -20,15 +20,34 @@ WORDS = {
     "rgb": "RGB frames (the default)",
     "flow": "optical flow, two channels",
     "pose": "joints drawn as a heatmap of three channels",
+    "rgb+pose": "both in one network of six input channels (HAA500 Table 7)",
+    "rgb+objects": "RGB and a heatmap of five groups of objects, eight channels (Table 10)",
+    "normalised": "frames cut out around the person of interest (Table 9); the dataset needs boxes",
+    "last_three": "learn Mixed_5b, Mixed_5c and Logits only, for --config.init_from (Table 8)",
     **base.WORDS,
+}
+
+
+# Stream -> the dataset that has it.
+STREAMS = {
+    "rgb": "haa500/rgb",
+    "flow": "haa500/flow",
+    "pose": "haa500/pose",
+    "rgb+pose": "haa500/pose",
+    "rgb+objects": "haa500/full",
 }
 
 
 def get_config(words: str = ""):
     chosen = base.parse_words(words, WORDS)
     config = base.get_config()
-    config.data.stream = base.one_of(chosen, "rgb", "flow", "pose")
-    config.data.dataset = {"rgb": "haa500/rgb", "flow": "haa500/flow", "pose": "haa500/pose"}[config.data.stream]
+    config.data.stream = base.one_of(chosen, *STREAMS)
+    config.data.dataset = STREAMS[config.data.stream]
+    if "normalised" in chosen:
+        config.data.dataset = "haa500/full"
+        config.data.person_crop = 1.25  # ours: the paper says no margin
+    if "last_three" in chosen:
+        config.optimizer.trainable = ("Mixed_5b", "Mixed_5c", "Logits")
     # 115,000 steps of 384 clips are 184 passes over Kinetics' 240,000 clips; the rate drops at 97k and 108k.
     config.train.epochs = 184.0
     config.eval.every_epochs = 8.0
