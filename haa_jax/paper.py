@@ -29,10 +29,6 @@ from haa_jax.signals import EXIT_INTERRUPTED
 log = std_logging.getLogger(__name__)
 
 STATISTICS = ("table3", "table5")
-_RUNS = flags.DEFINE_string("runs", "runs/paper", "Folder of the runs' workdirs.")
-_RUN = flags.DEFINE_bool("run", False, "Run what is missing.")
-_DATA_DIR = flags.DEFINE_string("data_dir", "", "Where the datasets are (default: TFDS's, ~/tensorflow_datasets).")
-_DATASET = flags.DEFINE_string("dataset", "haa500/pose", "Dataset that table3 and table5 are computed from.")
 
 
 class PaperError(RuntimeError):
@@ -45,12 +41,13 @@ def main(argv: list[str]) -> None:
     try:
         names = table_names(argv[1:])
         tables = [name for name in names if name not in STATISTICS]
+        options = flags.FLAGS
         if tables:
-            report(tables, pathlib.Path(_RUNS.value), _DATA_DIR.value, _RUN.value)
+            report(tables, pathlib.Path(options.runs), options.data_dir, options.run)
         if len(tables) < len(names):
             from haa_jax import statistics
 
-            print(statistics.describe(_DATASET.value, _DATA_DIR.value, [n for n in names if n in STATISTICS]))
+            print(statistics.describe(options.dataset, options.data_dir, [n for n in names if n in STATISTICS]))
     except PaperError as error:
         sys.exit(f"error: {error}")
 
@@ -184,5 +181,14 @@ def _theirs(cell: paper.Cell, table: str) -> str:
     return f"{cell.paper:.2f}" + ("?" if table in paper.UNCHECKED else "")
 
 
+def _define_flags() -> None:
+    """Not on import: other commands have flags of the same names."""
+    flags.DEFINE_string("runs", "runs/paper", "Folder of the runs' workdirs.")
+    flags.DEFINE_bool("run", False, "Run what is missing.")
+    flags.DEFINE_string("data_dir", "", "Where the datasets are (default: TFDS's, ~/tensorflow_datasets).")
+    flags.DEFINE_string("dataset", "haa500/pose", "Dataset that table3 and table5 are computed from.")
+
+
 if __name__ == "__main__":
+    _define_flags()
     app.run(main)

@@ -1,0 +1,226 @@
+"""A dry run of the whole paper at small size, on generated data: every run and every table, then what must hold.
+
+    python -m haa_jax.rehearsal --workdir=DIR
+
+Builds the demo datasets into DIR/data, trains every network of configs/paper.py, most of them for a few steps only
+(their accuracies say nothing), those that the checks need for as long as the demo does, and prints all tables. About
+an hour and a half on two CPU cores; the same command goes on where it was stopped.
+"""
+
+import importlib
+import logging as std_logging
+import os
+import pathlib
+import sys
+import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from absl import app, flags, logging
+
+from configs import paper
+from haa_jax.progress import clock
+
+log = std_logging.getLogger(__name__)
+
+# Each dataset of the paper -> the generated one in its place.
+DATASETS = {
+    "haa500/relaxed": "haa500/demo_relaxed",
+    "haa500/rgb": "haa500/demo",
+    "haa500/instruments": "haa500/demo",
+    "haa500/coco": "haa500/demo",
+}
+TARGET = "clip_folder/demo_target"  # in the place of every clip_folder
+# Runs that the checks look at; they are trained as long as the demo's config says.
+TRAINED = (
+    "i3d_rgb",
+    "i3d_rgb_1_frames",
+    "tsn_rgb",
+    "tsn_flow",
+    f"i3d_rgb_{paper.SPORTS}_composite",
+    f"i3d_rgb_{paper.SPORTS}_joint",
+)
+FEW_STEPS = 12
+
+
+def main(argv: list[str]) -> None:
+    if len(argv) > 1:
+        raise app.UsageError(f"unexpected argument {argv[1]!r}")
+    logging.set_verbosity(logging.WARNING)
+    std_logging.getLogger("haa_jax").setLevel(std_logging.INFO)
+    from haa_jax import paper as tables
+    from haa_jax.errors import USER_ERRORS
+    from haa_jax.signals import EXIT_INTERRUPTED, Interrupted
+
+    workdir = pathlib.Path(flags.FLAGS.workdir).absolute()
+    try:
+        names = [name for name in tables.table_names(flags.FLAGS.tables) if name in paper.TABLES]
+        build_datasets(workdir / "data")
+        runs = tables.needed(cell.run for name in names for cell in paper.TABLES[name].cells)
+        run_all(runs, workdir)
+    except Interrupted:
+        sys.exit(EXIT_INTERRUPTED)
+    except (tables.PaperError, *USER_ERRORS) as error:
+        sys.exit(f"error: {error}")
+    from haa_jax import statistics
+
+    print(statistics.describe("haa500/demo", str(workdir / "data"), list(tables.STATISTICS)))
+    for name in names:
+        print(f"\n{tables.fill(name, workdir / 'runs')}")
+    failed = check_all(runs, workdir / "runs")
+    sys.exit(1 if failed else 0)
+
+
+def build_datasets(data_dir: pathlib.Path) -> None:
+    """Builds what is not there yet: the demo, its relaxed form, and its clips as a folder of videos."""
+    import tensorflow_datasets as tfds
+
+    import tfds_haa500
+
+    tfds.disable_progress_bar()
+    for config in ("demo", "demo_relaxed"):
+        tfds_haa500.Builder(config=config, data_dir=str(data_dir)).download_and_prepare()
+    name = TARGET.partition("/")[2]
+    if (data_dir / TARGET).exists():
+        return
+    from tfds_haa500 import clip_folder_dataset_builder, demo
+
+    archive, videos = data_dir.parent / "archive", data_dir.parent / "target"
+    if not archive.exists():
+        demo.write_archive(archive, kinds=("video",))
+    _sort_into_splits(archive / "video", videos)
+    config = clip_folder_dataset_builder.ClipFolderConfig(name=name, folder=str(videos))
+    clip_folder_dataset_builder.Builder(config=config, data_dir=str(data_dir)).download_and_prepare()
+
+
+def _sort_into_splits(source: pathlib.Path, out: pathlib.Path) -> None:
+    """Links <class>/<clip>.mp4 as <split>/<class>/<clip>.mp4, eight classes of them: other classes, another head."""
+    for clip in sorted(source.glob("*/*.mp4")):
+        number = int(clip.stem[-3:])
+        split = "train" if number < 14 else "test"
+        folder = out / split / clip.parent.name
+        if clip.parent.name < "n":
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / clip.name).unlink(missing_ok=True)
+            os.link(clip, folder / clip.name)
+
+
+def run_all(names: list[str], workdir: pathlib.Path) -> None:
+    """Trains and fuses what is not done, in this process."""
+    import jax
+
+    from haa_jax import fuse, train
+    from haa_jax.evaluate import METRICS_FILE, PREDICTIONS_FILE
+
+    runs = workdir / "runs"
+    missing = [name for name in names if not (runs / name / METRICS_FILE).exists()]
+    started = time.monotonic()
+    for number, name in enumerate(missing, start=1):
+        log.info("run %d of %d missing ones: %s", number, len(missing), name)
+        if name in paper.FUSIONS:
+            fusion = paper.FUSIONS[name]
+            files = [runs / run / PREDICTIONS_FILE for run in fusion.runs]
+            fuse.fuse_files(files, list(fusion.weights or [1.0] * len(files)), False, runs / name)
+        else:
+            train.train_and_evaluate(small_config(name, workdir), runs / name)
+            jax.clear_caches()  # nothing of one network is used by the next
+        spent = time.monotonic() - started
+        log.info("%s done, about %s left", name, clock(spent / number * (len(missing) - number)))
+
+
+def small_config(name: str, workdir: pathlib.Path):
+    """The config of a run on the generated data."""
+    run = paper.RUNS[name]
+    file, _, words = run.config.partition(":")
+    module = importlib.import_module(f"configs.{file.removesuffix('.py')}")
+    config = module.get_config(",".join(filter(None, [words, "demo"])))
+    fields = {key: _in_place(value) for key, value in run.fields.items()}
+    if "data.frames" in fields:
+        fields["data.frames"] = min(fields["data.frames"], config.data.frames)
+    config.update_from_flattened_dict(fields | {"data.data_dir": str(workdir / "data")})
+    if run.start:
+        config.init_from = str(workdir / "runs" / run.start)
+    if name not in TRAINED:
+        config.train.epochs, config.train.steps, config.train.batch_size = 0.0, FEW_STEPS, 8
+        config.eval.every_epochs = config.checkpoint.every_epochs = 0.0
+        config.data.resize, config.data.crop = 36, 32
+    return config
+
+
+def _in_place(value):
+    """A dataset's name replaced by that of the generated one; everything else as it is."""
+    if isinstance(value, str):
+        return TARGET if value.startswith("clip_folder/") else DATASETS.get(value, value)
+    return value
+
+
+def check_all(names: list[str], runs: pathlib.Path) -> int:
+    """Prints what must hold by construction, and whether it does; returns how many things do not."""
+    checks = [check for check, involved in CHECKS.items() if set(involved) <= set(names)]
+    transfers = [name for name in names if name in paper.RUNS and paper.RUNS[name].start]
+    results = [check(runs) for check in checks] + [frozen_unchanged(runs, name) for name in transfers]
+    print("\nWhat must hold:")
+    for text, holds in results:
+        print(f"  {'yes' if holds else 'NO '}  {text}")
+    return sum(not holds for _, holds in results)
+
+
+def motion_beats_one_frame(runs: pathlib.Path) -> tuple[str, bool]:
+    many, one = _top1(runs, "i3d_rgb"), _top1(runs, "i3d_rgb_1_frames")
+    return f"more frames beat one: {_percent(many)} against {_percent(one)}", many["value"] > one["value"]
+
+
+def fusion_beats_streams(runs: pathlib.Path) -> tuple[str, bool]:
+    fused, *single = (_top1(runs, name) for name in ("tsn_two_stream", "tsn_rgb", "tsn_flow"))
+    best = max(single, key=lambda figure: figure["value"])
+    return f"two streams are not worse than one: {_percent(fused)}, best {_percent(best)}", fused["value"] >= best[
+        "value"
+    ]
+
+
+def joint_is_not_worse(runs: pathlib.Path) -> tuple[str, bool]:
+    alone, joint = (_top1(runs, f"i3d_rgb_{paper.SPORTS}_{objective}") for objective in ("composite", "joint"))
+    margin = 2 * max(alone["standard_error"], joint["standard_error"])
+    text = f"composite classes with atomic labels are not worse within error: {_percent(joint)}, {_percent(alone)}"
+    return text, joint["value"] >= alone["value"] - margin
+
+
+CHECKS = {
+    motion_beats_one_frame: ("i3d_rgb", "i3d_rgb_1_frames"),
+    fusion_beats_streams: ("tsn_two_stream",),
+    joint_is_not_worse: TRAINED[-2:],
+}
+
+
+def frozen_unchanged(runs: pathlib.Path, name: str) -> tuple[str, bool]:
+    """Whether everything but the last three layers is, bitwise, what the run started from."""
+    import numpy as np
+
+    from haa_jax import freeze
+    from haa_jax.weights.readers import read_tensors
+
+    parts = ("Mixed_5b", "Mixed_5c", "Logits")
+    before, after = read_tensors(runs / paper.RUNS[name].start), read_tensors(runs / name)
+    frozen = [path for path in after if not freeze.learns(path.split("/"), parts)]
+    kept = [path for path in frozen if np.array_equal(before[path], after[path])]
+    moved = any(not np.array_equal(before[p], after[p]) for p in after if p.startswith("Mixed_5"))
+    learned = "changed" if moved else "DID NOT CHANGE"
+    text = f"{name}: {len(kept)} of {len(frozen)} frozen arrays are unchanged, the last layers {learned}"
+    return text, len(kept) == len(frozen) > 0 and moved
+
+
+def _top1(runs: pathlib.Path, name: str) -> dict:
+    from haa_jax import paper as tables
+
+    return tables.figure(paper.Cell("", "", name), runs)
+
+
+def _percent(figure: dict) -> str:
+    return f"{100 * figure['value']:.2f} % ({figure['correct']}/{figure['count']})"
+
+
+if __name__ == "__main__":
+    flags.DEFINE_string("workdir", None, "Folder for the datasets and the runs.")
+    flags.DEFINE_list("tables", list(paper.TABLES), "Only these tables.")
+    flags.mark_flag_as_required("workdir")
+    app.run(main)
