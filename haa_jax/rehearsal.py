@@ -55,8 +55,8 @@ def main(argv: list[str]) -> None:
     workdir = pathlib.Path(flags.FLAGS.workdir).absolute()
     try:
         names = [name for name in tables.table_names(flags.FLAGS.tables) if name in paper.TABLES]
-        build_datasets(workdir / "data")
         runs = tables.needed(cell.run for name in names for cell in paper.TABLES[name].cells)
+        build_datasets(datasets_of(runs, workdir), workdir)
         run_all(runs, workdir)
     except Interrupted:
         sys.exit(EXIT_INTERRUPTED)
@@ -71,26 +71,35 @@ def main(argv: list[str]) -> None:
     sys.exit(1 if failed else 0)
 
 
-def build_datasets(data_dir: pathlib.Path) -> None:
-    """Builds what is not there yet: the demo, its relaxed form, and its clips as a folder of videos."""
+def datasets_of(runs: list[str], workdir: pathlib.Path) -> set[str]:
+    """The generated datasets that some runs need."""
+    configs = [small_config(name, workdir) for name in runs if name in paper.RUNS]
+    return {name for config in configs for name in (config.data.dataset, config.eval.dataset) if name}
+
+
+def build_datasets(names: set[str], workdir: pathlib.Path) -> None:
+    """Builds what is not there yet: the demo, its relaxed form, its clips as a folder of videos."""
     import tensorflow_datasets as tfds
 
     import tfds_haa500
 
     tfds.disable_progress_bar()
-    for config in ("demo", "demo_relaxed"):
-        tfds_haa500.Builder(config=config, data_dir=str(data_dir)).download_and_prepare()
-    name = TARGET.partition("/")[2]
-    if (data_dir / TARGET).exists():
-        return
+    data_dir = str(workdir / "data")
+    for name in sorted(names - {TARGET}):
+        tfds_haa500.Builder(config=name.partition("/")[2], data_dir=data_dir).download_and_prepare()
+    if TARGET in names and not (workdir / "data" / TARGET).exists():
+        _build_target(workdir, data_dir)
+
+
+def _build_target(workdir: pathlib.Path, data_dir: str) -> None:
     from tfds_haa500 import clip_folder_dataset_builder, demo
 
-    archive, videos = data_dir.parent / "archive", data_dir.parent / "target"
+    archive, videos = workdir / "archive", workdir / "target"
     if not archive.exists():
-        demo.write_archive(archive, kinds=("video",))
+        demo.write_archive(archive)
     _sort_into_splits(archive / "video", videos)
-    config = clip_folder_dataset_builder.ClipFolderConfig(name=name, folder=str(videos))
-    clip_folder_dataset_builder.Builder(config=config, data_dir=str(data_dir)).download_and_prepare()
+    config = clip_folder_dataset_builder.ClipFolderConfig(name=TARGET.partition("/")[2], folder=str(videos))
+    clip_folder_dataset_builder.Builder(config=config, data_dir=data_dir).download_and_prepare()
 
 
 def _sort_into_splits(source: pathlib.Path, out: pathlib.Path) -> None:
