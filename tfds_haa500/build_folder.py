@@ -26,7 +26,7 @@ from tfds_haa500 import clip_folder, flow, split_lists
 from tfds_haa500.clip_folder_dataset_builder import Builder, ClipFolderConfig
 
 _DIR = flags.DEFINE_string("dir", None, "Folder of the videos.", required=True)
-_NAME = flags.DEFINE_string("name", None, "Name of the dataset's config: letters, digits, _ - and .", required=True)
+_NAME = flags.DEFINE_string("name", None, "Name of the dataset's config: letters, digits, _ and -.", required=True)
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Where datasets go (default: TFDS's, ~/tensorflow_datasets).")
 _STREAMS = flags.DEFINE_list("streams", [], "Any of flow, pose.")
 _FLOW_METHOD = flags.DEFINE_enum(
@@ -57,8 +57,8 @@ def main(argv: list[str]) -> None:
 
 def _builder_config() -> ClipFolderConfig:
     """The config that the flags ask for."""
-    if not _NAME.value.replace("_", "").replace("-", "").replace(".", "").isalnum():
-        raise app.UsageError(f"--name={_NAME.value!r}, must have letters, digits, _ - and . alone")
+    if not _NAME.value.replace("_", "").replace("-", "").isalnum():
+        raise app.UsageError(f"--name={_NAME.value!r}, must have letters, digits, _ and - alone")
     if _FLOW_METHOD.value and "flow" not in _STREAMS.value:
         raise app.UsageError("--flow_method goes with --streams=flow")
     if _SPLIT_NUMBER.value and not _SPLIT_LIST.value:
@@ -94,4 +94,5 @@ def _summary(builder) -> str:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    # absl knows --help, but not -h.
+    app.run(main, argv=["--help" if arg == "-h" else arg for arg in sys.argv])

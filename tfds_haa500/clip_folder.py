@@ -10,7 +10,7 @@ Lists are compared with files by exact names, but without the suffix: re-encoded
 
 import collections
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from etils import epath
 
@@ -20,6 +20,7 @@ SUFFIXES = (".mp4", ".avi", ".mkv", ".webm", ".gif", ".mov", ".m4v")  # in any c
 SPLITS = ("train", "validation", "test")
 _SPLIT_FOLDERS = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
 _POSES = "pose"
+_MAX_COMPARED = 10_000  # pairs of names
 
 
 class FolderError(ValueError):
@@ -152,16 +153,15 @@ def _compare(root, entries: list[split_lists.Entry], files: dict[str, str]) -> l
             problems.append(f"{name}: no such folder, and the lists have {count} clips of it{hint}")
     for name in sorted(folders - classes):
         problems.append(f"{name}: a class that the lists do not have{split_lists.nearest(name, classes)}")
-    problems += [
-        f"{origin}: {file}: no such video{split_lists.nearest(file, surplus)}"
-        for file, origin in sorted(missing.items())
-        if file.rpartition("/")[0] in folders
-    ]
-    problems += [
-        f"{path}: not in the lists{split_lists.nearest(key, missing)}"
-        for key, path in surplus.items()
-        if key.rpartition("/")[0] in classes
-    ]
+    # Looking for the nearest name takes time: where most are wrong, the first messages tell enough.
+    few = len(missing) * len(surplus) <= _MAX_COMPARED
+    for file, origin in sorted(missing.items()):
+        if file.rpartition("/")[0] in folders:
+            hint = split_lists.nearest(file, surplus) if few else ""
+            problems.append(f"{origin}: {file}: no such video{hint}")
+    for key, path in surplus.items():
+        if key.rpartition("/")[0] in classes:
+            problems.append(f"{path}: not in the lists{split_lists.nearest(key, missing) if few else ''}")
     return problems
 
 
@@ -189,8 +189,7 @@ def _with_poses(root, clips: list[Clip], known: set[str]) -> tuple[list[Clip], l
     """The clips with their pose files; a fault for each that is missing or surplus."""
     if not (root / _POSES).is_dir():
         return clips, [f"{_POSES}: no such folder in {root}"]
-    paths = [str(path.relative_to(root)) for path in (root / _POSES).glob("**/*") if not path.is_dir()]
-    there = {path for path in paths if not any(part.startswith(".") for part in path.split("/"))}
+    there = set(_walk(root, _POSES))
     wanted = {clip.path: f"{_POSES}/{_key(clip.path)}.json" for clip in clips}
     allowed = {f"{_POSES}/{key}.json" for key in known}
     problems = [f"{path}: no such file" for path in sorted(set(wanted.values()) - there)]
@@ -234,6 +233,16 @@ def _scan_files(root, folder: str, beside: Sequence[str] = ()) -> tuple[dict[str
 
 def _entries(folder) -> list[str]:
     return sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
+
+
+def _walk(root, folder: str) -> Iterator[str]:
+    """All files under a folder, as paths inside `root`."""
+    for name in _entries(root / folder):
+        path = f"{folder}/{name}"
+        if (root / path).is_dir():
+            yield from _walk(root, path)
+        else:
+            yield path
 
 
 def _key(path: str) -> str:

@@ -69,25 +69,34 @@ def _frames(container, stream, start: float, end: float, duration: float):
 
 
 def _from(container, stream, start: float):
-    """(seconds, frame) from at most `start` on. Files without an index may be sought too far: then from the front."""
+    """(seconds, frame) from at most `start` on."""
+    if container.format.name == "avi":
+        # AVI has no timestamps, and those that are made up for it are wrong around B-frames: frames are counted.
+        rate = float(stream.average_rate)
+        return ((number / rate, frame) for number, frame in enumerate(_decode(container, stream)))
     origin = stream.start_time or 0
     for target in (max(0.0, start - _LEAD), 0.0):
         container.seek(origin + int(target / stream.time_base), stream=stream)
-        frames = _decode(container, stream, origin)
+        frames = _timed(_decode(container, stream), stream, origin)
         first = next(frames, None)
+        # A file without an index may be sought too far; then from the front.
         if first and (first[0] <= start + _EPSILON or not target):
             return itertools.chain([first], frames)
     return iter(())
 
 
-def _decode(container, stream, origin: int):
+def _timed(frames, stream, origin: int):
+    for frame in frames:
+        if frame.pts is None:
+            raise video.VideoError("has frames without timestamps, so it cannot be cut")
+        yield float((frame.pts - origin) * stream.time_base), frame
+
+
+def _decode(container, stream):
     for packet in container.demux(stream):
         if packet.is_corrupt:
             raise video.VideoError("is truncated or damaged (an incomplete packet)")
-        for frame in packet.decode():
-            if frame.pts is None:
-                raise video.VideoError("has frames without timestamps, so it cannot be cut")
-            yield float((frame.pts - origin) * stream.time_base), frame
+        yield from packet.decode()
 
 
 def _encode(decoded, estimate) -> tuple[list[bytes], tuple[int, int], tuple[list, list]]:

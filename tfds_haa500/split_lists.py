@@ -142,6 +142,8 @@ def _activitynet_video(video_id: str, video, origin: str) -> list[Entry]:
         found = video.get("subset") if isinstance(video, dict) else video
         raise ValueError(f"{origin}: subset is {found!r:.60}, must be one of {', '.join(_ACTIVITYNET_SPLITS)}")
     split, file, url = _ACTIVITYNET_SPLITS[video["subset"]], f"v_{video_id}", video.get("url", "")
+    if not isinstance(url, str):
+        raise ValueError(f"{origin}: url is {url!r:.60}, must be text")
     if not split:
         return [Entry("", "", file, origin)]
     annotations = video.get("annotations")
