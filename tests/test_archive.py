@@ -63,10 +63,10 @@ def test_poses_are_found_where_they_are(broken, place):
     if place == "beside its zip":
         shutil.make_archive(broken, "zip", broken)
         shutil.rmtree(broken)
-    clips = archive.scan(broken.parent, TABLE, CLASSES, poses=True)
-    assert clips[23].pose == (str(folder), "pose/battle-rope_jumping-jack/battle-rope_jumping-jack_003.json")
-    assert archive.read_bytes(*clips[23].pose) == b"[]"
-    assert {clip.pose for clip in archive.scan(broken.parent, TABLE, CLASSES)} == {None}
+    clips = archive.scan(broken.parent, TABLE, CLASSES, sides=["pose"])
+    assert clips[23].sides["pose"] == (str(folder), "pose/battle-rope_jumping-jack/battle-rope_jumping-jack_003.json")
+    assert archive.read_bytes(*clips[23].sides["pose"]) == b"[]"
+    assert [clip for clip in archive.scan(broken.parent, TABLE, CLASSES) if clip.sides] == []
 
 
 def test_faults_of_pose_folders_are_listed_with_all_others(broken):
@@ -77,7 +77,7 @@ def test_faults_of_pose_folders_are_listed_with_all_others(broken):
     (broken / "video" / "CPR" / "CPR_007.mp4").unlink()
     (broken / "pose" / ".DS_Store").write_bytes(b"x")
     with pytest.raises(archive.ArchiveError) as error:
-        archive.scan(broken, TABLE, CLASSES, poses=True)
+        archive.scan(broken, TABLE, CLASSES, sides=["pose"])
     assert error.value.problems == [
         "video/CPR/CPR_007.mp4: no such file",
         "pose/CPR/CPR_004.json: no such file",
@@ -87,16 +87,16 @@ def test_faults_of_pose_folders_are_listed_with_all_others(broken):
     ]
     (broken / "pose" / "pushups").mkdir()
     with pytest.raises(archive.ArchiveError, match="pose/pushups: no such class .* did you mean 'pushup'"):
-        archive.scan(broken, TABLE, poses=True)
+        archive.scan(broken, TABLE, sides=["pose"])
 
 
 def test_no_poses_or_two_of_them(broken):
     with pytest.raises(archive.ArchiveError, match="1 problem .*\n.*pose: no such folder"):
-        archive.scan(broken, TABLE, CLASSES, poses=True)
+        archive.scan(broken, TABLE, CLASSES, sides=["pose"])
     write_poses(broken)
     write_poses(broken.parent)
     with pytest.raises(archive.ArchiveError, match="1 problem .*\n.*pose: is in .* leave one of them"):
-        archive.scan(broken.parent, TABLE, CLASSES, poses=True)
+        archive.scan(broken.parent, TABLE, CLASSES, sides=["pose"])
 
 
 def test_hidden_files_are_ignored(broken):

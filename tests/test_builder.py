@@ -3,6 +3,7 @@ import shutil
 import subprocess
 import sys
 
+import cv2
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
@@ -155,8 +156,85 @@ def test_bad_poses_and_videos_of_all_splits_are_listed_and_nothing_is_left(tmp_p
     assert not list((tmp_path / "data" / "haa500" / "streams").iterdir())
 
 
+@pytest.fixture(scope="module")
+def with_everything(tmp_path_factory, archive_dir):
+    """The archive with boxes, objects and the user's own flow of CPR, beside the release; clip 000 has no object."""
+    manual = tmp_path_factory.mktemp("everything")
+    shutil.copytree(archive_dir, manual / "haa500_v1_1")
+    for k in range(20):
+        folders = [manual / side / "CPR" for side in ("boxes", "objects", "flow")]
+        for folder in (*folders, folders[2] / f"CPR_{k:03d}"):
+            folder.mkdir(parents=True, exist_ok=True)
+        rows = [f"{t},{t},6,{10 + k},24" for t in range(5 + k)]
+        (folders[0] / f"CPR_{k:03d}.csv").write_text("\n".join(["frame,x,y,width,height", *rows]))
+        found = [
+            {"image_id": t, "category_id": (1, 44, 46, 47, 48)[t], "bbox": [0, 0, 32, 12], "score": 0.5}
+            for t in range(5)
+            if k
+        ]
+        (folders[1] / f"CPR_{k:03d}.json").write_text(json.dumps(found))
+        for t in range(4 + k):
+            for axis, level in (("x", 100 + t), ("y", 50 + k)):
+                name = f"flow_{axis}_{t + 1:05d}.png"
+                cv2.imwrite(str(folders[2] / f"CPR_{k:03d}" / name), np.full((48, 64), level, np.uint8))
+    return manual
+
+
+EVERYTHING = tfds_haa500.Haa500Config(
+    name="everything", classes=("CPR",), streams=("flow", "boxes", "objects"), flow_method="images"
+)
+
+
+def test_boxes_objects_and_flow_of_ones_own(tmp_path, with_everything):
+    built = build(EVERYTHING, with_everything, tmp_path)
+    assert built.info.metadata["objects"]["groups"][4] == "cutlery"
+    assert built.info.metadata["flow"]["method"] == "images"
+    for split in ("train", "test"):
+        for example in built.as_dataset(split=split):
+            k = int(example["clip_id"].numpy()[-3:])
+            boxes = [[t / 64, 6 / 48, (10 + k) / 64, 0.5] for t in range(5 + k)]
+            np.testing.assert_allclose(example["person_box"].numpy(), boxes, atol=1e-6)
+            objects = [[4.0, 4, 0, 0, 0.5, 0.25, 0.5]] if k else np.zeros((0, 7))  # only 48, the fork, is in a group
+            np.testing.assert_allclose(example["objects"].numpy(), objects, atol=1e-6)
+            levels = example["flow_x"].numpy()[..., 0].mean((1, 2))
+            np.testing.assert_allclose(levels, 100 + np.arange(4 + k), atol=1)
+            np.testing.assert_allclose(example["flow_y"].numpy().mean(), 50 + k, atol=1)
+
+
+def test_every_fault_beside_a_clip_is_listed(tmp_path, with_everything):
+    manual = shutil.copytree(with_everything, tmp_path / "manual")
+    (manual / "boxes" / "CPR" / "CPR_001.csv").write_text("frame,x,y,width,height\n0,0,0,80,10\n")
+    (manual / "objects" / "CPR" / "CPR_001.json").write_text(
+        '[{"image_id": 9, "category_id": 12, "bbox": 1, "score": 1}]'
+    )
+    (manual / "flow" / "CPR" / "CPR_002" / "flow_x_00006.png").unlink()
+    cv2.imwrite(str(manual / "flow" / "CPR" / "CPR_017" / "flow_y_00003.png"), np.zeros((30, 64), np.uint8))
+    with pytest.raises(archive.ArchiveError) as error:
+        build(EVERYTHING, manual, tmp_path / "data")
+    expected = [
+        "boxes/CPR/CPR_001.csv: line 2 has a box from (0, 0) to (80, 10), outside the frame of 64x48 pixels",
+        "objects/CPR/CPR_001.json: entry 0 has category_id 12, which is none of COCO's 80",
+        "objects/CPR/CPR_001.json: has frames 9, but the clip's are 0 to 5",
+        "flow/CPR/CPR_002: flow_x lacks 6 (a clip of 7 frames has 6 fields)",
+        "flow/CPR/CPR_017: flow_y_00003.png has 64x30 pixels, the clip's frames are stored with 64x48",
+    ]
+    for problem, start in zip(error.value.problems, expected, strict=True):
+        assert problem.startswith(start)
+
+
+def test_flow_of_ones_own_in_a_zip_file(tmp_path, with_everything):
+    release = tmp_path / "haa500_v1_1"
+    shutil.copytree(with_everything / "haa500_v1_1", release)
+    shutil.copytree(with_everything / "flow", release / "flow")
+    shutil.make_archive(str(release), "zip", tmp_path, "haa500_v1_1")
+    shutil.rmtree(release)
+    config = tfds_haa500.Haa500Config(name="zipped", classes=("CPR",), streams=("flow",), flow_method="images")
+    (example,) = build(config, tmp_path, tmp_path / "data").as_dataset(split="validation")
+    assert example["flow_x"].shape == (20, 48, 64, 1)
+
+
 def test_configs_that_cannot_be():
-    with pytest.raises(ValueError, match="streams='flow,depth', must be flow and pose, each at most once"):
+    with pytest.raises(ValueError, match="streams='flow,depth', must be any of flow, pose, boxes, objects, each"):
         tfds_haa500.Haa500Config(name="x", streams=("flow", "depth"))
     with pytest.raises(ValueError, match="each at most once"):
         tfds_haa500.Haa500Config(name="x", streams=("flow", "flow"))

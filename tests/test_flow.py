@@ -47,7 +47,7 @@ def scene(motion: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def stored(pixels: np.ndarray) -> np.ndarray:
     """Through levels and JPEG, and back."""
     axes = [np.ascontiguousarray(flow.to_levels(pixels)[..., axis]) for axis in (0, 1)]
-    files = [video._encode_jpeg(axis, video.JPEG_QUALITY) for axis in axes]
+    files = [video.encode_jpeg(axis, video.JPEG_QUALITY) for axis in axes]
     decoded = [cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_UNCHANGED) for file in files]
     return flow.to_pixels(np.stack(decoded, -1))
 

@@ -2,13 +2,20 @@
 
     raw/<class>.txt                              row k annotates clip k
     video/<class>/<class>_000.mp4 .. _019.mp4
-    pose/<class>/<class>_000.json .. _019.json   not part of the release; read where poses are wanted
+
+and, not part of the release, read where they are wanted:
+
+    pose/<class>/<class>_000.json .. _019.json
+    boxes/<class>/<class>_000.csv .. _019.csv
+    objects/<class>/<class>_000.json .. _019.json
+    flow/<class>/<class>_000/ .. _019/           folders of pictures
 
 under a folder, under `haa500_v1_1/` in it, or in `haa500_v1_1.zip` in it. Clips of a zip are read from where
-they are: nothing is ever unpacked, so no archive can write outside its folder. pose/ may also lie in the folder
-itself, beside the release.
+they are: nothing is ever unpacked, so no archive can write outside its folder. What is not part of the release may
+also lie in the folder itself, beside it.
 """
 
+import collections
 import dataclasses
 import difflib
 import functools
@@ -23,6 +30,8 @@ from tfds_haa500.taxonomy import Taxonomy
 RELEASE = "haa500_v1_1"
 CLIPS_PER_CLASS = 20
 SPLITS = {"train": range(0, 16), "validation": range(16, 17), "test": range(17, 20)}
+# What lies beside the videos -> how the name of a clip's file ends; flow has a folder a clip.
+SIDES = {"pose": ".json", "boxes": ".csv", "objects": ".json", "flow": ""}
 # The longest real clip is 757 frames. A member that unpacks to more than this is a zip bomb, not a clip.
 MAX_FILE_BYTES = 1 << 30
 
@@ -51,8 +60,8 @@ class Annotation:
 class Clip:
     """One clip: its annotation, and where its files are.
 
-    The video is at `path` inside `root`, a folder or a zip file; `pose` is (root, path) of the pose file, or
-    None where poses are not wanted.
+    The video is at `path` inside `root`, a folder or a zip file; `sides` has (root, path) of each other file that is
+    wanted, by its key in SIDES.
     """
 
     clip_id: str
@@ -60,7 +69,7 @@ class Clip:
     annotation: Annotation
     root: str
     path: str
-    pose: tuple[str, str] | None = None
+    sides: dict[str, tuple[str, str]] = dataclasses.field(default_factory=dict)
 
 
 def find_root(manual_dir: epath.PathLike) -> epath.Path | zipfile.Path:
@@ -85,7 +94,7 @@ def find_root(manual_dir: epath.PathLike) -> epath.Path | zipfile.Path:
 
 
 def scan(
-    manual_dir: epath.PathLike, taxonomy: Taxonomy, classes: Sequence[str] = (), poses: bool = False
+    manual_dir: epath.PathLike, taxonomy: Taxonomy, classes: Sequence[str] = (), sides: Sequence[str] = ()
 ) -> list[Clip]:
     """Reads the annotations of the wanted classes and pairs them with the files that are there.
 
@@ -93,7 +102,7 @@ def scan(
       manual_dir: where the release is (see `find_root`).
       taxonomy: the class table.
       classes: which of its classes; all of them by default, and then a folder of an unknown class is a fault.
-      poses: every clip must have its pose file.
+      sides: of which kinds, keys of SIDES, every clip must have its file.
 
     Returns:
       The clips, by class in label order, then by clip number.
@@ -105,8 +114,8 @@ def scan(
     unknown = [name for name in classes if name not in taxonomy.names]
     problems = [f"classes: {name!r} is not in the class table{_nearest(name, taxonomy.names)}" for name in unknown]
     folders = {"raw": root, "video": root}
-    if poses:
-        folders["pose"], faults = _find_poses(epath.Path(manual_dir), root)
+    for side in sides:
+        folders[side], faults = _find_side(side, epath.Path(manual_dir), root)
         problems += faults
     if not classes:
         problems += _unknown_entries(folders, taxonomy.names)
@@ -174,35 +183,42 @@ def _seconds(field: str, text: str) -> float:
     return value
 
 
-def _find_poses(manual_dir, root) -> tuple[epath.Path | zipfile.Path | None, list[str]]:
-    """What holds pose/: the release, or the folder that it lies in."""
+def list_folder(root: str, path: str) -> list[str]:
+    """Names of the files in a folder of the archive, whether `root` is a folder or a zip file."""
+    if not root.endswith(".zip"):
+        return [entry.name for entry in (epath.Path(root) / path).iterdir()]
+    return _zip_folders(root).get(path, [])
+
+
+def _find_side(side: str, manual_dir, root) -> tuple[epath.Path | zipfile.Path | None, list[str]]:
+    """What holds pose/, boxes/ ...: the release, or the folder that it lies in."""
     holders = [root] if root == manual_dir else [root, manual_dir]
-    found = [holder for holder in holders if (holder / "pose").is_dir()]
+    found = [holder for holder in holders if (holder / side).is_dir()]
     if not found:
-        return None, ["pose: no such folder, neither in the release nor beside it"]
+        return None, [f"{side}: no such folder, neither in the release nor beside it"]
     if len(found) > 1:
-        return None, [f"pose: is in {found[0]} and in {found[1]}; leave one of them"]
+        return None, [f"{side}: is in {found[0]} and in {found[1]}; leave one of them"]
     return found[0], []
 
 
 def _scan_class(folders: dict, name: str) -> tuple[list[Clip], list[str]]:
-    """The clips of one class, and its faults; `folders` says what holds raw/, video/ and, if wanted, pose/."""
+    """The clips of one class, and its faults; `folders` says what holds raw/, video/ and the sides that are wanted."""
     rows, problems = _read_rows(folders["raw"], name)
     present, faults = _list_clips(folders["video"], f"video/{name}", name, ".mp4")
     problems += faults
-    pose_root = folders.get("pose")
-    with_pose = {}
-    if pose_root:
-        with_pose, faults = _list_clips(pose_root, f"pose/{name}", name, ".json")
-        problems += faults
+    sides = {}
+    for side, ending in SIDES.items():
+        if folders.get(side):
+            sides[side], faults = _list_clips(folders[side], f"{side}/{name}", name, ending)
+            problems += faults
     clips = []
     for clip_id, path in present.items():
         number = int(clip_id[-3:])
         if number not in rows:
             problems.append(f"{path}: has no usable row {number} in raw/{name}.txt")
             continue
-        pose = _locate(pose_root, with_pose[clip_id]) if clip_id in with_pose else None
-        clips.append(Clip(clip_id, name, rows[number], *_locate(folders["video"], path), pose))
+        own = {side: _locate(folders[side], files[clip_id]) for side, files in sides.items() if clip_id in files}
+        clips.append(Clip(clip_id, name, rows[number], *_locate(folders["video"], path), own))
     return clips, problems
 
 
@@ -241,7 +257,7 @@ def _read_rows(root, name: str) -> tuple[dict[int, Annotation], list[str]]:
 
 
 def _unknown_entries(folders: dict, known: Sequence[str]) -> list[str]:
-    """Entries of raw/, video/ and pose/ that are no class of the table: a misspelt class must not vanish silently."""
+    """Entries that are no class of the table, wherever: a misspelt class must not vanish silently."""
     found = [
         (folder, entry.name, entry.name.removesuffix(".txt") if folder == "raw" else entry.name)
         for folder, root in folders.items()
@@ -263,8 +279,19 @@ def _nearest(name: str, known: Sequence[str]) -> str:
 def _locate(root, path: str) -> tuple[str, str]:
     """(folder, path) or (zip file, member): plain strings, which travel to other processes."""
     if isinstance(root, zipfile.Path):
-        return str(root.root.filename), (root / path).at
+        return str(root.root.filename), (root / path).at.rstrip("/")
     return str(root), path
+
+
+@functools.lru_cache(maxsize=2)
+def _zip_folders(path: str) -> dict[str, list[str]]:
+    """Names of the files in every folder of a zip file."""
+    folders = collections.defaultdict(list)
+    for name in _open_zip(path).namelist():
+        folder, _, file = name.rpartition("/")
+        if file:
+            folders[folder].append(file)
+    return folders
 
 
 @functools.lru_cache(maxsize=2)

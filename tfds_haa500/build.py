@@ -1,8 +1,9 @@
 """Builds the dataset: `python -m tfds_haa500.build --manual_dir=DIR`.
 
     --config=demo                                     the generated dataset, which needs no files
-    --config=full --manual_dir=DIR                    flow and poses too (also: flow, pose)
+    --config=pose --manual_dir=DIR                    poses too (also: flow, full)
     --manual_dir=DIR --classes=pushup,CPR --name=two  a subset; load it as `haa500/two`
+    --manual_dir=DIR --area=musical_instruments --streams=flow,boxes --name=instruments
     --manual_dir=DIR --streams=flow --flow_method=tvl1 --name=slow_flow
 
 (TFDS's own `tfds build` does the same where Apache Beam is installed: it does not start without it.)
@@ -16,20 +17,23 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is loade
 import tensorflow_datasets as tfds
 from absl import app, flags, logging
 
-from tfds_haa500 import archive, flow, taxonomy
-from tfds_haa500.haa500_dataset_builder import Builder, Haa500Config
+from tfds_haa500 import archive, taxonomy
+from tfds_haa500.haa500_dataset_builder import FLOW_METHODS, Builder, Haa500Config
 
 _CONFIG = flags.DEFINE_enum("config", "rgb", list(Builder.builder_configs), "Builder config.")
 _MANUAL_DIR = flags.DEFINE_string("manual_dir", None, "Folder that holds the release, unpacked or as its zip file.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Where datasets go (default: TFDS's, ~/tensorflow_datasets).")
 _CLASSES = flags.DEFINE_list("classes", [], "Only these classes, by name; needs --name.")
+_AREA = flags.DEFINE_string("area", "", "Only the classes of this area of the class table; needs --name.")
 _NAME = flags.DEFINE_string("name", None, "Name of the builder config that the other options make.")
 _CLASS_TABLE = flags.DEFINE_string(
     "class_table", None, "CSV class table to use instead of the built-in one; needs --name."
 )
-_STREAMS = flags.DEFINE_list("streams", None, "Any of flow, pose (default: the config's); needs --name.")
+_STREAMS = flags.DEFINE_list(
+    "streams", None, "Any of flow, pose, boxes, objects (default: the config's); needs --name."
+)
 _FLOW_METHOD = flags.DEFINE_enum(
-    "flow_method", None, flow.METHODS, "How flow is computed (default: dis); needs --name."
+    "flow_method", None, FLOW_METHODS, "How flow is computed (default: dis), or images: your own; needs --name."
 )
 _FILE_FORMAT = flags.DEFINE_enum("file_format", "tfrecord", ["tfrecord", "array_record"], "How clips are stored.")
 _WORKERS = flags.DEFINE_integer("workers", None, "Processes that decode (default: one a core).", lower_bound=1)
@@ -61,8 +65,8 @@ def main(argv: list[str]) -> None:
 def _builder_config() -> Haa500Config:
     """The config that the flags ask for."""
     chosen = Builder.builder_configs[_CONFIG.value]
-    own = _CLASSES.value or _CLASS_TABLE.value or _STREAMS.value is not None or _FLOW_METHOD.value
-    options = "--classes, --class_table, --streams and --flow_method"
+    own = _CLASSES.value or _AREA.value or _CLASS_TABLE.value or _STREAMS.value is not None or _FLOW_METHOD.value
+    options = "--classes, --area, --class_table, --streams and --flow_method"
     if not own:
         if _NAME.value:
             raise app.UsageError(f"--name goes with one of {options}")
@@ -74,17 +78,33 @@ def _builder_config() -> Haa500Config:
     streams = chosen.streams if _STREAMS.value is None else tuple(_STREAMS.value)
     if _FLOW_METHOD.value and "flow" not in streams:
         raise app.UsageError("--flow_method goes with --streams=flow or a --config that has flow")
+    classes = _classes()
     try:
         return Haa500Config(
             name=_NAME.value,
-            description=f"{len(_CLASSES.value) or 'All'} classes, {', '.join(('RGB frames', *streams))}.",
-            classes=tuple(_CLASSES.value),
+            description=f"{len(classes) or 'All'} classes, {', '.join(('RGB frames', *streams))}.",
+            classes=classes,
             class_table=_CLASS_TABLE.value or "",
             streams=streams,
             flow_method=_FLOW_METHOD.value or "dis",
         )
     except ValueError as error:
         raise app.UsageError(f"--{error}") from error
+
+
+def _classes() -> tuple[str, ...]:
+    """The classes that --classes or --area name; () for all."""
+    if not _AREA.value:
+        return tuple(_CLASSES.value)
+    if _CLASSES.value:
+        raise app.UsageError("--classes and --area do not go together")
+    try:
+        table = taxonomy.load(_CLASS_TABLE.value or taxonomy.HAA500_CSV)
+    except taxonomy.TaxonomyError as error:
+        sys.exit(f"error: {error}")
+    if _AREA.value not in table.area_names:
+        raise app.UsageError(f"--area={_AREA.value!r} is none of {', '.join(table.area_names)}")
+    return tuple(name for name, area in zip(table.names, table.areas, strict=True) if area == _AREA.value)
 
 
 def _summary(builder) -> str:

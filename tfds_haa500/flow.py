@@ -1,16 +1,18 @@
-"""Optical flow between the frames of a clip, computed by OpenCV, stored as two grey pictures a field.
+"""Optical flow between the frames of a clip, stored as two grey pictures a field: computed by OpenCV, or read.
 
 Field t is the motion from frame t to frame t + 1 in pixels of the stored frames: x to the right, y down. Each
 is clipped to +-20 pixels and stored with 8 bits, as the two-stream networks since TSN take it. The levels lie
 40 / 255 (0.157) pixels apart, and no level is exactly zero: stillness is stored as 128, which reads 0.078.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
 
 METHODS = ("dis", "tvl1")
+IMAGES = "images"  # in the place of a method: the user's own flow
 BOUND = 20.0  # pixels
 MIN_SIDE = 16  # pixels; below it OpenCV's DIS fails at some sizes and crashes the process at others
 DECODE = "pixels = level * 40 / 255 - 20"
@@ -69,6 +71,74 @@ def to_levels(pixels: np.ndarray) -> np.ndarray:
 def to_pixels(levels: np.ndarray) -> np.ndarray:
     """uint8 levels of `flow_x` or `flow_y`, any shape -> float32 pixels."""
     return np.asarray(levels, np.float32) * np.float32(2 * BOUND / 255) - np.float32(BOUND)
+
+
+def read_images(names: Sequence[str], read: Callable[[str], bytes], num_fields: int, size: tuple[int, int], encode):
+    """A clip's flow from pictures of the user's own, as yjxiong/dense_flow and open-mmlab/denseflow leave them.
+
+    Their names are flow_x_00001.jpg and flow_y_00001.jpg and so on, counted from 0 or from 1, .jpg or .png; their
+    levels mean what ours do (a bound of 20 pixels). Grey JPEGs of the right size are taken as they are.
+
+    Args:
+      names: what is in the clip's folder.
+      read: from a name to the file's bytes.
+      num_fields: T - 1, one less than the clip has frames.
+      size: (width, height) of the clip's stored frames; within two pixels, as rounding has it, pictures are resized.
+      encode: from a grey picture to a JPEG's bytes.
+
+    Returns:
+      Two lists of num_fields JPEGs, flow_x and flow_y.
+
+    Raises:
+      FlowError: all that is wrong with the names, or the first fault in a picture.
+    """
+    fields = _numbered(names, num_fields)
+    return tuple([_read_image(name, read(name), size, encode) for name in fields[axis]] for axis in ("x", "y"))
+
+
+_NAME = re.compile(r"flow_([xy])_(\d{1,9})\.(jpg|jpeg|png)", re.ASCII)
+_ROUNDING = 2  # pixels
+
+
+def _numbered(names: Sequence[str], num_fields: int) -> dict[str, list[str]]:
+    """The names of each axis in order."""
+    names = sorted(name for name in names if not name.startswith("."))
+    matches = {name: _NAME.fullmatch(name) for name in names}
+    strange = [name for name, match in matches.items() if not match]
+    problems = [f"{len(strange)} files are not named like flow_x_00001.jpg ({strange[0]})"] if strange else []
+    by_axis = {axis: {} for axis in "xy"}
+    for name, match in matches.items():
+        if match:
+            by_axis[match[1]].setdefault(int(match[2]), []).append(name)
+    first = 0 if any(0 in numbers for numbers in by_axis.values()) else 1
+    for axis, numbers in by_axis.items():
+        wanted = set(range(first, first + num_fields))
+        twice = [files for files in numbers.values() if len(files) > 1]
+        problems += [f"flow_{axis} has {' and '.join(twice[0])}"] if twice else []
+        for what, wrong in (("lacks", wanted - set(numbers)), ("has, beyond the clip,", set(numbers) - wanted)):
+            if wrong:
+                listed = ", ".join(map(str, sorted(wrong)[:5])) + (" ..." if len(wrong) > 5 else "")
+                problems.append(
+                    f"flow_{axis} {what} {listed} (a clip of {num_fields + 1} frames has {num_fields} fields)"
+                )
+    if problems:
+        raise FlowError("; ".join(problems))
+    return {axis: [numbers[i][0] for i in sorted(numbers)] for axis, numbers in by_axis.items()}
+
+
+def _read_image(name: str, data: bytes, size: tuple[int, int], encode) -> bytes:
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
+    if image is None or image.dtype != np.uint8:
+        raise FlowError(f"{name} is not a picture of 8 bits")
+    colour = image.ndim == 3
+    if colour and not (image == image[..., :1]).all():
+        raise FlowError(f"{name} is not grey")
+    grey = np.ascontiguousarray(image[..., 0]) if colour else image
+    if max(abs(grey.shape[1] - size[0]), abs(grey.shape[0] - size[1])) > _ROUNDING:
+        raise FlowError(f"{name} has {_size(grey)} pixels, the clip's frames are stored with {size[0]}x{size[1]}")
+    if grey.shape != size[::-1]:
+        return encode(cv2.resize(grey, size, interpolation=cv2.INTER_LINEAR))
+    return data if data[:2] == b"\xff\xd8" and not colour else encode(grey)
 
 
 def _size(image: np.ndarray) -> str:

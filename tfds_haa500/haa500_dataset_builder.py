@@ -7,9 +7,11 @@ Every example has T frames (`video`) of the stored size, whose short side is at 
     pose   `pose`: float32 (T, 2, 17, 3): x and y as fractions of the frame's width and height, and the joint's
            score; 17 COCO joints of the two people with the highest scores, the higher first, in each frame by
            itself; zeros where there is none.
+    boxes  `person_box`: float32 (T, 4): x, y, width and height of the person of interest, as fractions.
+    objects  `objects`: float32 (N, 7): frame, group, x, y, width, height (fractions), score of each object found.
 
-`flow.py` and `pose.py` say where they come from. The dataset's metadata hold the class table (`taxonomy`), the
-streams, and how flow was computed and is to be read (`flow`).
+`flow.py`, `pose.py`, `boxes.py` and `objects.py` say where they come from. The dataset's metadata hold the class table
+(`taxonomy`), the streams, how flow was computed and is to be read (`flow`), and what joints and groups there are.
 """
 
 import contextlib
@@ -25,7 +27,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from etils import epath
 
-from tfds_haa500 import archive, flow, parallel, pose, records, taxonomy, video
+from tfds_haa500 import archive, boxes, flow, objects, parallel, pose, records, side_files, taxonomy, video
 
 _INSTRUCTIONS = f"""\
 HAA500 cannot be downloaded automatically. Its authors announce the release at
@@ -39,11 +41,15 @@ or
     DIR/video/ALS_IceBucket_Challenge/...                          (20 clips a class, _000 to _019)
 (DIR/{archive.RELEASE}/raw and DIR/{archive.RELEASE}/video are found too).
 
-The release has no poses. For the configs `pose` and `full`, put AlphaPose's results beside it, one file a clip:
+The release has neither poses nor boxes nor objects. For configs and streams with them, put them beside it, one file a
+clip (their formats are in the README of tfds_haa500):
 
-    DIR/pose/ALS_IceBucket_Challenge/ALS_IceBucket_Challenge_000.json
+    DIR/pose/ALS_IceBucket_Challenge/ALS_IceBucket_Challenge_000.json       AlphaPose's results
+    DIR/boxes/ALS_IceBucket_Challenge/ALS_IceBucket_Challenge_000.csv       the person of interest
+    DIR/objects/ALS_IceBucket_Challenge/ALS_IceBucket_Challenge_000.json    COCO detections
 """
-STREAMS = ("flow", "pose")
+STREAMS = ("flow", "pose", "boxes", "objects")
+FLOW_METHODS = (*flow.METHODS, flow.IMAGES)
 _UNREADABLE = (OSError, archive.zipfile.BadZipFile)
 
 
@@ -54,8 +60,9 @@ class Haa500Config(tfds.core.BuilderConfig):
     Attributes:
       classes: names of the classes to package; all by default. Label ids stay those of the whole table.
       class_table: path of a class table (see `tfds_haa500/taxonomy.py`); the table of the 500 by default.
-      streams: what goes in beside the RGB frames: "flow", "pose" or both.
-      flow_method: how flow is computed: "dis", or "tvl1", about a hundred times slower (see `flow.py`).
+      streams: what goes in beside the RGB frames, any of STREAMS.
+      flow_method: how flow is computed: "dis", or "tvl1", about a hundred times slower; or "images" for flow of your
+        own in flow/<class>/<clip>/ (see `flow.py`).
       generated: True for the demo, whose clips are drawn and need no files.
     """
 
@@ -68,8 +75,16 @@ class Haa500Config(tfds.core.BuilderConfig):
     def __post_init__(self):
         """Raises ValueError on an unknown or repeated stream, FlowError on a method that is not there."""
         if not set(self.streams) <= set(STREAMS) or len(set(self.streams)) != len(self.streams):
-            raise ValueError(f"streams={','.join(self.streams)!r}, must be {' and '.join(STREAMS)}, each at most once")
-        flow.check_method(self.flow_method)
+            raise ValueError(
+                f"streams={','.join(self.streams)!r}, must be any of {', '.join(STREAMS)}, each at most once"
+            )
+        if self.flow_method != flow.IMAGES:
+            flow.check_method(self.flow_method)
+
+    @property
+    def sides(self) -> tuple[str, ...]:
+        """The folders that must be there beside the videos (keys of `archive.SIDES`)."""
+        return tuple(side for side in self.streams if side != "flow" or self.flow_method == flow.IMAGES)
 
     def read_taxonomy(self) -> taxonomy.Taxonomy:
         default = taxonomy.DEMO_CSV if self.generated else taxonomy.HAA500_CSV
@@ -86,14 +101,14 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         Haa500Config(name="rgb", description="All 500 classes, RGB frames."),
         Haa500Config(name="flow", description="All 500 classes, RGB frames and flow.", streams=("flow",)),
         Haa500Config(name="pose", description="All 500 classes, RGB frames and poses.", streams=("pose",)),
-        Haa500Config(name="full", description="All 500 classes, RGB frames, flow and poses.", streams=STREAMS),
+        Haa500Config(name="full", description="All 500 classes, RGB frames and all streams.", streams=STREAMS),
         Haa500Config(
             name="demo",
-            description="16 generated classes, RGB frames, flow and poses; needs no files.",
+            description="16 generated classes, RGB frames and all streams; needs no files.",
             streams=STREAMS,
             generated=True,
-            version="1.2.0",
-            release_notes={"1.2.0": "Flow and poses beside the frames."},
+            version="1.3.0",
+            release_notes={"1.2.0": "Flow and poses beside the frames.", "1.3.0": "Boxes and objects too."},
         ),
     ]
 
@@ -145,8 +160,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         else:
             manual_dir = dl_manager.manual_dir
         table = config.read_taxonomy()
-        poses = "pose" in config.streams
-        clips = archive.split_clips(archive.scan(manual_dir, table, config.classes, poses))
+        clips = archive.split_clips(archive.scan(manual_dir, table, config.classes, config.sides))
         to_example = self._to_example()
         if self._on_beam:
             from tfds_haa500 import beam
@@ -169,7 +183,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     def _to_example(self, quick: bool = False):
         """From a clip to its example, or with `quick` by the faster flow, which fails on the same clips."""
         config = self.builder_config
-        method = "dis" if quick else config.flow_method
+        method = "dis" if quick and config.flow_method != flow.IMAGES else config.flow_method
         return functools.partial(make_example, config.read_taxonomy(), method if "flow" in config.streams else "")
 
 
@@ -190,6 +204,11 @@ def stream_features(streams: Sequence[str]) -> dict:
     if "pose" in streams:
         shape = (None, pose.PEOPLE, len(pose.JOINTS), 3)
         features["pose"] = tfds.features.Tensor(shape=shape, dtype=np.float32, doc="x / width, y / height, score")
+    if "boxes" in streams:
+        features["person_box"] = tfds.features.Tensor(shape=(None, 4), dtype=np.float32, doc="x, y, width, height")
+    if "objects" in streams:
+        shape = (None, len(objects.COLUMNS))
+        features["objects"] = tfds.features.Tensor(shape=shape, dtype=np.float32, doc=", ".join(objects.COLUMNS))
     return features
 
 
@@ -200,28 +219,37 @@ def stream_metadata(config: Haa500Config) -> dict:
         found["flow"] = {"method": config.flow_method, "bound": flow.BOUND, "decode": flow.DECODE}
     if "pose" in config.streams:
         found["pose"] = {"joints": list(pose.JOINTS), "people": pose.PEOPLE}
+    if "objects" in config.streams:
+        found["objects"] = {"groups": list(objects.GROUPS)}
     return found
+
+
+# Stream -> (its feature, what reads its file).
+_PARSERS = {"pose": ("pose", pose.parse), "boxes": ("person_box", boxes.parse), "objects": ("objects", objects.parse)}
 
 
 def make_example(table: taxonomy.Taxonomy, flow_method: str, clip: archive.Clip) -> dict | Failure:
     """Decodes one clip into an example of the dataset's features (runs in worker processes).
 
-    With a `flow_method`, the example has flow; with a pose file at the clip, poses.
+    With a `flow_method`, the example has flow; of each other stream, if the clip has its file.
     """
-    streams = {}
     try:
-        encoded = video.encode_clip(archive.read_bytes(clip.root, clip.path), flow_method=flow_method)
+        computed = "" if flow_method == flow.IMAGES else flow_method
+        encoded = video.encode_clip(archive.read_bytes(clip.root, clip.path), flow_method=computed)
     except (video.VideoError, flow.FlowError, *_UNREADABLE) as error:
         return Failure((f"{clip.path}: {error}",))
+    streams, problems = {}, []
     if flow_method:
         streams.update(flow_x=encoded.flow_x, flow_y=encoded.flow_y)
-    if clip.pose:
+    for side, (root, path) in clip.sides.items():
         try:
-            streams["pose"] = pose.parse(archive.read_bytes(*clip.pose), len(encoded.frames), encoded.size)
-        except pose.PoseError as error:
-            return Failure(tuple(f"{clip.pose[1]}: {problem}" for problem in error.problems))
-        except _UNREADABLE as error:
-            return Failure((f"{clip.pose[1]}: {error}",))
+            streams.update(_read_side(side, root, path, encoded))
+        except side_files.SideFileError as error:
+            problems += [f"{path}: {problem}" for problem in error.problems]
+        except (flow.FlowError, *_UNREADABLE) as error:
+            problems.append(f"{path}: {error}")
+    if problems:
+        return Failure(tuple(problems))
     label = table.names.index(clip.class_name)
     row = clip.annotation
     return {
@@ -238,6 +266,18 @@ def make_example(table: taxonomy.Taxonomy, flow_method: str, clip: archive.Clip)
         "num_people": row.num_people,
         **streams,
     }
+
+
+def _read_side(side: str, root: str, path: str, encoded: video.EncodedClip) -> dict:
+    """The features of one of the files beside a clip."""
+    if side == "flow":
+        size = video.jpeg_size(encoded.frames[0])
+        read = lambda name: archive.read_bytes(root, f"{path}/{name}")  # noqa: E731
+        names = archive.list_folder(root, path)
+        flow_x, flow_y = flow.read_images(names, read, len(encoded.frames) - 1, size, video.encode_jpeg)
+        return {"flow_x": flow_x, "flow_y": flow_y}
+    feature, parse = _PARSERS[side]
+    return {feature: parse(archive.read_bytes(root, path), len(encoded.frames), encoded.size)}
 
 
 def all_failures(clips: Sequence[archive.Clip], to_example, progress) -> archive.ArchiveError:

@@ -84,11 +84,11 @@ def _encode_frames(decoded, short_side: int, quality: int, estimate) -> tuple[li
         if size not in (None, found):
             raise VideoError(f"changes its frame size from {size[0]}x{size[1]} to {found[0]}x{found[1]}")
         image = _to_bgr(frame, short_side)
-        frames.append(_encode_jpeg(image, quality))
+        frames.append(encode_jpeg(image, quality))
         if estimate and previous is not None:
             levels = flow.to_levels(estimate(previous, image))
             for axis, jpegs in enumerate(fields):
-                jpegs.append(_encode_jpeg(np.ascontiguousarray(levels[..., axis]), quality))
+                jpegs.append(encode_jpeg(np.ascontiguousarray(levels[..., axis]), quality))
         size, previous = found, image
     return frames, size, fields
 
@@ -108,11 +108,13 @@ def _decode(container, stream):
 def _check_complete(data: bytes, num_frames: int) -> None:
     """A file cut short decodes without an error; its own index tells that samples are missing.
 
-    Frames hidden by an edit list are missing on purpose, so packets are counted with edit lists ignored.
+    Frames hidden by an edit list are missing on purpose, so packets are counted with edit lists ignored. AVI counts
+    dropped frames too, as empty packets that are not given out, but the times of the others count on over them.
     """
     with av.open(io.BytesIO(data), options={"ignore_editlist": "1"}) as container:
         stream = container.streams.video[0]
-        packets = sum(1 for packet in container.demux(stream) if packet.size)
+        found = [packet.dts for packet in container.demux(stream) if packet.size]
+        packets = max(found, default=-1) + 1 if container.format.name == "avi" and None not in found else len(found)
         if packets < stream.frames:
             raise VideoError(f"is truncated: {packets} of {stream.frames} frames are there")
     if not num_frames:
@@ -138,8 +140,15 @@ def _upright_size(frame: av.VideoFrame) -> tuple[int, int]:
     return size[::-1] if round(frame.rotation / 90) % 2 else size
 
 
-def _encode_jpeg(image: np.ndarray, quality: int) -> bytes:
+def encode_jpeg(image: np.ndarray, quality: int = JPEG_QUALITY) -> bytes:
+    """A picture, (H, W, 3) uint8 BGR or (H, W) grey, as a JPEG's bytes."""
     ok, buffer = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not ok:
         raise VideoError("a frame cannot be compressed as JPEG")
     return buffer.tobytes()
+
+
+def jpeg_size(data: bytes) -> tuple[int, int]:
+    """(width, height) of a picture in pixels."""
+    height, width = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE).shape
+    return width, height
