@@ -21,7 +21,7 @@ from absl import app, flags, logging
 from configs import paper
 from haa_jax.progress import clock
 
-log = std_logging.getLogger(__name__)
+log = std_logging.getLogger("haa_jax.rehearsal")  # __name__ is __main__ here
 
 # Each dataset of the paper -> the generated one in its place.
 DATASETS = {
