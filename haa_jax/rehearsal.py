@@ -122,6 +122,7 @@ def run_all(names: list[str], workdir: pathlib.Path) -> None:
     from haa_jax.evaluate import METRICS_FILE, PREDICTIONS_FILE
 
     runs = workdir / "runs"
+    jax.config.update("jax_compilation_cache_dir", str(workdir / "compiled"))  # many runs are of one shape
     missing = [name for name in names if not (runs / name / METRICS_FILE).exists()]
     started = time.monotonic()
     for number, name in enumerate(missing, start=1):
