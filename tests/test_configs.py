@@ -17,6 +17,8 @@ CLASSES = ("apple_to_bowl", "apple_to_mouth")
 EVERY = {
     "i3d": (i3d, "demo", {}),
     "i3d pose": (i3d, "demo,pose", {}),
+    "i3d rgb+pose": (i3d, "demo,rgb+pose,normalised", {}),
+    "i3d rgb+objects": (i3d, "demo,rgb+objects,joint", {}),
     "slowfast 4x16": (slowfast, "demo,4x16,flow", {}),
     "slowfast 8x8": (slowfast, "demo,8x8", {"data.frames": 8}),
     "tsn resnet50": (tsn, "demo,flow", {"data.frames": 3}),
@@ -29,16 +31,17 @@ EVERY = {
 }
 # Those that one device repeats; the others differ from them in what one device or 8 makes no difference to.
 COMPARED = ("i3d", "slowfast 4x16", "tsn tsm", "tpn slowonly", "stgcn coco17")
-SLOW = ("i3d", "slowfast 8x8", "tpn tsm")  # I3D trains and is tested in test_train.py
+SLOW = ("i3d", "i3d rgb+pose", "slowfast 8x8", "tpn tsm")  # I3D trains and is tested in test_train.py
 
 
 @pytest.fixture(scope="module")
 def mini_dir(tmp_path_factory) -> str:
-    """Where `haa500/mini` has been built: two generated classes with flow and poses."""
+    """Where `haa500/mini` has been built: two generated classes with all streams."""
     from tfds_haa500 import Builder, Haa500Config
+    from tfds_haa500.haa500_dataset_builder import STREAMS
 
     folder = str(tmp_path_factory.mktemp("mini"))
-    config = Haa500Config(name="mini", classes=CLASSES, streams=("flow", "pose"), generated=True)
+    config = Haa500Config(name="mini", classes=CLASSES, streams=STREAMS, generated=True)
     Builder(config=config, data_dir=folder).download_and_prepare()
     return folder
 
@@ -100,7 +103,7 @@ def one_step(config, devices: int, monkeypatch):
 def test_one_step_and_one_evaluation(name, mini_dir, monkeypatch):
     config = small(name, mini_dir)
     metrics, statistics, logits = one_step(config, jax.device_count(), monkeypatch)
-    heads = {"tpn tsm": {"atomic", "composite"}}.get(name, {"atomic"})
+    heads = {"atomic", "composite"} if "joint" in EVERY[name][1] else {"atomic"}
     assert set(logits) == heads
     assert all(values.shape[0] == 8 and np.isfinite(values).all() for values in logits.values())
     assert 0.3 < metrics["loss"] < 12
