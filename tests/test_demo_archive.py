@@ -5,6 +5,7 @@ import csv
 import dataclasses
 import filecmp
 import json
+import re
 
 import av
 import numpy as np
@@ -13,7 +14,7 @@ import tensorflow_datasets as tfds
 from absl import app
 
 import tfds_haa500
-from tfds_haa500 import demo, demo_clip, demo_files, demo_motion, flow, taxonomy
+from tfds_haa500 import cut, demo, demo_clip, demo_files, demo_motion, flow, taxonomy, video
 
 CLIPS = 2
 CLASSES = list(zip(demo.TAXONOMY.names, demo.TAXONOMY.composites, strict=True))
@@ -23,12 +24,23 @@ COCO_GROUPS = {*range(2, 10), *range(16, 26), *range(34, 44), *range(48, 52), *r
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory):
     out = tmp_path_factory.mktemp("generated")  # an empty folder is a place to write to
-    demo.write_archive(out, seed=0, clips_per_class=CLIPS, workers=2)
+    demo.write_archive(out, seed=0, clips_per_class=CLIPS, workers=2, kinds=(*demo.BUILT, "youtube"))
     return out
 
 
 def stems():
     return [(name, f"{name}/{name}_{index:03d}") for name, _ in CLASSES for index in range(CLIPS)]
+
+
+def rows(archive) -> dict[str, list[str]]:
+    """The fields of the annotations by <class>/<clip>."""
+    texts = {name: (archive / "raw" / f"{name}.txt").read_text().splitlines() for name, _ in CLASSES}
+    return {stem: texts[name][int(stem[-3:])].split(",") for name, stem in stems()}
+
+
+def sources(archive) -> dict[str, str]:
+    """The ids of the source videos by <class>/<clip>."""
+    return {stem: row[0].removeprefix("https://www.youtube.com/watch?v=") for stem, row in rows(archive).items()}
 
 
 def read_video(path) -> np.ndarray:
@@ -61,24 +73,78 @@ def test_layout(archive):
     expected = {f"raw/{name}.txt" for name, _ in CLASSES}
     kinds = {"video": "mp4", "pose": "json", "boxes": "csv", "objects": "json"}
     expected |= {f"{kind}/{stem}.{suffix}" for kind, suffix in kinds.items() for _, stem in stems()}
+    expected |= {f"youtube/{source}.mp4" for source in sources(archive).values()}
     assert {str(path.relative_to(archive)) for path in archive.rglob("*") if path.is_file()} == expected
     assert list(archive.parent.glob(".*partial*")) == []
 
 
 def test_rows_and_videos_agree(archive):
     for name, _ in CLASSES:
-        rows = [line.split(",") for line in (archive / "raw" / f"{name}.txt").read_text().splitlines()]
-        assert len(rows) == CLIPS
-        for index, (url, start, end, moving, figures) in enumerate(rows):
-            with av.open(str(archive / "video" / name / f"{name}_{index:03d}.mp4")) as container:
-                (stream,) = container.streams
-                frames, rate = sum(1 for _ in container.decode(stream)), stream.average_rate
-                assert (stream.codec_context.name, stream.pix_fmt) == ("h264", "yuv420p")
-                assert stream.width % 2 == stream.height % 2 == 0
-            assert float(end) - float(start) == pytest.approx(frames / rate, abs=1e-3)
-            assert url == "https://www.youtube.com/watch?v=generated"
-            assert moving in "01"
-            assert figures in "12"
+        assert len((archive / "raw" / f"{name}.txt").read_text().splitlines()) == CLIPS
+    for stem, (url, start, end, moving, figures) in rows(archive).items():
+        with av.open(str(archive / "video" / f"{stem}.mp4")) as container:
+            (stream,) = container.streams
+            frames, rate = sum(1 for _ in container.decode(stream)), stream.average_rate
+            assert (stream.codec_context.name, stream.pix_fmt) == ("h264", "yuv420p")
+            assert stream.width % 2 == stream.height % 2 == 0
+        assert float(end) - float(start) == pytest.approx(frames / rate, abs=1e-3)
+        assert re.fullmatch(r"https://www\.youtube\.com/watch\?v=[\w-]{11}", url, re.ASCII)
+        assert moving in "01"
+        assert figures in "12"
+    assert len(set(sources(archive).values())) == len(stems())
+
+
+def test_sources_hold_the_clips_where_the_rows_say(archive):
+    for stem, (_, start, end, *_) in list(rows(archive).items())[::CLIPS]:
+        path = archive / "youtube" / f"{sources(archive)[stem]}.mp4"
+        clip, source = (read_video(file) for file in (archive / "video" / f"{stem}.mp4", path))
+        with av.open(str(path)) as container:
+            rate = float(container.streams.video[0].average_rate)
+        first, last = round(float(start) * rate), round(float(end) * rate)
+        np.testing.assert_array_equal(source[first:last], clip)
+        for around in (source[:first], source[last:]):
+            assert 0.65 * len(clip) < len(around) < 1.35 * len(clip)
+            # The same scene, so most of the picture is the clip's, but none of its frames.
+            assert not np.array_equal(around[0], around[len(around) // 2])
+            distances = [np.abs(np.subtract(around[0], frame, dtype=np.int16)).mean() for frame in clip[::4]]
+            assert 0.3 < min(distances) < 30
+        by_cut = cut.encode_segment(path, float(start), float(end))
+        assert by_cut.frames == video.encode_clip((archive / "video" / f"{stem}.mp4").read_bytes()).frames
+
+
+def test_sources_are_drawn_alike_for_both_classes():
+    for composite, motion in demo_motion.MOTIONS.items():
+        clip = demo_clip.draw_clip(motion.names[0], composite, 3, 0)
+        there, back = (dataclasses.replace(clip, name=name) for name in motion.names)
+        (before, after), (before_back, after_back) = map(demo_clip.render_around, (there, back))
+        np.testing.assert_array_equal(before_back, after[::-1])
+        np.testing.assert_array_equal(after_back, before[::-1])
+        assert there.start == len(before) / clip.fps
+        assert back.start == len(after) / clip.fps
+        # Nothing there goes the way of the movement, or back.
+        assert max(np.abs(np.diff(np.asarray(part, np.int16), axis=0)).mean() for part in (before, after)) < 3
+
+
+def test_flow_is_that_of_the_video(tmp_path):
+    demo.write_archive(tmp_path / "a", clips_per_class=1, workers=1, classes=["kite_sink"], kinds=["video", "flow"])
+    data = (tmp_path / "a" / "video" / "kite_sink" / "kite_sink_000.mp4").read_bytes()
+    encoded = video.encode_clip(data, flow_method="dis")
+    expected = {
+        f"flow_{axis}_{i:05d}.jpg": jpeg
+        for axis, jpegs in (("x", encoded.flow_x), ("y", encoded.flow_y))
+        for i, jpeg in enumerate(jpegs, 1)
+    }
+    folder = tmp_path / "a" / "flow" / "kite_sink" / "kite_sink_000"
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == expected
+
+
+def test_kinds(tmp_path):
+    demo.write_archive(tmp_path / "some", clips_per_class=1, workers=1, classes=["kite_sink"], kinds=["boxes"])
+    files = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())
+    assert files == ["some/boxes/kite_sink/kite_sink_000.csv", "some/raw/kite_sink.txt"]
+    with pytest.raises(ValueError, match="'faces' is not one of video, pose, boxes, objects, youtube, flow"):
+        demo.write_archive(tmp_path / "none", kinds=["video", "faces"])
+    assert not (tmp_path / "none").exists()
 
 
 def test_same_seed_same_bytes(archive, tmp_path):
@@ -90,6 +156,12 @@ def test_same_seed_same_bytes(archive, tmp_path):
             assert filecmp.cmp(archive / file, tmp_path / "0" / file, shallow=False), file
             if kind != "objects" or composite not in ("squat", "barbell", "drum", "cello"):  # these have none
                 assert not filecmp.cmp(archive / file, tmp_path / "1" / file, shallow=False), file
+
+
+def test_same_seed_same_sources(archive, tmp_path):
+    demo.write_archive(tmp_path / "a", clips_per_class=1, workers=1, classes=["squat_up"], kinds=["youtube"])
+    (source,) = (tmp_path / "a" / "youtube").iterdir()
+    assert filecmp.cmp(archive / "youtube" / source.name, source, shallow=False)
 
 
 def test_annotations_fit_the_video(archive):
@@ -155,7 +227,7 @@ def test_backward_class_is_the_forward_one_reversed(composite, tmp_path):
     assert [(f.people, f.box, f.objects) for f in there] == [(f.people, f.box, f.objects) for f in back[::-1]]
     assert there[0].people != there[-1].people
     for name, frames in (("there", there), ("back", back)):
-        demo_files.write_video(tmp_path / f"{name}.mp4", [frame.image for frame in frames], clip.fps)
+        (tmp_path / f"{name}.mp4").write_bytes(demo_files.encode_video([frame.image for frame in frames], clip.fps))
     videos = [read_video(tmp_path / f"{name}.mp4") for name in ("there", "back")]
     # After coding, too: no frame may carry traces of the one before it.
     np.testing.assert_array_equal(videos[0], videos[1][::-1])
@@ -169,7 +241,7 @@ def test_parameters_are_drawn_alike_for_both_classes():
     moving, crowded = sum(clip.pan.any() for clip in clips), sum(clip.bystander is not None for clip in clips)
     assert 40 < moving < 120
     assert 20 < crowded < 80
-    assert len({clip.start for clip in clips}) > 300  # independent clips, also within a pair
+    assert len({clip.ease for clip in clips}) > 300  # independent clips, also within a pair
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,16 @@
 """Generates `haa500/demo`: a small archive in the layout of the HAA500 release, from a seed.
 
-    python -m tfds_haa500.demo --out=DIR [--seed=0] [--sheet=PNG]
+    python -m tfds_haa500.demo --out=DIR [--seed=0] [--kinds=video,pose] [--sheet=PNG]
 
 Sixteen classes of drawn people, eight composites, all four areas. The two classes of a composite show one
 movement, forward and backward: they cannot be told apart by any single frame, only by the order of frames.
 `DIR` then holds raw/<class>.txt and video/<class>/<class>_000.mp4 like the release, and beside them
-pose/ (AlphaPose JSON), boxes/ (the main person, CSV) and objects/ (COCO detections, JSON), one file a clip.
+pose/ (AlphaPose JSON), boxes/ (the main person, CSV) and objects/ (COCO detections, JSON), one file a clip,
+youtube/<id>.mp4, the longer videos that the clips are cut from by `raw/`, and flow/<class>/<clip>/flow_x_00001.jpg,
+flow_y_00001.jpg and so on (yjxiong/dense_flow's layout), which is only written where `kinds` names it.
 """
 
+import functools
 import os
 import pathlib
 import shutil
@@ -22,6 +25,7 @@ from etils import epath
 from tfds_haa500 import demo_clip, demo_files, parallel, taxonomy
 
 TAXONOMY = taxonomy.load(taxonomy.DEMO_CSV)
+BUILT = ("video", "pose", "boxes", "objects")  # the kinds that the builder of `haa500/demo` needs
 SHEET_FRAMES, SHEET_HEIGHT = 8, 96
 
 
@@ -31,6 +35,7 @@ def write_archive(
     clips_per_class: int = 20,
     workers: int | None = None,
     classes: Sequence[str] = (),
+    kinds: Sequence[str] = BUILT,
 ) -> None:
     """Writes the generated archive into the local folder `out`.
 
@@ -44,17 +49,21 @@ def write_archive(
       clips_per_class: the release has 20.
       workers: processes to use; as `parallel.num_workers` says by default.
       classes: which of the classes to draw; all by default.
+      kinds: what to write beside raw/, any of `demo_files.KINDS`.
 
     Raises:
+      ValueError: an unknown kind.
       FileExistsError: `out` is a file or a folder with something in it.
     """
+    if unknown := [kind for kind in kinds if kind not in demo_files.KINDS]:
+        raise ValueError(f"kinds={','.join(kinds)!r}: {unknown[0]!r} is not one of {', '.join(demo_files.KINDS)}")
     out = pathlib.Path(out).absolute()
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise FileExistsError(f"{out} exists and is not an empty folder: no demo archive written over it")
     clips = _draw_clips(seed, clips_per_class, classes)
     partial = out.with_name(f".{out.name}.partial-{os.getpid()}")
     try:
-        _write_partial(partial, clips, workers)
+        _write_partial(partial, clips, kinds, workers)
         if out.exists():
             out.rmdir()  # not every system renames onto an empty folder
         partial.rename(out)
@@ -68,17 +77,14 @@ def _draw_clips(seed: int, clips_per_class: int, classes: Sequence[str]) -> list
     return [demo_clip.draw_clip(*pair, index, seed) for pair in wanted for index in range(clips_per_class)]
 
 
-def _write_partial(root: pathlib.Path, clips: list[demo_clip.Clip], workers: int | None) -> None:
-    names = dict.fromkeys(clip.name for clip in clips)
-    for name in names:
-        for kind in demo_files.FOLDERS:
-            (root / kind / name).mkdir(parents=True, exist_ok=True)
+def _write_partial(root: pathlib.Path, clips: list[demo_clip.Clip], kinds: Sequence[str], workers: int | None) -> None:
     pool = parallel.executor(workers)
     with parallel.progress_bar(len(clips), "drawing") as bar:
-        for _ in pool.map(demo_files.write_clip, [str(root)] * len(clips), clips, chunksize=4):
+        write = functools.partial(demo_files.write_clip, str(root), kinds=tuple(kinds))
+        for _ in pool.map(write, clips, chunksize=4):
             bar.update()
-    (root / "raw").mkdir()
-    for name in names:
+    (root / "raw").mkdir(parents=True)
+    for name in dict.fromkeys(clip.name for clip in clips):
         lines = [demo_files.raw_line(clip) for clip in clips if clip.name == name]
         (root / "raw" / f"{name}.txt").write_text("".join(lines), encoding="utf-8", newline="\n")
 
@@ -107,6 +113,10 @@ def _sheet_row(name: str, frames: list[np.ndarray]) -> np.ndarray:
 def _define_flags() -> None:
     flags.DEFINE_string("out", None, "Folder to write the archive into; must be empty or not exist.")
     flags.DEFINE_integer("seed", 0, "The same seed gives the same files, byte by byte.", lower_bound=0)
+    known = ", ".join(demo_files.KINDS)
+    without_flow = [kind for kind in demo_files.KINDS if kind != "flow"]
+    flags.DEFINE_list("kinds", without_flow, f"What to write beside raw/: any of {known}.")
+    flags.register_validator("kinds", lambda kinds: set(kinds) <= set(demo_files.KINDS), f"must be any of {known}")
     flags.DEFINE_string("sheet", None, "Also write a picture with frames of every class to this PNG file.")
     flags.mark_flag_as_required("out")
 
@@ -116,7 +126,9 @@ def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"stray arguments: {argv[1:]}")
     options = flags.FLAGS
-    write_archive(options.out, options.seed)
+    if options.sheet and "video" not in options.kinds:
+        raise app.UsageError("--sheet shows the videos, and --kinds leaves them out")
+    write_archive(options.out, options.seed, kinds=options.kinds)
     if options.sheet:
         write_sheet(options.out, options.sheet)
 

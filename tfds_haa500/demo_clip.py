@@ -3,10 +3,13 @@
 A clip is drawn and rendered without a look at which class of its composite it belongs to; the backward class
 then gets the finished frames in reverse order. So a single frame, the middle one included, says nothing about
 the direction: the two classes of a composite have the same distribution of frames, by construction. (The
-frame count is odd, because an even one has no middle that reversal keeps.)
+frame count is odd, because an even one has no middle that reversal keeps.) So it is with the source video that
+the clip is cut from, in which the person stands about before and after the movement.
 """
 
+import base64
 import dataclasses
+import hashlib
 import zlib
 
 import cv2
@@ -20,6 +23,8 @@ SIZES = ((128, 96), (120, 96), (112, 112), (128, 112), (144, 108), (96, 112), (1
 SIZE_WEIGHTS = (0.27, 0.2, 0.15, 0.15, 0.1, 0.08, 0.05)
 FPS = (10, 15, 24, 25, 30)
 SHORT, MOVING, CROWDED, PATCHY = 0.08, 0.25, 0.15, 0.1  # share of clips that are short, panned, ...
+AROUND = (0.7, 1.3)  # how many times as long as the clip the source is before it, and after it
+STANDING_RATE = 2  # times that the person sways in as long as the clip takes
 STANDING = body.Motion(
     names=("", ""),
     keys=(
@@ -53,7 +58,7 @@ class Clip:
     frames: int
     fps: int
     size: tuple[int, int]  # width, height in pixels
-    start: float  # seconds into the (made-up) source video
+    before: int  # frames of the source video before the first one rendered
     keys: np.ndarray
     span: tuple[float, float]  # progress at the first and at the last rendered frame
     ease: float
@@ -63,11 +68,22 @@ class Clip:
     dark: bool
     bystander: Bystander | None
     undetected: frozenset[int]  # rendered frames in which no person is detected
+    after: int  # frames of the source video after the last one rendered
 
     @property
     def stem(self) -> str:
         """The name of the clip's files, without suffix."""
         return f"{self.name}_{self.index:03d}"
+
+    @property
+    def source_id(self) -> str:
+        """What names the source video: 11 characters, like YouTube's, and another for every clip."""
+        return base64.urlsafe_b64encode(hashlib.sha256(self.stem.encode()).digest()[:8]).decode().rstrip("=")
+
+    @property
+    def start(self) -> float:
+        """Seconds into the source video, as it is played."""
+        return (self.after if self.backward else self.before) / self.fps
 
     @property
     def motion(self) -> body.Motion:
@@ -110,7 +126,7 @@ def draw_clip(name: str, composite: str, index: int, seed: int) -> Clip:
         frames=frames,
         fps=int(rng.choice(FPS)),
         size=size,
-        start=round(float(rng.uniform(0, 300)), 2),
+        before=round(frames * rng.uniform(*AROUND)),
         keys=keys,
         span=(rng.uniform(0, 0.06), 1 - rng.uniform(0, 0.06)),
         ease=rng.uniform(-0.2, 0.6),
@@ -120,6 +136,7 @@ def draw_clip(name: str, composite: str, index: int, seed: int) -> Clip:
         dark=dark,
         bystander=_bystander(rng, camera, size, dark) if rng.random() < CROWDED else None,
         undetected=frozenset(int(gap) for gap in gaps),
+        after=round(frames * rng.uniform(*AROUND)),
     )
 
 
@@ -150,18 +167,46 @@ def progress(clip: Clip) -> np.ndarray:
 def render(clip: Clip) -> list[Frame]:
     """The clip's frames in playing order."""
     rng = np.random.default_rng((*clip.seed, 1))
-    floor = clip.camera.origin[1] - rng.uniform(0.03, 0.15) * clip.camera.scale
-    scene = drawing.background(rng, clip.size, np.clip(floor, 0, clip.size[1]), clip.dark)
-    frames = [_frame(clip, number, done, scene, rng) for number, done in enumerate(progress(clip))]
+    scene = _scene(clip, rng)
+    frames = []
+    for number, done in enumerate(progress(clip)):
+        joints = body.pose(clip.motion, clip.keys, done)
+        frames.append(_frame(clip, number, joints, done, scene, rng))
     return frames[::-1] if clip.backward else frames
 
 
-def _frame(clip, number, done, scene, rng) -> Frame:
+def render_around(clip: Clip) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """What the source video shows before and after the clip, in playing order: pictures as those of `render`.
+
+    The person stands in the same scene, with the same things, which do not move by themselves.
+    """
+    scene = _scene(clip, np.random.default_rng((*clip.seed, 1)))
+    motion = dataclasses.replace(
+        STANDING, feet=clip.motion.feet, knees=clip.motion.knees, side_view=clip.motion.side_view
+    )
+    keys = body.key_array(STANDING)
+    keys[:, :4, 0] += np.mean(clip.motion.feet, axis=0)[0]
+    rng = np.random.default_rng((*clip.seed, 2))  # for annotations that nobody asked for
+
+    def stand(number: int) -> np.ndarray:
+        swing = 0.5 + 0.5 * np.sin(2 * np.pi * STANDING_RATE * number / clip.frames)
+        return _frame(clip, number, body.pose(motion, keys, swing), 0.5, scene, rng).image
+
+    before = [stand(number) for number in range(-clip.before, 0)]
+    after = [stand(number) for number in range(clip.frames, clip.frames + clip.after)]
+    return (after[::-1], before[::-1]) if clip.backward else (before, after)
+
+
+def _scene(clip, rng) -> np.ndarray:
+    floor = clip.camera.origin[1] - rng.uniform(0.03, 0.15) * clip.camera.scale
+    return drawing.background(rng, clip.size, np.clip(floor, 0, clip.size[1]), clip.dark)
+
+
+def _frame(clip, number, joints, done, scene, rng) -> Frame:
     time = number / (clip.frames - 1)
-    shift = clip.pan * (time - 0.5)
+    shift = clip.pan * (np.clip(time, 0, 1) - 0.5)  # the camera rests before and after the clip
     image = drawing.crop(scene, clip.size, shift)
     camera = dataclasses.replace(clip.camera, origin=clip.camera.origin + shift)
-    joints = body.pose(clip.motion, clip.keys, done)
     props = demo_props.PROPS[clip.composite](joints, done, clip.look)
     core, arms = drawing.person(joints, clip.look, clip.motion.side_view)
     back, mid, front = (_layer(props, layer) for layer in ("back", "mid", "front"))
