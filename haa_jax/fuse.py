@@ -8,8 +8,10 @@ averaged instead. DIR gets `predictions.npz` and `metrics.json` as a run's workd
 """
 
 import json
+import struct
 import sys
 import zipfile
+import zlib
 
 import numpy as np
 from absl import app, flags
@@ -21,6 +23,13 @@ from haa_jax.evaluate import METRICS_FILE, EvaluationError
 _WEIGHTS = flags.DEFINE_list("weights", None, "One number for each file (default: 1 each).")
 _SOFTMAX = flags.DEFINE_bool("softmax", False, "Average probabilities instead of adding logits.")
 _OUT = flags.DEFINE_string("out", None, "Folder for the fused predictions and their metrics.")
+
+
+# What NumPy and zipfile raise on a file that is damaged or of another kind.
+_DAMAGE = (
+    *(OSError, EOFError, TypeError, ValueError, AttributeError, NotImplementedError, RuntimeError),
+    *(zipfile.BadZipFile, zlib.error, struct.error),
+)
 
 
 def main(argv: list[str]) -> None:
@@ -119,7 +128,7 @@ def read_predictions(path: epath.PathLike) -> dict[str, np.ndarray]:
             run = dict(arrays)
     except FileNotFoundError as error:
         raise EvaluationError(f"{path} is missing") from error
-    except (OSError, EOFError, TypeError, ValueError, AttributeError, zipfile.BadZipFile) as error:
+    except _DAMAGE as error:
         raise EvaluationError(f"{path} is not a predictions file: {error}") from error
     problems = _problems(run)
     if problems:

@@ -19,8 +19,11 @@ import collections
 import dataclasses
 import difflib
 import functools
+import lzma
 import math
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterable, Sequence
 
 from etils import epath
@@ -34,6 +37,10 @@ SPLITS = {"train": range(0, 16), "validation": range(16, 17), "test": range(17, 
 SIDES = {"pose": ".json", "boxes": ".csv", "objects": ".json", "flow": ""}
 # The longest real clip is 757 frames. A member that unpacks to more than this is a zip bomb, not a clip.
 MAX_FILE_BYTES = 1 << 30
+
+
+# What zipfile raises, besides BadZipFile, on members that are damaged, encrypted or packed by unknown means.
+_ZIP_DAMAGE = (zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError, ValueError, struct.error)
 
 
 class ArchiveError(ValueError):
@@ -84,7 +91,7 @@ def find_root(manual_dir: epath.PathLike) -> epath.Path | zipfile.Path:
     if packed.exists():
         try:
             zip_root = zipfile.Path(_open_zip(str(packed)))
-        except (zipfile.BadZipFile, OSError) as error:
+        except (OSError, zipfile.BadZipFile, *_ZIP_DAMAGE) as error:
             raise ArchiveError(str(packed), [f"{packed.name}: not a readable zip file ({error})"]) from error
         candidates += [zip_root, zip_root / RELEASE]
     for root in candidates:
@@ -148,7 +155,10 @@ def read_bytes(root: str, path: str) -> bytes:
     size = archive.getinfo(path).file_size
     if size > MAX_FILE_BYTES:
         raise OSError(f"unpacks to {size} bytes, more than any clip ({MAX_FILE_BYTES})")
-    return archive.read(path)
+    try:
+        return archive.read(path)
+    except _ZIP_DAMAGE as error:
+        raise zipfile.BadZipFile(f"cannot be unpacked ({str(error) or type(error).__name__})") from error
 
 
 def parse_row(line: str) -> Annotation:
@@ -242,7 +252,7 @@ def _read_rows(root, name: str) -> tuple[dict[int, Annotation], list[str]]:
         return {}, [f"{path}: no such file"]
     try:
         lines = file.read_bytes().decode("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError, zipfile.BadZipFile) as error:
+    except (OSError, zipfile.BadZipFile, *_ZIP_DAMAGE) as error:
         return {}, [f"{path}: cannot be read ({error})"]
     rows, problems = {}, []
     lines = [line for line in lines if line.strip()]

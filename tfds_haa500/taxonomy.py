@@ -60,7 +60,11 @@ def load(path: epath.PathLike) -> Taxonomy:
     path = epath.Path(path)
     if not path.exists():
         raise TaxonomyError(f"class table not found: {path}")
-    return parse(path.read_text(encoding="utf-8"), origin=str(path))
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise TaxonomyError(f"{path} is not UTF-8 text ({error})") from error
+    return parse(text, origin=str(path))
 
 
 def parse(text: str, origin: str = "class table") -> Taxonomy:

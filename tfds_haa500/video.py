@@ -60,7 +60,7 @@ def encode_clip(
         raise VideoError("the file is empty")
     estimate = flow.estimator(flow_method) if flow_method else None
     try:
-        with av.open(io.BytesIO(data)) as container:
+        with av.open(io.BytesIO(data), metadata_errors="replace") as container:
             if not container.streams.video:
                 raise VideoError("has no video stream")
             stream = container.streams.video[0]
@@ -111,7 +111,7 @@ def _check_complete(data: bytes, num_frames: int) -> None:
     Frames hidden by an edit list are missing on purpose, so packets are counted with edit lists ignored. AVI counts
     dropped frames too, as empty packets that are not given out, but the times of the others count on over them.
     """
-    with av.open(io.BytesIO(data), options={"ignore_editlist": "1"}) as container:
+    with av.open(io.BytesIO(data), options={"ignore_editlist": "1"}, metadata_errors="replace") as container:
         stream = container.streams.video[0]
         found = [packet.dts for packet in container.demux(stream) if packet.size]
         packets = max(found, default=-1) + 1 if container.format.name == "avi" and None not in found else len(found)
