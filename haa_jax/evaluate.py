@@ -33,18 +33,33 @@ def predict(experiment: Experiment, variables, split_name: str, stop=None) -> di
     Raises:
       EvaluationError: a logit is not finite; names the clips.
     """
+    logits = run_split(experiment, experiment.eval_step, variables, split_name, stop)
+    for name, values in logits.items():
+        check_finite(experiment, split_name, values, f"{name} logits")
+    return logits
+
+
+def run_split(experiment: Experiment, step, variables, split_name: str, stop=None) -> dict[str, np.ndarray]:
+    """What a compiled step says of every clip of a split: name -> (clips, size), in the split's order.
+
+    Args:
+      step: (variables, batch) to {name: (rows, size)}, such as `experiment.eval_step`.
+      stop: as for `predict`.
+    """
     exp, split = experiment, experiment.splits[split_name]
     config = exp.config
     batches = pipeline.eval_batches(split, exp.test_data, config.eval, config.eval.batch_size, exp.share)
     total = -(-len(split) // config.eval.batch_size)
-    logits = {head.name: np.full((len(split), len(head.classes)), np.nan, np.float32) for head in exp.heads}
+    everything = {}
     started = last_line = time.monotonic()
     for number, batch in enumerate(batches, start=1):
         if stop:
             stop()
         placed = mesh.to_global({key: batch[key] for key in ("clips", "index", "mask")}, exp.mesh)
-        outputs = exp.eval_step(variables, placed)
-        _collect(logits, outputs, placed)
+        outputs = step(variables, placed)
+        if not everything:
+            everything = {name: np.full((len(split), x.shape[1]), np.nan, x.dtype) for name, x in outputs.items()}
+        _collect(everything, outputs, placed)
         if time.monotonic() - last_line > config.log_every_seconds:
             last_line = time.monotonic()
             rate = number / (last_line - started)
@@ -57,23 +72,26 @@ def predict(experiment: Experiment, variables, split_name: str, stop=None) -> di
                 rate * config.eval.batch_size,
                 left,
             )
-    for name, values in logits.items():
-        bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
-        if len(bad):
-            clips = ", ".join(split.index.clip_id[i] for i in bad[:20])
-            raise EvaluationError(f"{split_name}: the {name} logits of {len(bad)} clips are not finite: {clips}")
-    return logits
+    return everything
 
 
-def _collect(logits: dict, outputs: dict, placed: dict) -> None:
+def check_finite(experiment: Experiment, split_name: str, values: np.ndarray, what: str) -> None:
+    """Raises EvaluationError naming the clips where a row of `values` (clips, size) is not finite."""
+    bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
+    if len(bad):
+        clips = ", ".join(experiment.splits[split_name].index.clip_id[i] for i in bad[:20])
+        raise EvaluationError(f"{split_name}: the {what} of {len(bad)} clips are not finite: {clips}")
+
+
+def _collect(everything: dict, outputs: dict, placed: dict) -> None:
     """Writes a batch's outputs to the rows they belong to; padding is dropped.
 
     Rows travel with their clip number, since the order of rows over hosts depends on the mesh.
     """
-    everything = multihost_utils.process_allgather((outputs, placed["index"], placed["mask"]), tiled=True)
-    outputs, index, mask = everything
+    rows = multihost_utils.process_allgather((outputs, placed["index"], placed["mask"]), tiled=True)
+    outputs, index, mask = rows
     for name, values in outputs.items():
-        logits[name][index[mask]] = values[mask]
+        everything[name][index[mask]] = values[mask]
 
 
 def score(experiment: Experiment, logits: dict[str, np.ndarray], split_name: str) -> dict:
@@ -106,13 +124,13 @@ def write_results(workdir: epath.PathLike, experiment: Experiment, logits: dict,
 def write_files(workdir: epath.PathLike, arrays: dict[str, np.ndarray], results: dict) -> None:
     """Writes `predictions.npz` and `metrics.json`, each in one stroke."""
     workdir = epath.Path(workdir)
-    with _replacing(workdir / PREDICTIONS_FILE) as file:
+    with replacing(workdir / PREDICTIONS_FILE) as file:
         np.savez(file, **arrays)
-    with _replacing(workdir / METRICS_FILE) as file:
+    with replacing(workdir / METRICS_FILE) as file:
         file.write(json.dumps(results, indent=2).encode())
 
 
-class _replacing:  # noqa: N801  used as a function
+class replacing:  # noqa: N801  used as a function
     """Opens a temporary neighbour of a file for writing and puts it in the file's place when all went well."""
 
     def __init__(self, path: epath.Path):

@@ -117,9 +117,30 @@ def eval_step(variables: dict, batch, *, model, prepare, average):
         logits, _ = model.apply(variables, prepare(clips), train=False)
         return logits
 
+    return _over_views(one_view, batch["clips"], average)
+
+
+def features_step(variables: dict, batch, *, model, prepare):
+    """What the heads see of each clip: the endpoint "features" of its views, averaged.
+
+    Args:
+      As for `eval_step`.
+
+    Returns:
+      {"features": float32 (B, size)}.
+    """
+
+    def one_view(clips):
+        return model.apply(variables, prepare(clips), train=False, endpoints=("features",))[1]
+
+    return _over_views(one_view, batch["clips"], jnp.mean)
+
+
+def _over_views(function, clips, average):
+    """`average` of a function's outputs for each view of a batch of clips."""
     # A view at a time: memory does not grow with the number of views.
-    views = jax.tree.map(lambda clips: jnp.moveaxis(clips, 1, 0), batch["clips"])
-    return jax.tree.map(functools.partial(average, axis=0), jax.lax.map(one_view, views))
+    views = jax.tree.map(lambda part: jnp.moveaxis(part, 1, 0), clips)
+    return jax.tree.map(functools.partial(average, axis=0), jax.lax.map(function, views))
 
 
 def _loss(params, batch_stats, batch, model, prepare, trainable, dropout_rng):

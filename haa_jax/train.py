@@ -64,15 +64,26 @@ def evaluate_workdir(config, workdir: epath.PathLike) -> dict:
     """Evaluates the test split with the checkpoint that `config.eval.checkpoint` names; returns as training does."""
     exp = prepare(config)
     log.info("%s", describe(exp))
-    checkpoints = Checkpoints(workdir, config.checkpoint.keep)
+    step, variables = restore_to_test(exp, workdir)
+    logits = evaluate.predict(exp, variables, "test")
+    return _finish(exp, epath.Path(workdir), step, logits)
+
+
+def restore_to_test(exp: Experiment, workdir: epath.PathLike) -> tuple[int, dict]:
+    """The step and variables of a workdir's checkpoint that `config.eval.checkpoint` names.
+
+    Raises:
+      ResumeError: there is none, or its classes are not the dataset's.
+      checkpoint.CheckpointError: none can be read.
+    """
+    checkpoints = Checkpoints(workdir, exp.config.checkpoint.keep)
     restored = checkpoints.restore_latest(exp.abstract_state)
     if restored is None:
         raise ResumeError(f"there is no checkpoint in {workdir}")
     _check_same_classes(exp, restored.meta)
     step, variables = _variables_to_test(exp, checkpoints, restored.state)
     checkpoints.close()
-    logits = evaluate.predict(exp, variables, "test")
-    return _finish(exp, epath.Path(workdir), step, logits)
+    return step, variables
 
 
 def _train(exp: Experiment, checkpoints: Checkpoints, writer, stop: StopSignals) -> state.TrainState:
