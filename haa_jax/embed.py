@@ -1,0 +1,268 @@
+"""What the network makes of each clip, as features in a file, and the paper's picture of them (Figure 5).
+
+    python -m haa_jax.embed --config=configs/i3d.py --workdir=runs/i3d --split=test
+
+Restores the workdir's checkpoint as the test does and runs a split through the network up to the vector that the heads
+see. DIR (--out, by default the workdir) gets `features_<split>.npz`, `embed_<split>.json`, and `tsne_<split>.png`: a
+truncated SVD and t-SNE (van der Maaten and Hinton, JMLR 2008), coloured by area and by composite action.
+
+How far areas and composites are clusters is also said as a number, in features and in the picture: the purity, the
+share of same-labelled ones among the nearest neighbours of a clip, beside what it would be by chance.
+"""
+
+import functools
+import json
+import logging as std_logging
+import os
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import jax
+import numpy as np
+import tensorflow as tf
+from absl import app, flags, logging
+from etils import epath
+from ml_collections import config_flags
+
+from haa_jax import evaluate, mesh, state, train
+from haa_jax.data import modalities
+from haa_jax.evaluate import EvaluationError
+from haa_jax.experiment import Experiment, prepare
+
+log = std_logging.getLogger("haa_jax.embed")  # __name__ is __main__ here
+
+SPLITS = ("train", "validation", "test")
+NEIGHBOURS = 5
+PERPLEXITY = 30.0  # t-SNE's usual one; fewer clips get less
+SVD_DIMENSIONS = 50
+SEED = 0
+MOST_IN_LEGEND = 20
+MARKERS = "os^Dv"
+
+
+def main(argv: list[str]) -> None:
+    if len(argv) > 1:
+        raise app.UsageError(f"unexpected argument {argv[1]!r}; settings are given as --config.field=value")
+    logging.set_verbosity(logging.WARNING)
+    std_logging.getLogger("haa_jax").setLevel(std_logging.INFO)
+    options = flags.FLAGS
+    if options.multihost:
+        jax.distributed.initialize()
+    tf.config.set_visible_devices([], "GPU")  # TensorFlow only reads records here, but would reserve a GPU's memory
+    from haa_jax.errors import USER_ERRORS
+
+    try:
+        embed(options.config, options.workdir, options.split, options.out, picture=not options.no_picture)
+    except USER_ERRORS as error:
+        sys.exit(f"error: {error}")
+
+
+def embed(config, workdir: epath.PathLike, split: str = "test", out: epath.PathLike | None = None, *, picture=True):
+    """Writes the features of a split, their purity and, with `picture`, their map; all processes must call it.
+
+    Args:
+      out: folder to write to, made where it is missing; None for the workdir.
+
+    Returns:
+      What `embed_<split>.json` holds: "step", "split", "clips", "size" of a feature vector, "neighbours", "chance" and
+      "purity" (see `purities`) of "features" and, with a picture, of its "map", and how that was made (see `tsne`).
+
+    Raises:
+      EvaluationError: the split is not open or has too few clips, or its features are not finite or all the same.
+      Those of `train.evaluate_workdir`.
+    """
+    exp = prepare(config)
+    _check_split(exp, split)
+    step, variables = train.restore_to_test(exp, workdir)
+    arrays = {**labels(exp, split), "features": features(exp, variables, split)}
+    results = {"step": step, "split": split, **measure(arrays)}
+    if picture:
+        log.info("t-SNE of %d clips", len(arrays["features"]))
+        points, settings = tsne(arrays["features"])
+        results["purity"]["map"] = purities(points, arrays)
+        results["tsne"] = settings
+    log.info("%s", describe(results))
+    out = epath.Path(workdir if out is None else out)
+    if jax.process_index() == 0:
+        out.mkdir(parents=True, exist_ok=True)
+        with evaluate.replacing(out / f"features_{split}.npz") as file:
+            np.savez(file, **arrays)
+        if picture:
+            with evaluate.replacing(out / f"tsne_{split}.png") as file:
+                draw(file, points, arrays, _title(exp, results))
+        with evaluate.replacing(out / f"embed_{split}.json") as file:
+            file.write(json.dumps(results, indent=2).encode())
+        log.info("written to %s", out)
+    return results
+
+
+def _check_split(exp: Experiment, split: str) -> None:
+    if split not in exp.splits:
+        hint = "; it is with config.eval.every_epochs above 0" if split == "validation" else ""
+        raise EvaluationError(f"the {split} split is not among the run's ({', '.join(exp.splits)}){hint}")
+    if len(exp.splits[split]) <= NEIGHBOURS:
+        found = len(exp.splits[split])
+        raise EvaluationError(f"the {split} split has {found} clips; {NEIGHBOURS} neighbours need {NEIGHBOURS + 1}")
+
+
+def features(experiment: Experiment, variables, split: str) -> np.ndarray:
+    """The endpoint "features" of every clip of a split, its views averaged: float32 (clips, size), in its order.
+
+    Raises:
+      EvaluationError: they are not finite (names the clips), or the same for all clips.
+    """
+    step = functools.partial(
+        state.features_step,
+        model=experiment.model,
+        prepare=functools.partial(modalities.prepare, config=experiment.test_data),
+    )
+    compiled = jax.jit(step, out_shardings=mesh.batch_sharding(experiment.mesh))
+    found = evaluate.run_split(experiment, compiled, variables, split)["features"]
+    evaluate.check_finite(experiment, split, found, "features")
+    if (found == found[0]).all():
+        raise EvaluationError(f"{split}: the network gives all {len(found)} clips the same features")
+    return found
+
+
+def labels(experiment: Experiment, split: str) -> dict[str, np.ndarray]:
+    """What is known of each clip: `clip_ids`, `labels` int32 into `classes`, `areas`, `composites`; texts otherwise."""
+    index, table = experiment.splits[split].index, experiment.taxonomy
+    return {
+        "clip_ids": np.array(index.clip_id),
+        "labels": np.asarray(index.label, np.int32),
+        "classes": np.array(table.names),
+        "areas": np.array(table.area_names)[index.area],
+        "composites": np.array(table.composite_names)[index.composite],
+    }
+
+
+def measure(arrays: dict[str, np.ndarray]) -> dict:
+    """Size, chance and purity of features with their labels; see `embed`."""
+    clips, size = arrays["features"].shape
+    return {
+        "clips": clips,
+        "size": size,
+        "neighbours": NEIGHBOURS,
+        "chance": {"area": chance(arrays["areas"]), "composite": chance(arrays["composites"])},
+        "purity": {"features": purities(arrays["features"], arrays)},
+    }
+
+
+def purities(points: np.ndarray, arrays: dict[str, np.ndarray]) -> dict[str, float]:
+    """`purity` of areas and composites at points (clips, dimensions)."""
+    return {"area": purity(points, arrays["areas"]), "composite": purity(points, arrays["composites"])}
+
+
+def purity(points: np.ndarray, names: np.ndarray, neighbours: int = NEIGHBOURS) -> float:
+    """Of the nearest neighbours of each point (Euclidean, without itself), the share that has its name, 0 to 1.
+
+    Args:
+      points: float (N, dimensions), N above `neighbours`.
+      names: (N,) of anything that can be compared.
+    """
+    from sklearn.neighbors import NearestNeighbors
+
+    # Without an argument, kneighbors leaves each point out by its number: copies of it still count.
+    nearest = NearestNeighbors(n_neighbors=neighbours).fit(points).kneighbors(return_distance=False)
+    return float((names[nearest] == names[:, None]).mean())
+
+
+def chance(names: np.ndarray) -> float:
+    """The purity to expect of neighbours drawn at random."""
+    counts = np.unique(names, return_counts=True)[1]
+    return float((counts * (counts - 1)).sum() / (len(names) * (len(names) - 1)))
+
+
+def tsne(points: np.ndarray) -> tuple[np.ndarray, dict]:
+    """A truncated SVD, then t-SNE, the same at every call on one machine.
+
+    Args:
+      points: float (N, size), N above 5.
+
+    Returns:
+      Positions float32 (N, 2), and {"svd_dimensions", "perplexity", "seed"}: at most 50 dimensions; perplexity 30,
+      or a third of the other points where there are fewer than 91.
+    """
+    from sklearn.decomposition import TruncatedSVD
+    from sklearn.manifold import TSNE
+
+    dimensions = min(SVD_DIMENSIONS, *points.shape)
+    perplexity = min(PERPLEXITY, (len(points) - 1) / 3)
+    reduced = TruncatedSVD(dimensions, random_state=SEED).fit_transform(points)
+    positions = TSNE(2, perplexity=perplexity, init="pca", random_state=SEED).fit_transform(reduced)
+    return positions, {"svd_dimensions": dimensions, "perplexity": perplexity, "seed": SEED}
+
+
+def describe(results: dict) -> str:
+    """The purities as text, each beside chance."""
+    lines = [f"{results['split']}, {results['clips']} clips, {results['size']} features, step {results['step']}"]
+    for space, found in results["purity"].items():
+        parts = [f"{name} {100 * found[name]:.1f} % (chance {100 * results['chance'][name]:.1f} %)" for name in found]
+        lines.append(f"  purity of {results['neighbours']} neighbours in the {space}: {', '.join(parts)}")
+    if "tsne" in results:
+        settings = results["tsne"]
+        lines.append(f"  t-SNE: perplexity {settings['perplexity']:.3g}, of {settings['svd_dimensions']} dimensions")
+    return "\n".join(lines)
+
+
+def draw(file, positions: np.ndarray, arrays: dict[str, np.ndarray], title: str) -> None:
+    """Writes a PNG of two panels, areas and composites, to an open binary file."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    # Agg without pyplot: no display is looked for, no global state is left behind.
+    figure = Figure(figsize=(15, 7.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    for axes, kind in zip(figure.subplots(1, 2), ("areas", "composites"), strict=True):
+        _panel(axes, positions, arrays[kind], kind)
+    figure.suptitle(title)
+    figure.savefig(file, format="png", dpi=120)
+
+
+def _panel(axes, positions: np.ndarray, names: np.ndarray, kind: str) -> None:
+    import matplotlib
+
+    different = sorted(set(names.tolist()))
+    palette = matplotlib.colormaps["tab10" if len(different) <= 10 else "tab20"].colors
+    size = float(np.clip(6000 / len(names), 8, 60))  # square points
+    for number, name in enumerate(different):
+        here = positions[names == name]
+        colour = palette[number % len(palette)]
+        marker = MARKERS[number // len(palette) % len(MARKERS)]
+        label = name.replace("_", " ")
+        axes.scatter(*here.T, s=size, color=[colour], marker=marker, label=label, linewidths=0.3, edgecolors="white")
+    # t-SNE's axes have no unit: only who is near whom means something.
+    axes.set(xticks=[], yticks=[], aspect="equal", title=f"{len(different)} {kind}")
+    axes.set_adjustable("datalim")
+    if len(different) <= MOST_IN_LEGEND:
+        columns = min(4, len(different))
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, 0), ncols=columns, fontsize=9, frameon=False)
+    else:
+        axes.set_xlabel("too many for a legend; colours and shapes repeat")
+
+
+def _title(exp: Experiment, results: dict) -> str:
+    builder = exp.builder if results["split"] == "train" else exp.test_builder
+    model, stream, settings = exp.config.model.name, exp.config.data.stream, results["tsne"]
+    return (
+        f"{builder.info.full_name}, {results['split']} split, {results['clips']} clips: "
+        f"features of {model} on {stream} ({exp.config.objective}), step {results['step']}\n"
+        f"t-SNE, perplexity {settings['perplexity']:.3g}, of {settings['svd_dimensions']} dimensions"
+    )
+
+
+def _define_flags() -> None:
+    """Not on import: other commands have flags of the same names."""
+    config_flags.DEFINE_config_file("config", None, "The experiment: FILE.py[:words].", lock_config=True)
+    flags.DEFINE_string("workdir", None, "The run whose checkpoint is used.")
+    flags.DEFINE_enum("split", "test", SPLITS, "Clips to embed.")
+    flags.DEFINE_string("out", None, "Folder for the features and the picture (default: the workdir).")
+    flags.DEFINE_bool("no_picture", False, "Write the features and their purity only.")
+    flags.DEFINE_bool("multihost", False, "This is one of several processes: jax.distributed.initialize().")
+    flags.mark_flags_as_required(["config", "workdir"])
+
+
+if __name__ == "__main__":
+    _define_flags()
+    app.run(main)
