@@ -1,0 +1,146 @@
+import json
+import logging
+
+import jax
+import numpy as np
+import pytest
+
+from haa_jax import embed, evaluate, mesh, train
+from haa_jax.checkpoint import Checkpoints
+from haa_jax.data import modalities, pipeline
+from haa_jax.experiment import fresh_state, prepare
+
+TWO_GROUPS = np.array([[0, 0], [0, 1], [1, 0], [9, 9], [9, 8], [8, 9]], np.float32)
+
+
+@pytest.fixture
+def random_run(tiny_config):
+    """A config with two windows a clip, its experiment, and variables that are not all alike."""
+    tiny_config.eval.windows = 2
+    exp = prepare(tiny_config)
+    rng = np.random.default_rng(0)
+    variables = jax.tree.map(
+        lambda x: np.abs(rng.normal(scale=0.1, size=x.shape)).astype(x.dtype), exp.abstract_state.eval_variables
+    )
+    return exp, variables
+
+
+def test_features_are_the_endpoint_of_each_clip_averaged_over_its_views(random_run):
+    exp, variables = random_run
+    found = embed.features(exp, variables, "test")  # 12 clips in batches of 8: the last has 4 rows of padding
+    assert (found.shape[0], found.dtype) == (12, np.float32)
+    assert len(np.unique(found, axis=0)) == 3  # clips of one number are alike in this archive
+    batches = pipeline.eval_batches(exp.splits["test"], exp.test_data, exp.config.eval, 12, exp.share)
+    clips = mesh.to_global(next(batches)["clips"], exp.mesh)
+
+    @jax.jit
+    def one_view(frames):
+        x = modalities.prepare({"rgb": frames}, config=exp.test_data)
+        return exp.model.apply(variables, x, train=False, endpoints=("features",))[1]["features"]
+
+    views = [one_view(clips["rgb"][:, view]) for view in range(2)]
+    assert not np.allclose(views[0], views[1], rtol=1e-3)
+    np.testing.assert_allclose(found, (views[0] + views[1]) / 2, rtol=1e-4, atol=1e-5)
+
+
+def test_labels_stand_in_the_order_of_the_clips(tiny_config):
+    found = embed.labels(prepare(tiny_config), "test")
+    assert [f"{name}" for name in found["classes"][found["labels"]]] == [str(clip)[:-4] for clip in found["clip_ids"]]
+    areas = {str(clip)[:-4]: str(area) for clip, area in zip(found["clip_ids"], found["areas"], strict=True)}
+    assert areas["play_erhu"] == "musical_instruments"
+    assert len(set(areas.values())) == 4
+    assert found["composites"].shape == (12,)
+
+
+def save_untrained(config, workdir):
+    """A workdir as a run leaves it, after no steps."""
+    exp = prepare(config)
+    shardings = jax.tree.map(lambda array: array.sharding, exp.abstract_state)
+    checkpoints = Checkpoints(workdir, keep=1)
+    checkpoints.save(0, fresh_state(config, exp.model, exp.optimizer, shardings), exp.meta)
+    checkpoints.wait()
+    checkpoints.close()
+
+
+def test_a_run_leaves_features_figures_and_a_picture(tiny_config, tmp_path, caplog):
+    caplog.set_level(logging.INFO, logger="haa_jax")
+    tiny_config.eval.every_epochs = 0.0
+    save_untrained(tiny_config, tmp_path / "run")
+    out = tmp_path / "out"
+    results = embed.embed(tiny_config, tmp_path / "run", "test", out)
+    assert sorted(path.name for path in out.iterdir()) == ["embed_test.json", "features_test.npz", "tsne_test.png"]
+    assert results == json.loads((out / "embed_test.json").read_text())
+    assert (out / "tsne_test.png").read_bytes().startswith(b"\x89PNG")
+    with np.load(out / "features_test.npz", allow_pickle=False) as file:
+        arrays = dict(file)
+    assert sorted(arrays) == ["areas", "classes", "clip_ids", "composites", "features", "labels"]
+    assert results["purity"]["features"]["area"] == embed.purity(arrays["features"], arrays["areas"])
+    assert results["chance"]["area"] == pytest.approx(2 / 11)  # 2 more of an area's 3 clips among the other 11
+    assert results["tsne"]["perplexity"] == pytest.approx(11 / 3)
+    assert "purity of 5 neighbours in the map" in caplog.text
+
+    again = embed.embed(tiny_config, tmp_path / "run", "test", tmp_path / "bare", picture=False)
+    assert sorted(path.name for path in (tmp_path / "bare").iterdir()) == ["embed_test.json", "features_test.npz"]
+    assert (again["purity"]["features"], "map" in again["purity"]) == (results["purity"]["features"], False)
+    with pytest.raises(evaluate.EvaluationError, match="validation split is not .*every_epochs above 0"):
+        embed.embed(tiny_config, tmp_path / "run", "validation")
+
+
+def test_no_checkpoint(tiny_config, tmp_path):
+    with pytest.raises(train.ResumeError, match="no checkpoint"):
+        embed.embed(tiny_config, tmp_path)
+
+
+def test_a_split_with_too_few_clips(tiny_config, tmp_path):
+    with pytest.raises(evaluate.EvaluationError, match="validation split has 4 clips; 5 neighbours need 6"):
+        embed.embed(tiny_config, tmp_path, "validation")
+
+
+def test_features_that_say_nothing_are_refused(random_run):
+    exp, variables = random_run
+    with pytest.raises(evaluate.EvaluationError, match="the features of 12 clips are not finite: .*_017"):
+        embed.features(exp, jax.tree.map(lambda x: np.full_like(x, np.nan), variables), "test")
+    with pytest.raises(evaluate.EvaluationError, match="all 12 clips the same"):
+        embed.features(exp, jax.tree.map(np.zeros_like, variables), "test")
+
+
+def test_purity_of_points_by_hand():
+    names = np.array(["a", "a", "a", "b", "b", "b"])
+    assert embed.purity(TWO_GROUPS, names, neighbours=2) == 1.0
+    assert embed.purity(TWO_GROUPS, names[[0, 3, 1, 4, 2, 5]], neighbours=2) == pytest.approx(1 / 3)
+    assert embed.purity(TWO_GROUPS, names, neighbours=5) == pytest.approx(2 / 5)  # all others, itself left out
+    copies = np.repeat(TWO_GROUPS[[0, 3]], 3, axis=0)
+    assert embed.purity(copies, names, neighbours=2) == 1.0
+
+
+def test_chance_by_hand():
+    assert embed.chance(np.array(["a", "a", "a", "b"])) == pytest.approx((3 * 2 + 0) / (4 * 3))
+    assert embed.chance(np.array(["a", "b", "c"])) == 0.0
+
+
+def test_the_map_keeps_groups_and_is_the_same_each_time():
+    rng = np.random.default_rng(0)
+    names = np.repeat([0, 1, 2], 20)
+    points = rng.normal(size=(60, 70)).astype(np.float32) + 8 * np.eye(3, 70, dtype=np.float32)[names]
+    positions, settings = embed.tsne(points)
+    assert positions.shape == (60, 2)
+    assert settings == {"svd_dimensions": 50, "perplexity": 59 / 3, "seed": 0}
+    assert embed.purity(positions, names) > 0.95
+    np.testing.assert_array_equal(positions, embed.tsne(points)[0])
+    assert embed.tsne(points[:6])[1] == {"svd_dimensions": 6, "perplexity": 5 / 3, "seed": 0}
+
+
+def test_more_composites_than_colours_are_drawn(tmp_path):
+    names = np.array([f"composite_{i}" for i in range(130)])
+    arrays = {"areas": np.array(["a", "b"] * 65), "composites": names}
+    with evaluate.replacing(tmp_path / "map.png") as file:
+        embed.draw(file, np.random.default_rng(0).normal(size=(130, 2)), arrays, "title")
+    assert (tmp_path / "map.png").stat().st_size > 20_000
+
+
+def test_a_picture_that_fails_leaves_the_one_before(tmp_path):
+    path = tmp_path / "map.png"
+    path.write_bytes(b"before")
+    with pytest.raises(KeyError), evaluate.replacing(path) as file:
+        embed.draw(file, TWO_GROUPS, {"areas": np.array(list("aaabbb"))}, "title")
+    assert path.read_bytes() == b"before"
