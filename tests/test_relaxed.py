@@ -215,6 +215,20 @@ def test_truncated_sources(tmp_path, suffix, share):
         relaxed.encode(path, annotate(0.5, 1), seconds=9)
 
 
+def test_sources_truncated_in_the_last_frame_or_behind_a_whole_one(tmp_path):
+    write_source(tmp_path / "a.mp4", container_options={"movflags": "+faststart"})
+    write_source(tmp_path / "a.avi", g="1")
+    with av.open(str(tmp_path / "a.avi")) as container:
+        last = [packet.pos for packet in container.demux(video=0) if packet.size][-1]
+    for name, length, reason in (
+        ("a.mp4", -3, "an incomplete packet"),
+        ("a.avi", last, f"{FRAMES - 1} of {FRAMES} frames are there"),
+    ):
+        (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:length])
+        with pytest.raises(relaxed.SourceError, match=f"truncated.*{reason}"):
+            relaxed.encode(tmp_path / name, annotate(1, 2), seconds=0)
+
+
 def test_unreadable_sources(tmp_path):
     path = tmp_path / "a.mp4"
     with pytest.raises(relaxed.SourceError, match="cannot be read"):
