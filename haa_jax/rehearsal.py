@@ -62,11 +62,14 @@ def main(argv: list[str]) -> None:
         sys.exit(EXIT_INTERRUPTED)
     except (tables.PaperError, *USER_ERRORS) as error:
         sys.exit(f"error: {error}")
-    from haa_jax import statistics
+    from haa_jax import embed, statistics
 
     print(statistics.describe("haa500/demo", str(workdir / "data"), list(tables.STATISTICS)))
     for name in names:
         print(f"\n{tables.fill(name, workdir / 'runs')}")
+    if "i3d_rgb" in runs:
+        embed.embed(small_config("i3d_rgb", workdir), workdir / "runs" / "i3d_rgb", "test", workdir / "figure5")
+        print(f"\nFigure 5: {workdir / 'figure5'}")
     failed = check_all(runs, workdir / "runs")
     sys.exit(1 if failed else 0)
 

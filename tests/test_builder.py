@@ -9,7 +9,7 @@ import pytest
 import tensorflow_datasets as tfds
 
 import tfds_haa500
-from tests.conftest import CLASSES, REAL_CLASS, write_archive
+from tests.conftest import CLASSES, REAL_CLASS, numbered_frame, write_archive, write_video
 from tfds_haa500 import archive, flow, haa500_dataset_builder, records
 
 
@@ -233,11 +233,61 @@ def test_flow_of_ones_own_in_a_zip_file(tmp_path, with_everything):
     assert example["flow_x"].shape == (20, 48, 64, 1)
 
 
+@pytest.fixture(scope="module")
+def with_sources(tmp_path_factory, archive_dir):
+    """raw/ of CPR alone, and a source of 40 numbered frames at 10 a second for every clip, each one second long."""
+    manual = tmp_path_factory.mktemp("sources")
+    (manual / "raw").mkdir()
+    (manual / "youtube").mkdir()
+    rows = []
+    for k in range(20):
+        rows.append(f"https://www.youtube.com/watch?v=source{k:05d},1.{k % 10},2.{k % 10},0,1\n")
+        write_video(manual / "youtube" / f"source{k:05d}.mp4", 40)
+    (manual / "raw" / "CPR.txt").write_text("".join(rows))
+    return manual
+
+
+def test_relaxed_clips_are_cut_out_of_their_sources(tmp_path, with_sources):
+    config = tfds_haa500.Haa500Config(name="longer", classes=("CPR",), context_seconds=0.5)
+    built = build(config, with_sources, tmp_path)
+    assert built.info.metadata["context"]["seconds"] == 0.5
+    for example in built.as_dataset(split="test"):
+        tenth = int(example["clip_id"].numpy()[-1:])
+        assert float(example["start"]) == pytest.approx(0.5 + tenth / 10)
+        assert float(example["end"]) == pytest.approx(2.5 + tenth / 10)
+        brightness = example["video"].numpy().mean((1, 2, 3))
+        expected = [numbered_frame(t).mean() for t in range(5 + tenth, 25 + tenth)]
+        np.testing.assert_allclose(brightness, expected, atol=1.9)  # frames are 4 levels apart
+
+
+def test_sources_that_are_missing_or_too_short_are_listed(tmp_path, with_sources):
+    manual = shutil.copytree(with_sources, tmp_path / "manual")
+    (manual / "youtube" / "source00003.mp4").unlink()
+    shutil.copy(manual / "youtube" / "source00001.mp4", manual / "youtube" / "source00001.mkv")
+    config = tfds_haa500.Haa500Config(name="longer", classes=("CPR",), context_factor=2.0)
+    with pytest.raises(archive.ArchiveError) as error:
+        build(config, manual, tmp_path / "data")
+    assert [problem.split(":")[0] for problem in error.value.problems] == ["CPR_001", "CPR_003"]
+    assert "youtube/source00003.mp4: no such file" in error.value.problems[1]
+    for name in ("source00003.mp4", "source00001.mkv"):
+        (manual / "youtube" / name).unlink(missing_ok=True)
+    shutil.copy(with_sources / "youtube" / "source00003.mp4", manual / "youtube")
+    write_video(manual / "youtube" / "source00017.mp4", 20)
+    with pytest.raises(archive.ArchiveError) as error:
+        build(config, manual, tmp_path / "data")
+    (problem,) = error.value.problems
+    assert problem.startswith("youtube/source00017.mp4 (CPR_017): ends at 2.00 s, before the clip's end (1.7 to 2.7 s)")
+
+
 def test_configs_that_cannot_be():
     with pytest.raises(ValueError, match="streams='flow,depth', must be any of flow, pose, boxes, objects, each"):
         tfds_haa500.Haa500Config(name="x", streams=("flow", "depth"))
     with pytest.raises(ValueError, match="each at most once"):
         tfds_haa500.Haa500Config(name="x", streams=("flow", "flow"))
+    with pytest.raises(ValueError, match="streams='flow': clips that are cut longer have none"):
+        tfds_haa500.Haa500Config(name="x", streams=("flow",), context_seconds=1.0)
+    with pytest.raises(ValueError, match="context_factor=0.5, must be 1 or more"):
+        tfds_haa500.Haa500Config(name="x", context_factor=0.5)
     with pytest.raises(flow.FlowError, match="flow_method='x'"):
         tfds_haa500.Haa500Config(name="x", flow_method="x")
 

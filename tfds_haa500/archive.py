@@ -79,8 +79,8 @@ class Clip:
     sides: dict[str, tuple[str, str]] = dataclasses.field(default_factory=dict)
 
 
-def find_root(manual_dir: epath.PathLike) -> epath.Path | zipfile.Path:
-    """Finds the release in, under, or zipped in a folder.
+def find_root(manual_dir: epath.PathLike, folders: Sequence[str] = ("raw", "video")) -> epath.Path | zipfile.Path:
+    """Finds the release, or what has those `folders` of it, in, under, or zipped in a folder.
 
     Raises:
       ArchiveError: no release is there, or its zip file is damaged.
@@ -95,9 +95,10 @@ def find_root(manual_dir: epath.PathLike) -> epath.Path | zipfile.Path:
             raise ArchiveError(str(packed), [f"{packed.name}: not a readable zip file ({error})"]) from error
         candidates += [zip_root, zip_root / RELEASE]
     for root in candidates:
-        if (root / "raw").is_dir() and (root / "video").is_dir():
+        if all((root / folder).is_dir() for folder in folders):
             return root
-    raise ArchiveError(str(manual_dir), [f"no raw/ and video/ here, in {RELEASE}/ or in {RELEASE}.zip"])
+    wanted = " and ".join(f"{folder}/" for folder in folders)
+    raise ArchiveError(str(manual_dir), [f"no {wanted} here, in {RELEASE}/ or in {RELEASE}.zip"])
 
 
 def scan(
@@ -118,8 +119,7 @@ def scan(
       ArchiveError: lists every missing, surplus or unreadable row, clip, file and folder at once.
     """
     root = find_root(manual_dir)
-    unknown = [name for name in classes if name not in taxonomy.names]
-    problems = [f"classes: {name!r} is not in the class table{_nearest(name, taxonomy.names)}" for name in unknown]
+    problems = [_unknown_class(name, taxonomy) for name in classes if name not in taxonomy.names]
     folders = {"raw": root, "video": root}
     for side in sides:
         folders[side], faults = _find_side(side, epath.Path(manual_dir), root)
@@ -135,6 +135,29 @@ def scan(
     if problems:
         raise ArchiveError(str(root), problems)
     return clips
+
+
+def scan_annotations(manual_dir: epath.PathLike, taxonomy: Taxonomy, classes: Sequence[str] = ()) -> list[Clip]:
+    """Reads the annotations only: clips without a file, from raw/ alone.
+
+    Args, order and errors as of `scan`.
+    """
+    root = find_root(manual_dir, ["raw"])
+    clips, problems = [], [_unknown_class(name, taxonomy) for name in classes if name not in taxonomy.names]
+    if not classes:
+        problems += _unknown_entries({"raw": root}, taxonomy.names)
+    for name in taxonomy.names:
+        if not classes or name in classes:
+            rows, faults = _read_rows(root, name)
+            problems += faults
+            clips += [Clip(f"{name}_{number:03d}", name, row, "", "") for number, row in sorted(rows.items())]
+    if problems:
+        raise ArchiveError(str(root), problems)
+    return clips
+
+
+def _unknown_class(name: str, taxonomy: Taxonomy) -> str:
+    return f"classes: {name!r} is not in the class table{_nearest(name, taxonomy.names)}"
 
 
 def split_clips(clips: Iterable[Clip]) -> dict[str, list[Clip]]:

@@ -5,6 +5,7 @@
     --manual_dir=DIR --classes=pushup,CPR --name=two  a subset; load it as `haa500/two`
     --manual_dir=DIR --area=musical_instruments --streams=flow,boxes --name=instruments
     --manual_dir=DIR --streams=flow --flow_method=tvl1 --name=slow_flow
+    --config=relaxed --manual_dir=DIR                 cut longer, out of the videos in DIR/youtube
 
 (TFDS's own `tfds build` does the same where Apache Beam is installed: it does not start without it.)
 """
@@ -34,6 +35,12 @@ _STREAMS = flags.DEFINE_list(
 )
 _FLOW_METHOD = flags.DEFINE_enum(
     "flow_method", None, FLOW_METHODS, "How flow is computed (default: dis), or images: your own; needs --name."
+)
+_CONTEXT_SECONDS = flags.DEFINE_float(
+    "context_seconds", None, "Cut clips longer by so many seconds on both sides, out of youtube/; needs --name."
+)
+_CONTEXT_FACTOR = flags.DEFINE_float(
+    "context_factor", None, "Cut clips so many times as long, out of youtube/; needs --name."
 )
 _FILE_FORMAT = flags.DEFINE_enum("file_format", "tfrecord", ["tfrecord", "array_record"], "How clips are stored.")
 _WORKERS = flags.DEFINE_integer("workers", None, "Processes that decode (default: one a core).", lower_bound=1)
@@ -65,8 +72,10 @@ def main(argv: list[str]) -> None:
 def _builder_config() -> Haa500Config:
     """The config that the flags ask for."""
     chosen = Builder.builder_configs[_CONFIG.value]
+    context = _CONTEXT_SECONDS.value, _CONTEXT_FACTOR.value
     own = _CLASSES.value or _AREA.value or _CLASS_TABLE.value or _STREAMS.value is not None or _FLOW_METHOD.value
-    options = "--classes, --area, --class_table, --streams and --flow_method"
+    own = own or context != (None, None)
+    options = "--classes, --area, --class_table, --streams, --flow_method and --context_..."
     if not own:
         if _NAME.value:
             raise app.UsageError(f"--name goes with one of {options}")
@@ -78,6 +87,8 @@ def _builder_config() -> Haa500Config:
     streams = chosen.streams if _STREAMS.value is None else tuple(_STREAMS.value)
     if _FLOW_METHOD.value and "flow" not in streams:
         raise app.UsageError("--flow_method goes with --streams=flow or a --config that has flow")
+    if context == (None, None):
+        context = chosen.context_seconds, chosen.context_factor
     classes = _classes()
     try:
         return Haa500Config(
@@ -87,6 +98,8 @@ def _builder_config() -> Haa500Config:
             class_table=_CLASS_TABLE.value or "",
             streams=streams,
             flow_method=_FLOW_METHOD.value or "dis",
+            context_seconds=context[0],
+            context_factor=context[1],
         )
     except ValueError as error:
         raise app.UsageError(f"--{error}") from error

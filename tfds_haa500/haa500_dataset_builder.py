@@ -27,7 +27,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from etils import epath
 
-from tfds_haa500 import archive, boxes, flow, objects, parallel, pose, records, side_files, taxonomy, video
+from tfds_haa500 import archive, boxes, flow, objects, parallel, pose, records, relaxed, side_files, taxonomy, video
 
 _INSTRUCTIONS = f"""\
 HAA500 cannot be downloaded automatically. Its authors announce the release at
@@ -47,8 +47,11 @@ clip (their formats are in the README of tfds_haa500):
     DIR/pose/ALS_IceBucket_Challenge/ALS_IceBucket_Challenge_000.json       AlphaPose's results
     DIR/boxes/ALS_IceBucket_Challenge/ALS_IceBucket_Challenge_000.csv       the person of interest
     DIR/objects/ALS_IceBucket_Challenge/ALS_IceBucket_Challenge_000.json    COCO detections
+
+The config `relaxed` needs raw/ and the videos that the clips were cut from, DIR/youtube/<id>.mp4 (mkv, webm, avi, mov).
 """
 STREAMS = ("flow", "pose", "boxes", "objects")
+RELAXED = 4400 / 591  # times as long: by so much the frames grow in the paper's Table 12
 FLOW_METHODS = (*flow.METHODS, flow.IMAGES)
 _UNREADABLE = (OSError, archive.zipfile.BadZipFile)
 
@@ -63,6 +66,8 @@ class Haa500Config(tfds.core.BuilderConfig):
       streams: what goes in beside the RGB frames, any of STREAMS.
       flow_method: how flow is computed: "dis", or "tvl1", about a hundred times slower; or "images" for flow of your
         own in flow/<class>/<clip>/ (see `flow.py`).
+      context_seconds, context_factor: clips are cut longer, out of the videos in youtube/: by so many seconds on both
+        sides, or to so many times their length (see `relaxed.py`). They have no streams then.
       generated: True for the demo, whose clips are drawn and need no files.
     """
 
@@ -70,16 +75,27 @@ class Haa500Config(tfds.core.BuilderConfig):
     class_table: str = ""
     streams: tuple[str, ...] = ()
     flow_method: str = "dis"
+    context_seconds: float | None = None
+    context_factor: float | None = None
     generated: bool = False
 
     def __post_init__(self):
-        """Raises ValueError on an unknown or repeated stream, FlowError on a method that is not there."""
+        """Raises ValueError on streams or a context that cannot be, FlowError on a method that is not there."""
         if not set(self.streams) <= set(STREAMS) or len(set(self.streams)) != len(self.streams):
             raise ValueError(
                 f"streams={','.join(self.streams)!r}, must be any of {', '.join(STREAMS)}, each at most once"
             )
         if self.flow_method != flow.IMAGES:
             flow.check_method(self.flow_method)
+        if self.relaxed:
+            relaxed.check_context(self.context_seconds, self.context_factor)
+            if self.streams:
+                raise ValueError(f"streams={','.join(self.streams)!r}: clips that are cut longer have none")
+
+    @property
+    def relaxed(self) -> bool:
+        """Whether clips are cut longer than annotated."""
+        return self.context_seconds is not None or self.context_factor is not None
 
     @property
     def sides(self) -> tuple[str, ...]:
@@ -102,6 +118,17 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         Haa500Config(name="flow", description="All 500 classes, RGB frames and flow.", streams=("flow",)),
         Haa500Config(name="pose", description="All 500 classes, RGB frames and poses.", streams=("pose",)),
         Haa500Config(name="full", description="All 500 classes, RGB frames and all streams.", streams=STREAMS),
+        Haa500Config(
+            name="relaxed", description="All 500 classes, cut with their surroundings.", context_factor=RELAXED
+        ),
+        Haa500Config(
+            name="demo_relaxed",
+            description="The demo's clips, cut with their surroundings; needs no files.",
+            context_factor=2.5,
+            generated=True,
+            version="1.3.0",
+            release_notes={"1.3.0": "First version."},
+        ),
         Haa500Config(
             name="demo",
             description="16 generated classes, RGB frames and all streams; needs no files.",
@@ -156,11 +183,15 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 
             folder = self._resources.enter_context(tempfile.TemporaryDirectory())
             manual_dir = os.path.join(folder, archive.RELEASE)
-            demo.write_archive(manual_dir, classes=config.classes)
+            demo.write_archive(manual_dir, classes=config.classes, kinds=("youtube",) if config.relaxed else demo.BUILT)
         else:
             manual_dir = dl_manager.manual_dir
         table = config.read_taxonomy()
-        clips = archive.split_clips(archive.scan(manual_dir, table, config.classes, config.sides))
+        if config.relaxed:
+            clips = relaxed.locate(manual_dir, archive.scan_annotations(manual_dir, table, config.classes))
+        else:
+            clips = archive.scan(manual_dir, table, config.classes, config.sides)
+        clips = archive.split_clips(clips)
         to_example = self._to_example()
         if self._on_beam:
             from tfds_haa500 import beam
@@ -183,6 +214,9 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     def _to_example(self, quick: bool = False):
         """From a clip to its example, or with `quick` by the faster flow, which fails on the same clips."""
         config = self.builder_config
+        if config.relaxed:
+            context = {"seconds": config.context_seconds, "factor": config.context_factor}
+            return functools.partial(make_relaxed_example, config.read_taxonomy(), context)
         method = "dis" if quick and config.flow_method != flow.IMAGES else config.flow_method
         return functools.partial(make_example, config.read_taxonomy(), method if "flow" in config.streams else "")
 
@@ -221,6 +255,8 @@ def stream_metadata(config: Haa500Config) -> dict:
         found["pose"] = {"joints": list(pose.JOINTS), "people": pose.PEOPLE}
     if "objects" in config.streams:
         found["objects"] = {"groups": list(objects.GROUPS)}
+    if config.relaxed:
+        found["context"] = {"seconds": config.context_seconds, "factor": config.context_factor}
     return found
 
 
@@ -250,6 +286,22 @@ def make_example(table: taxonomy.Taxonomy, flow_method: str, clip: archive.Clip)
             problems.append(f"{path}: {error}")
     if problems:
         return Failure(tuple(problems))
+    return _example(table, clip, encoded, clip.annotation.start, clip.annotation.end) | streams
+
+
+def make_relaxed_example(table: taxonomy.Taxonomy, context: dict, clip: archive.Clip) -> dict | Failure:
+    """Cuts one clip with its surroundings; `context` has the `seconds` or the `factor` of `relaxed.window`."""
+    try:
+        encoded, start, end = relaxed.encode(epath.Path(clip.root) / clip.path, clip.annotation, **context)
+    except (video.VideoError, *_UNREADABLE) as error:
+        return Failure((f"{clip.path} ({clip.clip_id}): {error}",))
+    return _example(table, clip, encoded, start, end)
+
+
+def _example(
+    table: taxonomy.Taxonomy, clip: archive.Clip, encoded: video.EncodedClip, start: float, end: float
+) -> dict:
+    """The features that every clip has."""
     label = table.names.index(clip.class_name)
     row = clip.annotation
     return {
@@ -260,11 +312,10 @@ def make_example(table: taxonomy.Taxonomy, flow_method: str, clip: archive.Clip)
         "area": table.areas[label],
         "fps": encoded.fps,
         "youtube_url": row.url,
-        "start": row.start,
-        "end": row.end,
+        "start": start,
+        "end": end,
         "camera_moving": row.camera_moving,
         "num_people": row.num_people,
-        **streams,
     }
 
 

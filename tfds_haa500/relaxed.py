@@ -7,6 +7,7 @@ as the video goes. Seconds count from the video's first frame; frame t is part o
 """
 
 import collections
+import dataclasses
 import math
 import re
 import urllib.parse
@@ -91,6 +92,29 @@ def source_of(url: str, sources: Mapping[str, Sequence[str]]) -> str:
     if len(paths) > 1:
         raise SourceError(f"{FOLDER}/{name} is there {len(paths)} times: {', '.join(paths)}; leave one of them")
     return paths[0]
+
+
+def locate(manual_dir: epath.PathLike, clips: Sequence[archive.Clip]) -> list[archive.Clip]:
+    """The clips, each with its source video as its file.
+
+    Raises:
+      archive.ArchiveError: lists every url without an id and every video that is missing or there twice.
+    """
+    try:
+        sources = find_sources(manual_dir)
+    except SourceError as error:
+        raise archive.ArchiveError(str(manual_dir), [f"{FOLDER}: {error}"]) from error
+    located, problems = [], []
+    for clip in clips:
+        try:
+            path = epath.Path(source_of(clip.annotation.url, sources))
+        except SourceError as error:
+            problems.append(f"{clip.clip_id}: {error}")
+        else:
+            located.append(dataclasses.replace(clip, root=str(path.parent.parent), path=f"{FOLDER}/{path.name}"))
+    if problems:
+        raise archive.ArchiveError(str(manual_dir), problems)
+    return located
 
 
 def check_context(seconds: float | None, factor: float | None) -> None:
