@@ -61,6 +61,7 @@ def describe(name: str, data_dir: str, tables: list[str]) -> str:
 def table_3(facts: Facts, classes: int) -> str:
     """Clips, lengths, people and camera, beside what the paper says of v1.0."""
     clips = len(facts.frames)
+    annotated = facts.people > 0  # a clip_folder's clips are not
     rows = [
         ("classes", f"{classes}", "500"),
         ("clips", f"{clips}", "10,000"),
@@ -68,8 +69,8 @@ def table_3(facts: Facts, classes: int) -> str:
         ("shortest, longest", f"{facts.seconds.min():.2f} s, {facts.seconds.max():.2f} s", ""),
         ("frames", f"{int(facts.frames.sum()):,}", "591,000"),
         ("mean frames a clip", f"{facts.frames.mean():.1f}", "59.1"),
-        ("more than one person", f"{100 * (facts.people > 1).mean():.2f} %", "16.91 %"),
-        ("moving camera", f"{100 * facts.camera_moving.mean():.2f} %", "23.73 %"),
+        ("more than one person", _share(facts.people > 1, annotated), "16.91 %"),
+        ("moving camera", _share(facts.camera_moving, annotated), "23.73 %"),
     ]
     return _text("Table 3: the dataset", rows)
 
@@ -78,6 +79,10 @@ def table_5(facts: Facts) -> str:
     """The share of joints of the most prominent person that a pose estimator is sure of."""
     share = "no poses in this dataset" if np.isnan(facts.joints).all() else _percent(facts)
     return _text(f"Table 5: joints with a score above {DETECTED}", [("detectable joints", share, "69.7 %")])
+
+
+def _share(yes: np.ndarray, annotated: np.ndarray) -> str:
+    return f"{100 * yes[annotated].mean():.2f} %" if annotated.any() else "not annotated"
 
 
 def _percent(facts: Facts) -> str:

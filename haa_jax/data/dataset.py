@@ -42,11 +42,14 @@ def open_builder(name: str, data_dir: str = ""):
     Raises:
       DatasetError: it has not been built, or not as TFRecords; says how to build it.
     """
+    command = _build_command(name) + (f" --data_dir={data_dir}" if data_dir else "")
     try:
         builder = tfds.builder(name, data_dir=data_dir or None)
     except (tfds.core.registered.DatasetNotFoundError, ValueError) as error:
-        raise DatasetError(f"data.dataset={name!r} is not a dataset ({error})") from error
-    command = _build_command(name) + (f" --data_dir={data_dir}" if data_dir else "")
+        why = str(error).strip().splitlines()[0]
+        raise DatasetError(
+            f"data.dataset={name!r} is not a dataset, or not built ({why}); build it with\n  {command}"
+        ) from error
     if not builder.info.splits:
         raise DatasetError(f"data.dataset={name!r} is not in {builder.data_dir}; build it with\n  {command}")
     if builder.info.file_format.value != "tfrecord":
