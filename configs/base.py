@@ -100,6 +100,7 @@ def get_config() -> ConfigDict:
 
     config.checkpoint = checkpoint = ConfigDict()
     checkpoint.every_epochs = 1.0  # passes between checkpoints; besides at each evaluation, at the end, on SIGTERM
+    checkpoint.allow_changes = False  # go on from a checkpoint of other settings or data instead of refusing
     checkpoint.keep = 3  # latest checkpoints kept, besides the best
 
     config.mesh = mesh = ConfigDict()

@@ -4,6 +4,7 @@ from haa_jax.checkpoint import CheckpointError
 from haa_jax.checks import ConfigError
 from haa_jax.data.dataset import DatasetError
 from haa_jax.evaluate import EvaluationError
+from haa_jax.lock import WorkdirInUse
 from haa_jax.mesh import MeshError
 from haa_jax.objectives import ObjectiveError
 from haa_jax.train import NonFiniteError, ResumeError
@@ -23,4 +24,5 @@ USER_ERRORS = (
     ResumeError,
     TaxonomyError,
     WeightsError,
+    WorkdirInUse,
 )

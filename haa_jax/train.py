@@ -1,6 +1,8 @@
 """The training loop, to be read from top to bottom."""
 
+import contextlib
 import functools
+import json
 import logging
 import math
 import time
@@ -12,13 +14,16 @@ from etils import epath
 
 from haa_jax import evaluate, mesh, objectives, state
 from haa_jax.checkpoint import Checkpoints
-from haa_jax.data import modalities, pipeline
+from haa_jax.data import modalities, pipeline, sampling
 from haa_jax.experiment import Experiment, describe, fresh_state, prepare
+from haa_jax.lock import locked
 from haa_jax.progress import Progress, clock
 from haa_jax.signals import Interrupted, StopSignals
 from haa_jax.weights import importer
 
 log = logging.getLogger(__name__)
+
+NOT_FINITE_FILE = "not_finite.json"
 
 
 class NonFiniteError(RuntimeError):
@@ -38,26 +43,28 @@ def train_and_evaluate(config, workdir: epath.PathLike) -> dict:
     Raises:
       Interrupted: SIGTERM or Ctrl-C came; everything is saved, the same call goes on.
       NonFiniteError: names the step; the last good checkpoint is kept.
-      Those of `experiment.prepare`, `checkpoint.CheckpointError`, ResumeError.
+      ResumeError: the workdir's checkpoints are of other classes, settings or data.
+      Those of `experiment.prepare`, `checkpoint.CheckpointError`, `lock.WorkdirInUse`.
     """
     exp = prepare(config)
     log.info("%s", describe(exp))
     workdir = epath.Path(workdir)
     workdir.mkdir(parents=True, exist_ok=True)
-    checkpoints = Checkpoints(workdir, config.checkpoint.keep)
-    writer = metric_writers.create_default_writer(str(workdir), just_logging=jax.process_index() > 0)
-    with StopSignals() as stop:
-        try:
-            train_state = _train(exp, checkpoints, writer, stop)
-            step, variables = _variables_to_test(exp, checkpoints, train_state)
-            del train_state
-            logits = evaluate.predict(exp, variables, "test", stop.check)
-        finally:
-            checkpoints.wait()
-            checkpoints.close()
-            writer.flush()
-            writer.close()
-    return _finish(exp, workdir, step, logits)
+    with locked(workdir) if jax.process_index() == 0 else contextlib.nullcontext():
+        checkpoints = Checkpoints(workdir, config.checkpoint.keep)
+        writer = metric_writers.create_default_writer(str(workdir), just_logging=jax.process_index() > 0)
+        with StopSignals() as stop:
+            try:
+                train_state = _train(exp, workdir, checkpoints, writer, stop)
+                step, variables = _variables_to_test(exp, checkpoints, train_state)
+                del train_state
+                logits = evaluate.predict(exp, variables, "test", stop.check)
+            finally:
+                checkpoints.wait()
+                checkpoints.close()
+                writer.flush()
+                writer.close()
+        return _finish(exp, workdir, step, logits)
 
 
 def evaluate_workdir(config, workdir: epath.PathLike) -> dict:
@@ -86,7 +93,7 @@ def restore_to_test(exp: Experiment, workdir: epath.PathLike) -> tuple[int, dict
     return step, variables
 
 
-def _train(exp: Experiment, checkpoints: Checkpoints, writer, stop: StopSignals) -> state.TrainState:
+def _train(exp: Experiment, workdir, checkpoints: Checkpoints, writer, stop: StopSignals) -> state.TrainState:
     """Runs the steps that are left."""
     config, total = exp.config, exp.total_steps
     train_state, history = _restore_or_init(exp, checkpoints)
@@ -102,7 +109,7 @@ def _train(exp: Experiment, checkpoints: Checkpoints, writer, stop: StopSignals)
     log.info("compiling the training step; the first step takes a while")
 
     def save(score: float | None = None) -> None:
-        _check_finite(last_metrics, step)  # never let a bad state become the newest checkpoint
+        _check_finite(exp, workdir, last_metrics, step)  # never let a bad state become the newest checkpoint
         checkpoints.save(step, train_state, {**exp.meta, "history": dict(history)}, score)
 
     try:
@@ -125,7 +132,7 @@ def _train(exp: Experiment, checkpoints: Checkpoints, writer, stop: StopSignals)
             batch = mesh.to_global(next(batches), exp.mesh)
             data_ready = time.monotonic()
             train_state, metrics = train_step(train_state, batch)
-            _check_finite(last_metrics, step)  # of the step before, while this one runs
+            _check_finite(exp, workdir, last_metrics, step)  # of the step before, while this one runs
             last_metrics = metrics
             step += 1
             if step > first + 1:  # the first step compiles
@@ -141,6 +148,7 @@ def _restore_or_init(exp: Experiment, checkpoints: Checkpoints) -> tuple[state.T
     restored = checkpoints.restore_latest(exp.abstract_state)
     if restored is not None:
         _check_same_classes(exp, restored.meta)
+        _check_same_experiment(exp, restored.meta)
         log.info("going on from the checkpoint of step %d", restored.step)
         return restored.state, restored.meta["history"]
     shardings = jax.tree.map(lambda array: array.sharding, exp.abstract_state)
@@ -199,11 +207,56 @@ def _report(progress: Progress, writer, step: int, total: int, metrics: dict) ->
     )
 
 
-def _check_finite(metrics: dict | None, step: int) -> None:
-    """Raises where the metrics of the step that ended at `step` are not finite."""
+def _check_finite(exp: Experiment, workdir: epath.Path, metrics: dict | None, step: int) -> None:
+    """Raises where the metrics of the step that ended at `step` are not finite; writes down which clips it saw."""
     bad = {name: float(value) for name, value in (metrics or {}).items() if not math.isfinite(float(value))}
-    if bad:
-        raise NonFiniteError(f"step {step}: {bad}; the last good checkpoint is kept. Lower the learning rate?")
+    if not bad:
+        return
+    split = exp.splits["train"]
+    clips, _ = sampling.batch_clips(exp.config.seed, step - 1, exp.config.train.batch_size, len(split))
+    report = {"step": step, "metrics": {name: str(value) for name, value in bad.items()}}
+    report["clip_ids"] = [split.index.clip_id[clip] for clip in clips]
+    if jax.process_index() == 0:
+        (workdir / NOT_FINITE_FILE).write_text(json.dumps(report, indent=2))
+    raise NonFiniteError(
+        f"step {step}: {bad}; the last good checkpoint is kept, and {workdir / NOT_FINITE_FILE} names the clips of the "
+        "step. Lower the learning rate?"
+    )
+
+
+def _check_same_experiment(exp: Experiment, meta: dict) -> None:
+    """Raises ResumeError where a checkpoint is of other settings or data, unless the config allows it."""
+    stored, now = (_flat({key: own[key] for key in ("config", "dataset")}) for own in (meta, exp.meta))
+    changed = [key for key in sorted(stored.keys() & now.keys()) if stored[key] != now[key]]
+    changed = [key for key in changed if not key.startswith(FREE_TO_CHANGE)]
+    if not changed:
+        return
+    lines = [f"  {key}: {stored[key]!r} in the checkpoint, {now[key]!r} now" for key in changed]
+    if exp.config.checkpoint.allow_changes:
+        log.warning("GOING ON WITH OTHER SETTINGS THAN THE CHECKPOINT'S:\n%s", "\n".join(lines))
+        return
+    raise ResumeError(
+        "\n".join(["the workdir's checkpoints are of another experiment:", *lines])
+        + "\nUse a new --workdir, or --config.checkpoint.allow_changes=True to go on all the same."
+    )
+
+
+# What may differ between the sittings of one run, since it changes neither what is learned nor from what.
+FREE_TO_CHANGE = (
+    *("config.eval", "config.checkpoint", "config.log_every_seconds", "config.mesh", "config.init_from"),
+    *("config.data.threads", "config.data.prefetch", "config.data.data_dir"),
+)
+
+
+def _flat(tree: dict) -> dict:
+    """{"config": {"seed": 0}} as {"config.seed": 0}; JSON's lists as tuples."""
+    found = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            found |= {f"{key}.{inner}": leaf for inner, leaf in _flat(value).items()}
+        else:
+            found[key] = tuple(value) if isinstance(value, list) else value
+    return found
 
 
 def _check_same_classes(exp: Experiment, meta: dict) -> None:

@@ -3,6 +3,8 @@
 import json
 import logging
 import math
+import subprocess
+import sys
 
 import jax
 import numpy as np
@@ -10,7 +12,9 @@ import pytest
 
 from haa_jax import evaluate, train
 from haa_jax.checkpoint import CheckpointError, Checkpoints
+from haa_jax.data import sampling
 from haa_jax.experiment import prepare
+from haa_jax.lock import LOCK_FILE, WorkdirInUse, locked
 from haa_jax.metrics import top_k
 from haa_jax.signals import Interrupted, StopSignals
 
@@ -80,8 +84,36 @@ def test_a_finished_run_only_evaluates_again(tiny_config, tmp_path, caplog):
     tiny_config.train.update(epochs=0.0, steps=2)
     first = train.train_and_evaluate(tiny_config, tmp_path)
     caplog.clear()
+    tiny_config.data.threads, tiny_config.log_every_seconds = 1, 1.0  # free to change
     assert train.train_and_evaluate(tiny_config, tmp_path) == first
     assert "going on from the checkpoint of step 2" in caplog.text
+
+    tiny_config.optimizer.learning_rate, tiny_config.data.frames = 0.5, 3
+    message = (
+        r"another experiment:\n  config.data.frames: 4 in the checkpoint, 3 now\n  config.optimizer.learning_rate: 0.05"
+    )
+    with pytest.raises(train.ResumeError, match=message):
+        train.train_and_evaluate(tiny_config, tmp_path)
+    tiny_config.checkpoint.allow_changes = True
+    train.train_and_evaluate(tiny_config, tmp_path)
+    assert "OTHER SETTINGS" in caplog.text
+
+
+def test_two_runs_on_one_workdir(tiny_config, tmp_path):
+    hold = "import sys; from haa_jax.lock import locked\nwith locked(sys.argv[1]): print('held', flush=True); input()"
+    other = subprocess.Popen(
+        [sys.executable, "-c", hold, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(WorkdirInUse, match=f"is in use by process {other.pid} on "):
+            train.train_and_evaluate(tiny_config, tmp_path)
+        assert [path.name for path in tmp_path.iterdir()] == [LOCK_FILE]
+    finally:
+        other.kill()
+        other.wait()
+    with locked(tmp_path):  # a process that is gone, however, holds nothing
+        pass
 
 
 class StopAfter(StopSignals):
@@ -129,6 +161,10 @@ def test_a_diverging_run_stops_names_the_step_and_keeps_the_last_good_checkpoint
     tiny_config.optimizer.learning_rate = 1e30
     with pytest.raises(train.NonFiniteError, match=r"step \d: .*(loss|grad_norm)"):
         train.train_and_evaluate(tiny_config, tmp_path)
+    report = json.loads((tmp_path / train.NOT_FINITE_FILE).read_text())
+    clips, _ = sampling.batch_clips(0, report["step"] - 1, 16, 64)
+    assert report["clip_ids"] == [prepare(tiny_config).splits["train"].index.clip_id[clip] for clip in clips]
+    assert set(report["metrics"].values()) <= {"nan", "inf"}
     kept = final_state(tiny_config, tmp_path)
     assert kept is None or all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(kept.state.opt_state))
 
