@@ -16,7 +16,10 @@ from ml_collections import config_flags
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment: FILE.py[:words].", lock_config=True)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Where checkpoints, logs and results go.")
 _MODE = flags.DEFINE_enum("mode", "train", ["train", "eval"], "train (and evaluate), or only evaluate the workdir.")
-_MULTIHOST = flags.DEFINE_bool("multihost", False, "This is one of several processes: jax.distributed.initialize().")
+_MULTIHOST = flags.DEFINE_bool("multihost", False, "This is one of several processes, as TPU, Slurm or MPI say.")
+_COORDINATOR = flags.DEFINE_string("coordinator_address", None, "HOST:PORT of process 0, where nothing else says so.")
+_NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "With --coordinator_address: processes in all.")
+_PROCESS_ID = flags.DEFINE_integer("process_id", None, "With --coordinator_address: which one this is, from 0.")
 
 
 def main(argv: list[str]) -> None:
@@ -25,10 +28,7 @@ def main(argv: list[str]) -> None:
     logging.set_verbosity(logging.WARNING)  # Orbax alone says hundreds of things at INFO
     std_logging.getLogger("haa_jax").setLevel(std_logging.INFO)
 
-    import jax
-
-    if _MULTIHOST.value:
-        jax.distributed.initialize()
+    _join_other_processes()
     _leave_accelerators_to_jax()
 
     from haa_jax import train
@@ -42,6 +42,19 @@ def main(argv: list[str]) -> None:
         sys.exit(EXIT_INTERRUPTED)
     except USER_ERRORS as error:
         sys.exit(f"error: {error}")
+
+
+def _join_other_processes() -> None:
+    """Waits, up to five minutes, until all processes of this run are there."""
+    import jax
+
+    own = (_COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
+    if own.count(None) not in (0, 3):
+        raise app.UsageError("--coordinator_address, --num_processes and --process_id go together")
+    if _MULTIHOST.value or None not in own:
+        print("waiting for the other processes", flush=True)
+        jax.distributed.initialize(*own)
+        print(f"this is process {jax.process_index()} of {jax.process_count()}", flush=True)
 
 
 def _leave_accelerators_to_jax() -> None:

@@ -4,6 +4,9 @@ import logging
 import signal
 import threading
 
+import jax
+from jax.experimental import multihost_utils
+
 log = logging.getLogger(__name__)
 
 # sysexits.h EX_TEMPFAIL: "temporary failure, try again". Distinct from success, from an error (1) and from
@@ -16,7 +19,11 @@ class Interrupted(Exception):  # noqa: N818  not an error
 
 
 class StopSignals:
-    """Within the `with` block, the first SIGTERM or SIGINT only sets `requested`; a second SIGINT interrupts."""
+    """Within the `with` block, the first SIGTERM or SIGINT only sets `requested`; a second SIGINT interrupts.
+
+    Where there are several processes, SIGTERM to any of them is JAX's to handle: it finds a step that all of them have
+    yet to reach, and there all stop.
+    """
 
     def __init__(self):
         self.requested = False
@@ -24,7 +31,7 @@ class StopSignals:
 
     def __enter__(self):
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT):
+            for number in (signal.SIGINT,) if jax.process_count() > 1 else (signal.SIGTERM, signal.SIGINT):
                 self._before[number] = signal.signal(number, self._handle)
         return self
 
@@ -33,9 +40,18 @@ class StopSignals:
             signal.signal(number, handler)
 
     def check(self) -> None:
-        """Raises Interrupted once a stop was requested."""
-        if self.requested:
+        """Raises Interrupted once a stop was requested, in the midst of an evaluation; not where others take part."""
+        if self.requested and jax.process_count() == 1:
             raise Interrupted
+
+    def at(self, step: int) -> bool:
+        """Whether to stop before this step; the same answer in all processes, which all must ask at every step."""
+        if jax.process_count() == 1:
+            return self.requested
+        if multihost_utils.reached_preemption_sync_point(step):
+            log.warning("SIGTERM to one of the processes: all save at step %d and leave", step)
+            return True
+        return False
 
     def _handle(self, number: int, frame) -> None:
         if self.requested and number == signal.SIGINT:

@@ -125,7 +125,7 @@ def _train(exp: Experiment, workdir, checkpoints: Checkpoints, writer, stop: Sto
                 save()
             if step == total:
                 return train_state
-            if stop.requested:
+            if stop.at(step):
                 save()
                 raise Interrupted(step)
             started = time.monotonic()
