@@ -136,7 +136,8 @@ def read_variables(workdir: epath.PathLike) -> dict:
       CheckpointError: there is no checkpoint, or the newest cannot be restored.
     """
     folder = epath.Path(workdir).resolve() / FOLDER
-    with ocp.CheckpointManager(folder, item_handlers={"state": ocp.StandardCheckpointHandler()}) as manager:
+    handlers = {"state": ocp.StandardCheckpointHandler(), "meta": ocp.JsonCheckpointHandler()}
+    with ocp.CheckpointManager(folder, item_handlers=handlers) as manager:
         step = manager.latest_step()
         if step is None:
             raise CheckpointError(f"{folder} holds no checkpoint")

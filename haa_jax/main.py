@@ -31,6 +31,8 @@ def main(argv: list[str]) -> None:
     _join_other_processes()
     _leave_accelerators_to_jax()
 
+    import jax
+
     from haa_jax import train
     from haa_jax.errors import USER_ERRORS
     from haa_jax.signals import EXIT_INTERRUPTED, Interrupted
@@ -42,6 +44,16 @@ def main(argv: list[str]) -> None:
         sys.exit(EXIT_INTERRUPTED)
     except USER_ERRORS as error:
         sys.exit(f"error: {error}")
+    except jax.errors.JaxRuntimeError as error:
+        if jax.process_count() == 1:
+            raise
+        # Leaving in order would mean waiting for a process that may be gone.
+        print(
+            f"error: the processes no longer work together, one of them may be gone: {error}",
+            file=sys.stderr,
+            flush=True,
+        )
+        os._exit(1)
 
 
 def _join_other_processes() -> None:
