@@ -170,6 +170,31 @@ def test_damaged_zip(tmp_path):
     assert "not a readable zip file" in problems_of(tmp_path)[0]
 
 
+def test_poses_as_alphaposes_runs_leave_them(archive_dir, tmp_path):
+    for k in range(20):
+        folder = tmp_path / "pose" / "CPR" / f"CPR_{k:03d}"
+        folder.mkdir(parents=True)
+        (folder / "alphapose-results.json").write_text(f"[{k}]")
+    (tmp_path / "pose" / "CPR" / "CPR_004").rename(tmp_path / "pose" / "CPR" / "moved")
+    (tmp_path / "pose" / "CPR" / "CPR_004.json").write_text("[4]")
+    (tmp_path / "pose" / "CPR" / "CPR_006.json").write_text("[6]")
+    (tmp_path / "pose" / "CPR" / "CPR_007" / "alphapose-results.json").unlink()
+    shutil.copytree(archive_dir, tmp_path / "haa500_v1_1")
+    with pytest.raises(archive.ArchiveError) as error:
+        archive.scan(tmp_path, TABLE, ["CPR"], sides=["pose"])
+    assert error.value.problems == [
+        "pose/CPR/CPR_007.json: no such file",
+        "pose/CPR/CPR_006: not one of the 20 clips of the class",
+        "pose/CPR/CPR_007: not one of the 20 clips of the class",
+        "pose/CPR/moved: not one of the 20 clips of the class",
+    ]
+    shutil.rmtree(tmp_path / "pose" / "CPR" / "moved")
+    (tmp_path / "pose" / "CPR" / "CPR_006.json").unlink()
+    (tmp_path / "pose" / "CPR" / "CPR_007" / "alphapose-results.json").write_text("[7]")
+    clips = archive.scan(tmp_path, TABLE, ["CPR"], sides=["pose"])
+    assert [archive.read_bytes(*clip.sides["pose"]) for clip in clips] == [b"[%d]" % k for k in range(20)]
+
+
 def test_zip_bomb_is_not_unpacked(tmp_path, monkeypatch):
     path = tmp_path / "bomb.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:

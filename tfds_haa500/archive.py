@@ -5,7 +5,7 @@
 
 and, not part of the release, read where they are wanted:
 
-    pose/<class>/<class>_000.json .. _019.json
+    pose/<class>/<class>_000.json .. _019.json   or <class>_000/alphapose-results.json, as AlphaPose's runs leave it
     boxes/<class>/<class>_000.csv .. _019.csv
     objects/<class>/<class>_000.json .. _019.json
     flow/<class>/<class>_000/ .. _019/           folders of pictures
@@ -34,6 +34,7 @@ RELEASE = "haa500_v1_1"
 CLIPS_PER_CLASS = 20
 SPLITS = {"train": range(0, 16), "validation": range(16, 17), "test": range(17, 20)}
 # What lies beside the videos -> how the name of a clip's file ends; flow has a folder a clip.
+ALPHAPOSE_FILE = "alphapose-results.json"  # what a run of AlphaPose writes into its output folder
 SIDES = {"pose": ".json", "boxes": ".csv", "objects": ".json", "flow": ""}
 # The longest real clip is 757 frames. A member that unpacks to more than this is a zip bomb, not a clip.
 MAX_FILE_BYTES = 1 << 30
@@ -261,6 +262,12 @@ def _list_clips(root, folder: str, name: str, suffix: str) -> tuple[dict[str, st
         return {}, [f"{folder}: no such folder"]
     found = {entry.name for entry in (root / folder).iterdir() if not entry.name.startswith(".")}
     wanted = {f"{name}_{number:03d}": f"{name}_{number:03d}{suffix}" for number in range(CLIPS_PER_CLASS)}
+    if folder.startswith("pose/"):
+        # A run of AlphaPose on one clip leaves a folder with its results; where both are there, one is surplus.
+        runs = {clip_id for clip_id, file in wanted.items() if clip_id in found and file not in found}
+        runs = {clip_id for clip_id in runs if (root / folder / clip_id / ALPHAPOSE_FILE).exists()}
+        wanted |= {clip_id: f"{clip_id}/{ALPHAPOSE_FILE}" for clip_id in runs}
+        found = (found - runs) | {wanted[clip_id] for clip_id in runs}
     problems = [f"{folder}/{file}: no such file" for file in wanted.values() if file not in found]
     surplus = sorted(found - set(wanted.values()))
     problems += [f"{folder}/{file}: not one of the {CLIPS_PER_CLASS} clips of the class" for file in surplus]

@@ -1,4 +1,5 @@
-"""Poses of the people in a clip, read from AlphaPose's JSON: `pose/<class>/<clip>.json`, one list a clip.
+"""Poses of the people in a clip, read from AlphaPose's JSON: `pose/<class>/<clip>.json`, one list a clip, or
+`pose/<class>/<clip>/alphapose-results.json`, as a run on the clip leaves it.
 
 An entry is one person in one frame: `image_id` (the frame's number, counted from 0: 12, "12.jpg" or
 "000012.png"), `keypoints` (17 COCO joints as x, y, score; pixels of the video's own size) and `score`. Frames
