@@ -8,6 +8,7 @@ test-all` COUNT of each.
 import io
 import json
 import pathlib
+import tempfile
 import warnings
 import zipfile
 
@@ -147,13 +148,12 @@ def activity_net() -> bytes:
 def shard() -> bytes:
     import tensorflow as tf
 
-    name = "/tmp/haa_jax_fuzz.tfrecord"
-    with tf.io.TFRecordWriter(name) as writer:
-        for i in range(3):
-            writer.write(bytes(range(50 * i)))
-    data = pathlib.Path(name).read_bytes()
-    pathlib.Path(name).unlink()
-    return data
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder, "shard.tfrecord")
+        with tf.io.TFRecordWriter(str(path)) as writer:
+            for i in range(3):
+                writer.write(bytes(range(50 * i)))
+        return path.read_bytes()
 
 
 def read_shard(path: pathlib.Path) -> None:
@@ -162,8 +162,6 @@ def read_shard(path: pathlib.Path) -> None:
 
 
 def clip_file() -> bytes:
-    import tempfile
-
     with tempfile.TemporaryDirectory() as folder:
         write_video(pathlib.Path(folder, "a.mp4"), 6)
         return pathlib.Path(folder, "a.mp4").read_bytes()
