@@ -31,7 +31,7 @@ EVERY = {
 }
 # Those that one device repeats; the others differ from them in what one device or 8 makes no difference to.
 COMPARED = ("i3d", "slowfast 4x16", "tsn tsm", "tpn slowonly", "stgcn coco17")
-SLOW = ("i3d", "i3d rgb+pose", "slowfast 8x8", "tpn tsm")  # I3D trains and is tested in test_train.py
+SLOW = ("i3d", "i3d pose", "i3d rgb+pose", "slowfast 8x8", "tpn tsm")  # I3D trains and is tested in test_train.py
 
 
 @pytest.fixture(scope="module")
