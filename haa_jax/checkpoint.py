@@ -1,25 +1,26 @@
 """Checkpoints that survive what happens to long runs (Orbax behind one small door).
 
-Each holds the state, what is needed to read it (config, class names, versions) and the validation history.
-Orbax writes to a temporary folder and renames it, so a checkpoint is whole or it is not listed. A checkpoint
-that was damaged later is noticed when it is read: the one before is used, and the damaged one is moved aside.
+Each holds the state and meta: what is needed to read it (config, class names, versions) and the validation history.
+Orbax writes to a temporary folder and renames it, so a checkpoint is whole or it is not listed. Before that it is
+sealed (see seal.py): one that was damaged later is noticed, the one before is used, and it is moved aside.
 """
 
+import contextlib
 import dataclasses
 import logging
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
 from etils import epath
-from jax.experimental import multihost_utils
+
+from haa_jax import hosts, seal
 
 log = logging.getLogger(__name__)
 
 FOLDER = "checkpoints"
 DAMAGED_FOLDER = "checkpoints_damaged"
-SCORE = "score"
-UNSCORED = -1.0  # below every accuracy; Orbax wants a score from each checkpoint
 
 
 class CheckpointError(RuntimeError):
@@ -33,36 +34,60 @@ class Restored:
     meta: dict
 
 
+@dataclasses.dataclass
+class _Preserved:
+    """Orbax's preservation policy: the latest `keep`, and the best of those there are."""
+
+    keep: int
+    scores: dict[int, float]  # on validation, by step
+
+    def should_preserve(self, checkpoints, *, context) -> list[bool]:
+        steps = [checkpoint.step for checkpoint in checkpoints]
+        preserved = {*steps[-self.keep :], self.best(steps)}
+        return [step in preserved for step in steps]
+
+    def best(self, steps: Iterable[int]) -> int | None:
+        """The later one of equals; None where no step has a score."""
+        scored = [(self.scores[step], step) for step in steps if step in self.scores]
+        return max(scored, default=(None, None))[1]
+
+
 class Checkpoints:
     """The checkpoints of one workdir: the latest `keep`, and the one with the highest validation score."""
 
     def __init__(self, workdir: epath.PathLike, keep: int):
         self._workdir = epath.Path(workdir).resolve()
-        policies = ocp.checkpoint_managers
+        self._saving = None  # the step on its way to the disk
+        self._preserved = _Preserved(keep, {})
         self._manager = ocp.CheckpointManager(
             self._workdir / FOLDER,
             options=ocp.CheckpointManagerOptions(
-                preservation_policy=policies.AnyPreservationPolicy(
-                    [
-                        policies.LatestN(keep),
-                        policies.BestN(get_metric_fn=_score, n=1),
-                    ]
-                ),
-                best_fn=_score,  # without it Orbax forgets the scores at a restart
+                preservation_policy=self._preserved,
                 enable_async_checkpointing=True,
+                async_options=ocp.AsyncOptions(post_finalization_callback=self._seal),
                 cleanup_tmp_directories=True,
             ),
         )
 
-    def save(self, step: int, state, meta: dict, score: float | None = None) -> None:
-        """Starts saving in the background; where this step is saved already, only to add its score."""
+    def save(self, step: int, state, meta: dict, replace: bool = False) -> None:
+        """Starts saving in the background; nothing where this step is saved already, unless it is to be replaced.
+
+        Args:
+          meta: what JSON can hold; its "history" is {step as text: validation score}.
+
+        Raises:
+          CheckpointError: this or the save before failed, for instance because the disk is full.
+        """
+        self.wait()
+        self._learn_scores(meta)
         if step in self._manager.all_steps():
-            if score is None or _score(self._manager.metrics(step)) != UNSCORED:
+            if not replace:
                 return
-            self.wait()
             self._manager.delete(step)
         args = ocp.args.Composite(state=ocp.args.StandardSave(state), meta=ocp.args.JsonSave(meta))
-        self._manager.save(step, args=args, metrics={SCORE: UNSCORED if score is None else score}, force=True)
+        self._saving = step
+        with self._saved_or_said():
+            self._manager.save(step, args=args, force=True)
 
     def restore_latest(self, abstract_state) -> Restored | None:
         """The newest whole checkpoint, or None where there is none at all.
@@ -71,58 +96,112 @@ class Checkpoints:
           abstract_state: a pytree of `jax.ShapeDtypeStruct` with the shardings wanted.
 
         Raises:
-          CheckpointError: there are checkpoints, but none can be read; they are left as they are.
+          CheckpointError: there are checkpoints, but all are damaged, or the newest whole one holds another network;
+            they are left as they are.
         """
-        failures = {}
-        for step in sorted(self._manager.all_steps(), reverse=True):
-            try:
-                restored = self.restore(step, abstract_state)
-            except Exception as error:  # noqa: BLE001  Orbax and its storage raise whatever the damage provokes
-                log.warning("CHECKPOINT %d CANNOT BE RESTORED, trying the one before: %s", step, _first_line(error))
-                failures[step] = error
-            else:
-                self._move_aside(failures)
-                return restored
-        if failures:
-            reasons = [f"  step {step}: {_first_line(error)}" for step, error in failures.items()]
+        steps = sorted(self._manager.all_steps(), reverse=True)
+        if not steps:
+            return None
+        damaged = self._damaged_before_a_whole_one(steps) if jax.process_index() == 0 else {}
+        count = hosts.from_first("process 0 checks the checkpoints", len(damaged))
+        if count == len(steps):
+            reasons = [f"  step {step}: {_first(faults)}" for step, faults in damaged.items()]
             raise CheckpointError(
-                "\n".join([f"none of the checkpoints in {self._manager.directory} can be restored:", *reasons])
-                + "\nThey were left as they are. If the model was changed, use a new --workdir."
+                "\n".join([f"all checkpoints in {self._manager.directory} are damaged:", *reasons])
+                + "\nThey were left as they are."
             )
-        return None
+        restored = self._restore(steps[count], abstract_state)
+        self._move_aside(steps[:count])
+        return restored
 
     def restore(self, step: int, abstract_state) -> Restored:
-        """One checkpoint; raises whatever Orbax raises where it is damaged or does not fit."""
+        """One checkpoint.
+
+        Raises:
+          CheckpointError: it is damaged, or holds another network than `abstract_state`.
+        """
+        damaged = self._damaged_before_a_whole_one([step]) if jax.process_index() == 0 else {}
+        if hosts.from_first(f"process 0 checks checkpoint {step}", len(damaged)):
+            raise CheckpointError(f"checkpoint {step} in {self._manager.directory} is damaged: {damaged.get(step, '')}")
+        return self._restore(step, abstract_state)
+
+    def _restore(self, step: int, abstract_state) -> Restored:
         args = ocp.args.Composite(state=ocp.args.StandardRestore(abstract_state), meta=ocp.args.JsonRestore())
-        items = self._manager.restore(step, args=args)
+        try:
+            with hosts.waiting(f"checkpoint {step} restored"):
+                items = self._manager.restore(step, args=args)
+        except Exception as error:  # Orbax and its storage raise whatever it provokes
+            raise CheckpointError(
+                f"checkpoint {step} in {self._manager.directory} cannot be restored: {_first_line(error)}\n"
+                "It was left as it is. If the model was changed, use a new --workdir."
+            ) from error
+        self._learn_scores(items["meta"])
         return Restored(step, items["state"], items["meta"])
 
+    def _damaged_before_a_whole_one(self, steps: list[int]) -> dict[int, list[str]]:
+        """The faults of the first of `steps`, as many as there are before one without any."""
+        damaged = {}
+        for step in steps:
+            faults = seal.faults(self._folder(step))
+            if not faults:
+                break
+            log.warning("CHECKPOINT %d IS DAMAGED: %s", step, _first(faults))
+            damaged[step] = faults
+        return damaged
+
     def best_step(self) -> int | None:
-        """The step with the highest validation score, the later one of equals."""
-        scores = [(_score(self._manager.metrics(step)), step) for step in self._manager.all_steps()]
-        score, step = max(scores, default=(UNSCORED, None))
-        return None if score == UNSCORED else step
+        """The step with the highest validation score, as far as was saved or restored; the later one of equals."""
+        return self._preserved.best(self._manager.all_steps())
 
     def wait(self) -> None:
-        """Returns when everything is on disk; raises what a background save raised."""
-        self._manager.wait_until_finished()
-        self._manager.check_for_errors()
+        """Returns when everything is on disk.
+
+        Raises:
+          CheckpointError: the save in the background failed.
+        """
+        with self._saved_or_said():
+            self._manager.wait_until_finished()
+            self._manager.check_for_errors()
+
+    @contextlib.contextmanager
+    def _saved_or_said(self) -> Iterator[None]:
+        try:
+            with hosts.waiting(f"checkpoint {self._saving} saved"):
+                yield
+        except Exception as error:  # Orbax and its storage raise whatever the disk provokes
+            raise CheckpointError(
+                f"checkpoint {self._saving} could not be saved in {self._manager.directory}: {_first_line(error)}\n"
+                "Those before it are whole; the same command goes on from the newest of them."
+            ) from error
 
     def close(self) -> None:
         self._manager.close()
 
-    def _move_aside(self, failures: dict[int, Exception]) -> None:
+    def _learn_scores(self, meta: dict) -> None:
+        self._preserved.scores |= {int(step): score for step, score in meta["history"].items()}
+
+    def _folder(self, step: int) -> epath.Path:
+        return epath.Path(self._manager.directory) / str(step)
+
+    def _seal(self) -> None:
+        """Called by Orbax in process 0 when all is written, just before the checkpoint takes its name."""
+        names = (str(self._saving), f"{self._saving}{ocp.utils.TMP_DIR_SUFFIX}")  # buckets write in place
+        folders = [epath.Path(self._manager.directory) / name for name in names]
+        (folder,) = (folder for folder in folders if folder.exists())
+        seal.seal(folder)
+
+    def _move_aside(self, damaged: list[int]) -> None:
         """Damaged checkpoints must not block their step numbers, but nothing is ever deleted for it."""
-        if not failures:
+        if not damaged:
             return
         if jax.process_index() == 0:
             folder = self._workdir / DAMAGED_FOLDER
             folder.mkdir(parents=True, exist_ok=True)
-            for step in failures:
+            for step in damaged:
                 target = folder / f"{step}-{len(list(folder.iterdir()))}"
-                (epath.Path(self._manager.directory) / str(step)).rename(target)
+                self._folder(step).rename(target)
                 log.warning("DAMAGED CHECKPOINT %d MOVED TO %s", step, target)
-        multihost_utils.sync_global_devices("damaged checkpoints moved aside")
+        hosts.barrier("damaged checkpoints moved aside")
         self._manager.reload()
 
 
@@ -141,6 +220,8 @@ def read_variables(workdir: epath.PathLike) -> dict:
         step = manager.latest_step()
         if step is None:
             raise CheckpointError(f"{folder} holds no checkpoint")
+        if faults := seal.faults(folder / str(step)):
+            raise CheckpointError(f"checkpoint {step} in {folder} is damaged: {_first(faults)}")
         here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
         try:
             stored = manager.item_metadata(step)["state"]
@@ -152,8 +233,8 @@ def read_variables(workdir: epath.PathLike) -> dict:
             raise CheckpointError(f"checkpoint {step} in {folder} cannot be restored: {_first_line(error)}") from error
 
 
-def _score(metrics: dict | None) -> float:
-    return metrics[SCORE] if metrics else UNSCORED
+def _first(faults: list[str]) -> str:
+    return faults[0] if len(faults) == 1 else f"{faults[0]}, and {len(faults) - 1} more files"
 
 
 def _first_line(error: Exception) -> str:

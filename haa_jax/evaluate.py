@@ -8,7 +8,7 @@ import numpy as np
 from etils import epath
 from jax.experimental import multihost_utils
 
-from haa_jax import mesh, metrics, objectives
+from haa_jax import hosts, mesh, metrics, objectives
 from haa_jax.data import pipeline
 from haa_jax.experiment import Experiment
 from haa_jax.progress import clock
@@ -88,7 +88,8 @@ def _collect(everything: dict, outputs: dict, placed: dict) -> None:
 
     Rows travel with their clip number, since the order of rows over hosts depends on the mesh.
     """
-    rows = multihost_utils.process_allgather((outputs, placed["index"], placed["mask"]), tiled=True)
+    with hosts.waiting("outputs of all gathered"):
+        rows = multihost_utils.process_allgather((outputs, placed["index"], placed["mask"]), tiled=True)
     outputs, index, mask = rows
     for name, values in outputs.items():
         everything[name][index[mask]] = values[mask]

@@ -21,6 +21,8 @@ _COORDINATOR = flags.DEFINE_string("coordinator_address", None, "HOST:PORT of pr
 _NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "With --coordinator_address: processes in all.")
 _PROCESS_ID = flags.DEFINE_integer("process_id", None, "With --coordinator_address: which one this is, from 0.")
 
+JOIN_SECONDS = 300
+
 
 def main(argv: list[str]) -> None:
     if len(argv) > 1:
@@ -33,7 +35,7 @@ def main(argv: list[str]) -> None:
 
     import jax
 
-    from haa_jax import train
+    from haa_jax import hosts, train
     from haa_jax.errors import USER_ERRORS
     from haa_jax.signals import EXIT_INTERRUPTED, Interrupted
 
@@ -47,25 +49,19 @@ def main(argv: list[str]) -> None:
     except jax.errors.JaxRuntimeError as error:
         if jax.process_count() == 1:
             raise
-        # Leaving in order would mean waiting for a process that may be gone.
-        print(
-            f"error: the processes no longer work together, one of them may be gone: {error}",
-            file=sys.stderr,
-            flush=True,
-        )
-        os._exit(1)
+        hosts.leave(f"the processes no longer work together, one of them may be gone: {error}")
 
 
 def _join_other_processes() -> None:
-    """Waits, up to five minutes, until all processes of this run are there."""
+    """Waits until all processes of this run are there."""
     import jax
 
     own = (_COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
     if own.count(None) not in (0, 3):
         raise app.UsageError("--coordinator_address, --num_processes and --process_id go together")
     if _MULTIHOST.value or None not in own:
-        print("waiting for the other processes", flush=True)
-        jax.distributed.initialize(*own)
+        print(f"waiting for the other processes, {JOIN_SECONDS} s at most", flush=True)
+        jax.distributed.initialize(*own, initialization_timeout=JOIN_SECONDS)
         print(f"this is process {jax.process_index()} of {jax.process_count()}", flush=True)
 
 

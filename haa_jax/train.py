@@ -12,7 +12,7 @@ import numpy as np
 from clu import metric_writers, parameter_overview
 from etils import epath
 
-from haa_jax import evaluate, mesh, objectives, state
+from haa_jax import evaluate, hosts, mesh, objectives, state
 from haa_jax.checkpoint import Checkpoints
 from haa_jax.data import modalities, pipeline, sampling
 from haa_jax.experiment import Experiment, describe, fresh_state, prepare
@@ -108,9 +108,9 @@ def _train(exp: Experiment, workdir, checkpoints: Checkpoints, writer, stop: Sto
     first, last_metrics = step, None
     log.info("compiling the training step; the first step takes a while")
 
-    def save(score: float | None = None) -> None:
+    def save(replace: bool = False) -> None:
         _check_finite(exp, workdir, last_metrics, step)  # never let a bad state become the newest checkpoint
-        checkpoints.save(step, train_state, {**exp.meta, "history": dict(history)}, score)
+        checkpoints.save(step, train_state, {**exp.meta, "history": dict(history)}, replace)
 
     try:
         while True:
@@ -120,7 +120,7 @@ def _train(exp: Experiment, workdir, checkpoints: Checkpoints, writer, stop: Sto
                 except Interrupted:
                     save()
                     raise
-                save(score=history[str(step)])
+                save(replace=True)  # one without the score is there if a stop came in between
             elif _due(step, save_every, total) and step > first:
                 save()
             if step == total:
@@ -209,7 +209,8 @@ def _report(progress: Progress, writer, step: int, total: int, metrics: dict) ->
 
 def _check_finite(exp: Experiment, workdir: epath.Path, metrics: dict | None, step: int) -> None:
     """Raises where the metrics of the step that ended at `step` are not finite; writes down which clips it saw."""
-    bad = {name: float(value) for name, value in (metrics or {}).items() if not math.isfinite(float(value))}
+    with hosts.waiting(f"step {step} done by all"):
+        bad = {name: float(value) for name, value in (metrics or {}).items() if not math.isfinite(float(value))}
     if not bad:
         return
     split = exp.splits["train"]

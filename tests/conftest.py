@@ -97,3 +97,12 @@ def tiny_config(data_dir):
     config.eval.batch_size = 8
     config.checkpoint.every_epochs = 0.25
     return config
+
+
+@pytest.fixture
+def shallow_i3d(monkeypatch):
+    """I3D with five of its 16 blocks: tracing and compiling the others takes most of a short run's time."""
+    from haa_jax.models import i3d
+
+    kept = ("Conv3d_1a_7x7", "MaxPool3d_2a_3x3", "Mixed_3b", "MaxPool3d_4a_3x3", "Mixed_5c")
+    monkeypatch.setattr(i3d, "TRUNK", {name: i3d.TRUNK[name] for name in kept})

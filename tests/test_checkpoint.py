@@ -1,11 +1,12 @@
-import logging
+import shutil
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from haa_jax.checkpoint import DAMAGED_FOLDER, CheckpointError, Checkpoints
+from haa_jax import seal
+from haa_jax.checkpoint import DAMAGED_FOLDER, CheckpointError, Checkpoints, read_variables
 
 
 def tree(value: float):
@@ -15,11 +16,13 @@ def tree(value: float):
 ABSTRACT = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), tree(0))
 
 
-def saved(workdir, steps, scores=None, keep=2):
+def saved(workdir, steps, scores=None, keep=2, replace=False):
     """Checkpoints of the steps, all on disk."""
     checkpoints = Checkpoints(workdir, keep)
+    history = {}
     for step in steps:
-        checkpoints.save(step, tree(step), {"history": {}, "note": step}, (scores or {}).get(step))
+        history |= {str(step): scores[step]} if step in (scores or {}) else {}
+        checkpoints.save(step, tree(step), {"history": dict(history), "note": step}, replace)
     checkpoints.wait()
     checkpoints.close()
 
@@ -35,13 +38,23 @@ def steps_on_disk(workdir):
     return sorted(int(path.name) for path in (workdir / "checkpoints").iterdir() if path.name.isdigit())
 
 
-def damage(workdir, step):
-    """Flips a byte in the largest file of a checkpoint."""
-    files = [path for path in (workdir / "checkpoints" / str(step)).rglob("*") if path.is_file()]
-    file = max(files, key=lambda path: path.stat().st_size)
+def damage(file, how="flipped"):
     data = bytearray(file.read_bytes())
-    data[len(data) // 2] ^= 0xFF
-    file.write_bytes(data)
+    if how == "flipped":
+        data[len(data) // 2] ^= 0x01
+        file.write_bytes(data)
+    elif how == "truncated":
+        file.write_bytes(data[: len(data) // 2])
+    else:
+        file.unlink()
+
+
+def files_of(workdir, step):
+    return sorted(path for path in (workdir / "checkpoints" / str(step)).rglob("*") if path.is_file())
+
+
+def largest_file(workdir, step):
+    return max(files_of(workdir, step), key=lambda path: path.stat().st_size)
 
 
 def test_round_trip(tmp_path):
@@ -60,8 +73,17 @@ def test_the_latest_and_the_best_are_kept(tmp_path):
     saved(tmp_path, [1, 2, 3, 4, 5, 6], scores={1: 0.2, 2: 0.9, 4: 0.5, 6: 0.1}, keep=2)
     assert steps_on_disk(tmp_path) == [2, 5, 6]
     checkpoints = Checkpoints(tmp_path, keep=2)
+    meta = checkpoints.restore_latest(ABSTRACT).meta
     assert checkpoints.best_step() == 2
+    for step in (7, 8, 9):  # a restart does not forget which the best is
+        checkpoints.save(step, tree(step), meta)
     checkpoints.close()
+    assert steps_on_disk(tmp_path) == [2, 8, 9]
+
+
+def test_the_later_one_of_equals_is_the_best(tmp_path):
+    saved(tmp_path, [1, 2, 3, 4, 5], scores={1: 0.9, 2: 0.9, 3: 0.1}, keep=1)
+    assert steps_on_disk(tmp_path) == [2, 5]
 
 
 def test_saving_a_step_again_is_no_error(tmp_path):
@@ -71,31 +93,65 @@ def test_saving_a_step_again_is_no_error(tmp_path):
 
 
 def test_a_score_can_be_added_later(tmp_path):
-    saved(tmp_path, [1, 2])
-    saved(tmp_path, [1, 2], scores={1: 0.7})
-    saved(tmp_path, [3, 4, 5])
-    assert steps_on_disk(tmp_path) == [1, 4, 5]
+    saved(tmp_path, [1])
+    saved(tmp_path, [1], scores={1: 0.7}, replace=True)
+    assert restored_step(tmp_path).meta["history"] == {"1": 0.7}
 
 
-def test_a_damaged_newest_checkpoint_is_moved_aside_loudly(tmp_path, caplog):
+@pytest.mark.parametrize("how", ["truncated", "flipped", "deleted"])
+def test_damage_to_any_file_is_noticed_and_the_checkpoint_before_is_used(tmp_path, caplog, how):
+    saved(tmp_path / "good", [1, 2], scores={1: 0.5, 2: 0.6})
+    names = [path.relative_to(tmp_path / "good") for path in files_of(tmp_path / "good", 2)]
+    assert len(names) > 10
+    for number, name in enumerate(names):
+        workdir = tmp_path / str(number)
+        shutil.copytree(tmp_path / "good", workdir)
+        damage(workdir / name, how)
+        caplog.clear()
+        restored = restored_step(workdir)
+        assert np.array_equal(restored.state["w"], tree(restored.step)["w"])
+        if name.parent.name == "2" and name.name in seal.NOT_SEALED[1:]:  # Orbax's own notes: nothing is read from them
+            assert restored.step == 2
+            continue
+        assert restored.step == 1, name
+        assert "CHECKPOINT 2 IS DAMAGED" in caplog.text
+        assert name.name in caplog.text or name.name == seal.SEAL_FILE  # which accuses another file
+        assert [path.name.split("-")[0] for path in (workdir / DAMAGED_FOLDER).iterdir()] == ["2"]
+
+
+def test_the_number_of_a_damaged_checkpoint_is_free_again(tmp_path):
     saved(tmp_path, [1, 2])
-    damage(tmp_path, 2)
-    with caplog.at_level(logging.WARNING, logger="haa_jax"):
-        assert restored_step(tmp_path).step == 1
-    assert "CHECKPOINT 2 CANNOT BE RESTORED" in caplog.text
-    assert [path.name.split("-")[0] for path in (tmp_path / DAMAGED_FOLDER).iterdir()] == ["2"]
-    saved(tmp_path, [2])  # its number is free again
+    damage(largest_file(tmp_path, 2))
+    assert restored_step(tmp_path).step == 1
+    saved(tmp_path, [2])
     assert restored_step(tmp_path).step == 2
 
 
 def test_all_damaged_is_an_error_and_nothing_is_touched(tmp_path):
     saved(tmp_path, [1, 2])
-    damage(tmp_path, 1)
-    damage(tmp_path, 2)
-    with pytest.raises(CheckpointError, match=r"step 2: .*\n.*step 1: "):
+    for step in (1, 2):
+        damage(largest_file(tmp_path, step))
+    with pytest.raises(CheckpointError, match=r"step 2: .*\n.*step 1: .*\n.*left as they are"):
         restored_step(tmp_path)
     assert steps_on_disk(tmp_path) == [1, 2]
     assert not (tmp_path / DAMAGED_FOLDER).exists()
+
+
+def test_a_damaged_best_checkpoint_is_named(tmp_path):
+    saved(tmp_path, [1, 2, 3], scores={1: 0.9, 2: 0.1}, keep=2)
+    damage(largest_file(tmp_path, 1))
+    checkpoints = Checkpoints(tmp_path, keep=2)
+    assert checkpoints.restore_latest(ABSTRACT).step == 3
+    with pytest.raises(CheckpointError, match="checkpoint 1 in .* is damaged"):
+        checkpoints.restore(checkpoints.best_step(), ABSTRACT)
+    checkpoints.close()
+
+
+def test_what_others_start_from_is_checked_too(tmp_path):
+    saved(tmp_path, [1])
+    damage(largest_file(tmp_path, 1))
+    with pytest.raises(CheckpointError, match="checkpoint 1 in .* is damaged: .* is damaged"):
+        read_variables(tmp_path)
 
 
 def test_a_checkpoint_of_another_model_is_an_error_that_moves_nothing(tmp_path):

@@ -13,6 +13,11 @@ from haa_jax.experiment import fresh_state, prepare
 TWO_GROUPS = np.array([[0, 0], [0, 1], [1, 0], [9, 9], [9, 8], [8, 9]], np.float32)
 
 
+@pytest.fixture(autouse=True)
+def _shallow(shallow_i3d):
+    """The features are Mixed_5c's either way."""
+
+
 @pytest.fixture
 def random_run(tiny_config):
     """A config with two windows a clip, its experiment, and variables that are not all alike."""

@@ -63,6 +63,7 @@ def test_frozen_batchnorms_normalise_by_their_running_statistics():
     clips = np.random.default_rng(0).normal(size=(2, 8, 32, 32, 3)).astype(np.float32)
     variables = jax.jit(functools.partial(model.init, train=False))(jax.random.key(0), clips)
 
+    @functools.partial(jax.jit, static_argnums=(0, 1))
     def apply(train, parts):
         with freeze.frozen_batchnorms(parts):
             return model.apply(

@@ -20,7 +20,7 @@ from haa_jax.signals import Interrupted, StopSignals
 
 
 @pytest.fixture(autouse=True)
-def _spoken(caplog):
+def _spoken(caplog, shallow_i3d):
     caplog.set_level(logging.INFO, logger="haa_jax")
 
 
@@ -31,8 +31,9 @@ def final_state(config, workdir):
     return restored
 
 
-def best_step(workdir):
+def best_step(config, workdir):
     checkpoints = Checkpoints(workdir, keep=3)
+    checkpoints.restore_latest(prepare(config).abstract_state)
     step = checkpoints.best_step()
     checkpoints.close()
     return step
@@ -40,7 +41,7 @@ def best_step(workdir):
 
 def assert_bitwise_equal(left, right):
     leaves, others = jax.tree.leaves_with_path(left), jax.tree.leaves(right)
-    assert len(leaves) == len(others) > 100
+    assert len(leaves) == len(others) > 50
     different = [
         jax.tree_util.keystr(path)
         for (path, a), b in zip(leaves, others, strict=True)
@@ -151,7 +152,7 @@ def test_stopped_and_continued_ends_bitwise_as_if_nothing_happened(tiny_config, 
     assert straight.step == stopped.step == 7
     assert_bitwise_equal(straight.state, stopped.state)
     assert straight.meta["history"] == stopped.meta["history"] != {}
-    assert best_step(tmp_path / "straight") == best_step(tmp_path / "stopped") is not None
+    assert best_step(tiny_config, tmp_path / "straight") == best_step(tiny_config, tmp_path / "stopped") is not None
     for name in (evaluate.METRICS_FILE, evaluate.PREDICTIONS_FILE):
         assert (tmp_path / "straight" / name).read_bytes() == (tmp_path / "stopped" / name).read_bytes()
 

@@ -8,12 +8,13 @@ from haa_jax import checkpoint, freeze, train
 from haa_jax.checkpoint import CheckpointError
 from haa_jax.data.dataset import DatasetError
 from haa_jax.experiment import prepare
+from haa_jax.models import i3d
 from haa_jax.weights import __main__ as listing
 from haa_jax.weights import importer
 from haa_jax.weights.readers import WeightsError, read_tensors
 from tfds_haa500 import Builder, Haa500Config, taxonomy
 
-LAST_THREE = ("Mixed_5b", "Mixed_5c", "Logits")
+LAST = ("Mixed_5b", "Mixed_5c", "Logits")
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,8 @@ def other_dir(data_dir, archive_dir):
 
 
 @pytest.fixture
-def short_config(tiny_config):
+def short_config(tiny_config, shallow_i3d, monkeypatch):
+    monkeypatch.setattr(i3d, "TRUNK", i3d.TRUNK | {"Mixed_5b": i3d.TRUNK["Mixed_5c"]})
     tiny_config.train.epochs, tiny_config.train.steps = 0.0, 2
     tiny_config.eval.every_epochs = tiny_config.checkpoint.every_epochs = 0.0
     tiny_config.data.frames, tiny_config.eval.batch_size = 2, 16
@@ -37,15 +39,15 @@ def test_the_last_three_layers_learn_on_what_another_run_learned(short_config, o
     short_config.optimizer.ema_decay = 0.5
     train.train_and_evaluate(short_config, tmp_path / "first")
     assert listing.report(str(tmp_path / "first"), short_config)
-    assert "names as in haa_jax: 228 tensors taken, 0 missing" in capsys.readouterr().out
+    assert "names as in haa_jax: 76 tensors taken, 0 missing" in capsys.readouterr().out
 
     short_config.data.dataset, short_config.objective = "haa500/two", "composite"
-    short_config.init_from, short_config.optimizer.trainable = str(tmp_path / "first"), LAST_THREE
+    short_config.init_from, short_config.optimizer.trainable = str(tmp_path / "first"), LAST
     short_config.optimizer.ema_decay = 0.0
     train.train_and_evaluate(short_config, tmp_path / "second")
     before, after = read_tensors(tmp_path / "first"), read_tensors(tmp_path / "second")
-    frozen = [name for name in after if not freeze.learns(name.split("/"), LAST_THREE)]
-    assert len(frozen) > 150
+    frozen = [name for name in after if not freeze.learns(name.split("/"), LAST)]
+    assert len(frozen) > 20
     assert any(name.endswith("batch_norm/mean") for name in frozen)
     assert all(np.array_equal(before[name], after[name]) for name in frozen)
     changed = [name for name in after if name not in frozen and not np.array_equal(before.get(name), after[name])]

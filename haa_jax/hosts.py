@@ -1,0 +1,64 @@
+"""Waiting for the other processes of a run: each wait has a name, a line in the log and an end."""
+
+import contextlib
+import faulthandler
+import logging
+import os
+import sys
+import threading
+from collections.abc import Iterator
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+log = logging.getLogger(__name__)
+
+SECONDS = 1800.0  # compiling a large network on one host while the others wait takes minutes
+QUIET_SECONDS = 15.0  # before a wait is worth a line
+
+
+@contextlib.contextmanager
+def waiting(what: str, seconds: float = SECONDS, quiet: float = QUIET_SECONDS) -> Iterator[None]:
+    """Where the code within needs the other processes: says so if it takes long, and ends this process after `seconds`.
+
+    Nothing inside can be interrupted otherwise: a process waits in the midst of a collective operation.
+    """
+    if jax.process_count() == 1:
+        yield
+        return
+    done = threading.Event()
+    threading.Thread(target=_watch, args=(done, what, seconds, quiet), daemon=True, name=f"wait: {what}").start()
+    try:
+        yield
+    finally:
+        done.set()
+
+
+def barrier(what: str) -> None:
+    """Returns when all processes have come here."""
+    with waiting(what):
+        multihost_utils.sync_global_devices(what)
+
+
+def from_first(what: str, value: int) -> int:
+    """What process 0 gives as `value`, in all processes."""
+    with waiting(what):
+        return int(multihost_utils.broadcast_one_to_all(np.int64(value)))
+
+
+def leave(message: str) -> None:
+    """Ends this process at once: leaving in order would mean waiting for a process that may be gone."""
+    print(f"error: {message}", file=sys.stderr, flush=True)
+    os._exit(1)
+
+
+def _watch(done: threading.Event, what: str, seconds: float, quiet: float) -> None:
+    if done.wait(min(quiet, seconds)):
+        return
+    log.warning("waiting for the other processes: %s (for %.0f s at most)", what, seconds)
+    if done.wait(max(0.0, seconds - quiet)):
+        log.warning("the other processes are there: %s", what)
+        return
+    faulthandler.dump_traceback(all_threads=True)
+    leave(f"the other processes did not come within {seconds:.0f} s: {what}")
