@@ -238,4 +238,4 @@ def _first(faults: list[str]) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).strip().splitlines()[0][:300] if str(error).strip() else ''}"
+    return f"{type(error).__name__}: {str(error).strip().splitlines()[0][:600] if str(error).strip() else ''}"

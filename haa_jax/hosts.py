@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
+from typing import NoReturn
 
 import jax
 import numpy as np
@@ -47,8 +48,9 @@ def from_first(what: str, value: int) -> int:
         return int(multihost_utils.broadcast_one_to_all(np.int64(value)))
 
 
-def leave(message: str) -> None:
-    """Ends this process at once: leaving in order would mean waiting for a process that may be gone."""
+def leave(message: object) -> NoReturn:
+    """Ends this process at once: leaving in order would mean to wait for processes and threads that may be gone."""
+    sys.stdout.flush()
     print(f"error: {message}", file=sys.stderr, flush=True)
     os._exit(1)
 

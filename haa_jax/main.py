@@ -4,6 +4,7 @@ Exit codes: 0 done; 1 an error, said on stderr; 75 stopped by SIGTERM or Ctrl-C 
 command goes on from there.
 """
 
+import errno
 import logging as std_logging
 import os
 import sys
@@ -45,7 +46,11 @@ def main(argv: list[str]) -> None:
     except Interrupted:
         sys.exit(EXIT_INTERRUPTED)
     except USER_ERRORS as error:
-        sys.exit(f"error: {error}")
+        hosts.leave(error)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        hosts.leave(f"{error}; once there is room, the same command goes on")
     except jax.errors.JaxRuntimeError as error:
         if jax.process_count() == 1:
             raise

@@ -62,7 +62,7 @@ def save_untrained(config, workdir):
     exp = prepare(config)
     shardings = jax.tree.map(lambda array: array.sharding, exp.abstract_state)
     checkpoints = Checkpoints(workdir, keep=1)
-    checkpoints.save(0, fresh_state(config, exp.model, exp.optimizer, shardings), exp.meta)
+    checkpoints.save(0, fresh_state(config, exp.model, exp.optimizer, shardings), {**exp.meta, "history": {}})
     checkpoints.wait()
     checkpoints.close()
 

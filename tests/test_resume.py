@@ -42,11 +42,14 @@ def command(data_dir, workdir, *more):
     return [*main, *flags, *more]
 
 
-def start(arguments):
-    # One device: the steps are to be the same in every process whatever this one was started with.
+def one_device() -> dict[str, str]:
+    """The environment in which steps are the same in every process whatever this one was started with."""
     flags = os.environ["XLA_FLAGS"].replace("--xla_force_host_platform_device_count=8", "")
-    environment = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
-    return subprocess.Popen(arguments, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
+    return {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+
+
+def start(arguments):
+    return subprocess.Popen(arguments, cwd=ROOT, env=one_device(), stderr=subprocess.PIPE, text=True)
 
 
 def run(arguments):
@@ -55,18 +58,36 @@ def run(arguments):
     return process.returncode, errors
 
 
-def interrupt_at(arguments, step: int, number: signal.Signals, delay: float = 0.0):
+def interrupt_at(arguments, step: int, number: signal.Signals):
     """Starts a run and sends it a signal once it has reported a step."""
     process = start(arguments)
     lines = []
     for line in process.stderr:
         lines.append(line)
         if f"step {step}/" in line:
-            time.sleep(delay)
             process.send_signal(number)
             break
     lines += process.stderr.readlines()
     return process.wait(), "".join(lines)
+
+
+def being_saved(workdir) -> list[str]:
+    """Checkpoints that are on their way to the disk."""
+    folder = workdir / "checkpoints"
+    return [path.name for path in folder.iterdir() if not path.name.isdigit()] if folder.exists() else []
+
+
+def kill_in_a_save(arguments, workdir, delay: float = 0.0) -> bool:
+    """Starts a run and kills it while it saves; whether it was still running then."""
+    process = start(arguments)
+    stale = set(being_saved(workdir))
+    while process.poll() is None and (set(being_saved(workdir)) <= stale):
+        stale &= set(being_saved(workdir))  # left by the run before, until this one removes them
+        time.sleep(0.0005)
+    time.sleep(delay)
+    process.kill()
+    process.communicate()
+    return process.returncode == -signal.SIGKILL
 
 
 @pytest.fixture(scope="module")
@@ -87,21 +108,20 @@ def assert_same_end(tiny_config, straight, workdir):
         assert (straight / name).read_bytes() == (workdir / name).read_bytes()
 
 
-def test_killed_twice_and_terminated_once_it_ends_bitwise_the_same(tiny_config, data_dir, straight, tmp_path):
+def test_killed_in_a_save_and_interrupted_it_ends_bitwise_the_same(tiny_config, data_dir, straight, tmp_path):
     arguments = command(data_dir, tmp_path)
-    code, errors = interrupt_at(arguments, 3, signal.SIGKILL)
-    assert code == -signal.SIGKILL, errors
+    assert kill_in_a_save(arguments, tmp_path)
+    assert being_saved(tmp_path)  # it was half-written
     code, errors = interrupt_at(arguments, 5, signal.SIGTERM)
     assert code == EXIT_INTERRUPTED, errors
     assert "SIGTERM: saving and leaving" in errors
-    code, errors = interrupt_at(arguments, 9, signal.SIGKILL, delay=0.05)
-    assert code == -signal.SIGKILL, errors
     code, errors = run(arguments)
     assert code == 0, errors
     assert "going on from the checkpoint of step" in errors
     assert_same_end(tiny_config, straight, tmp_path)
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_where_it_is(tiny_config, data_dir, tmp_path):
     code, errors = interrupt_at(command(data_dir, tmp_path, "--config.checkpoint.every_epochs=0"), 2, signal.SIGINT)
     assert code == EXIT_INTERRUPTED, errors
@@ -110,17 +130,32 @@ def test_ctrl_c_saves_where_it_is(tiny_config, data_dir, tmp_path):
 
 
 @pytest.mark.slow
-def test_killed_at_ten_random_moments(tiny_config, data_dir, straight, tmp_path):
+def test_killed_at_twenty_random_moments(tiny_config, data_dir, straight, tmp_path):
+    """Half of them within a save, the others at any time from the start of the process to its end."""
     rng = np.random.default_rng(0)
-    arguments = command(data_dir, tmp_path)
-    for _ in range(10):
-        process = start(arguments)
-        time.sleep(float(rng.uniform(8, 25)))
-        process.kill()
-        process.communicate()
-    code, errors = run(arguments)
+    killed, in_saves, folders = 0, 0, []
+    for round_number in range(100):
+        workdir = tmp_path / str(len(folders))  # one run is done after a few kills: then the next begins
+        if round_number % 2:
+            in_save = kill_in_a_save(command(data_dir, workdir), workdir, float(rng.uniform(0, 0.05)))
+            killed, in_saves, ended = killed + in_save, in_saves + in_save, not in_save
+        else:
+            process = start(command(data_dir, workdir))
+            time.sleep(float(rng.uniform(5, 20)))
+            process.kill()
+            process.communicate()
+            ended = process.returncode == 0
+            killed += not ended
+        folders += [workdir] if ended else []
+        if killed >= 20 and in_saves >= 8:
+            break
+    print(f"{killed} kills, {in_saves} of them within a save; {len(folders)} runs ended in between")
+    code, errors = run(command(data_dir, workdir))
     assert code == 0, errors
-    assert_same_end(tiny_config, straight, tmp_path)
+    for folder in {*folders, workdir}:
+        assert_same_end(tiny_config, straight, folder)
+    assert killed >= 20
+    assert in_saves >= 8
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ import tensorflow_datasets as tfds
 from absl import app, flags, logging
 
 from tfds_haa500 import archive, taxonomy
+from tfds_haa500.disk import full_disk_said
 from tfds_haa500.haa500_dataset_builder import FLOW_METHODS, Builder, Haa500Config
 
 _CONFIG = flags.DEFINE_enum("config", "rgb", list(Builder.builder_configs), "Builder config.")
@@ -60,10 +61,11 @@ def main(argv: list[str]) -> None:
         builder = Builder(config=config, data_dir=_DATA_DIR.value)
         if builder.info.splits:
             print("Already built; delete its folder to build it again.")
-        builder.download_and_prepare(
-            download_config=tfds.download.DownloadConfig(manual_dir=_MANUAL_DIR.value),
-            file_format=_FILE_FORMAT.value,
-        )
+        with full_disk_said():
+            builder.download_and_prepare(
+                download_config=tfds.download.DownloadConfig(manual_dir=_MANUAL_DIR.value),
+                file_format=_FILE_FORMAT.value,
+            )
     except (archive.ArchiveError, taxonomy.TaxonomyError) as error:
         sys.exit(f"error: {error}")
     print(_summary(builder))

@@ -24,6 +24,7 @@ from absl import app, flags, logging
 
 from tfds_haa500 import clip_folder, flow, split_lists
 from tfds_haa500.clip_folder_dataset_builder import Builder, ClipFolderConfig
+from tfds_haa500.disk import full_disk_said
 
 _DIR = flags.DEFINE_string("dir", None, "Folder of the videos.", required=True)
 _NAME = flags.DEFINE_string("name", None, "Name of the dataset's config: letters, digits, _ and -.", required=True)
@@ -49,7 +50,8 @@ def main(argv: list[str]) -> None:
         builder = Builder(config=config, data_dir=_DATA_DIR.value)
         if builder.info.splits:
             print("Already built; delete its folder to build it again.")
-        builder.download_and_prepare()
+        with full_disk_said():
+            builder.download_and_prepare()
     except clip_folder.FolderError as error:
         sys.exit(f"error: {error}")
     print(_summary(builder))

@@ -1,0 +1,108 @@
+"""A disk that fills up while a run saves and while a dataset is built: a file system of its own, really full."""
+
+import shlex
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from haa_jax import evaluate
+from tests.test_resume import ROOT, command, one_device
+
+MOUNT = ["unshare", "--user", "--map-root-user", "--mount"]
+
+
+def can_mount(folder) -> bool:
+    if not shutil.which("unshare"):
+        return False
+    line = [*MOUNT, "mount", "-t", "tmpfs", "none", str(folder)]
+    return subprocess.run(line, capture_output=True, check=False).returncode == 0
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """Runs shell lines with a file system of 40 MB in place of an empty folder; it is gone when they end."""
+    (tmp_path / "disk").mkdir()
+    if not can_mount(tmp_path / "disk"):
+        pytest.skip("no small file system can be mounted here: it needs Linux with user namespaces")
+
+    def run(*lines: str) -> str:
+        script = "\n".join([f"mount -t tmpfs -o size=40m none {tmp_path}/disk", *lines])
+        environment = {**one_device(), "DISK": f"{tmp_path}/disk", "OUT": str(tmp_path)}
+        done = subprocess.run(
+            [*MOUNT, "bash", "-uc", script], cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        return done.stdout.decode(errors="replace")
+
+    run.folder = tmp_path
+    return run
+
+
+# Fills the disk but for a number of kilobytes.
+FILL = 'head -c "$(($(df --output=avail -k $DISK | tail -1) - {}))k" /dev/zero > $DISK/fill'
+
+
+SAVES = """
+import sys
+from haa_jax.checkpoint import CheckpointError
+from tests.test_checkpoint import files_of, restored_step, saved
+try:
+    saved(sys.argv[1], range(1, 100), keep=100)
+except CheckpointError as error:
+    print("full:", error)
+print("whole:", restored_step(sys.argv[1]).step)
+"""
+
+
+def test_a_save_on_a_full_disk_leaves_those_before_it_whole(disk):
+    python = shlex.join([sys.executable, "-c", SAVES])
+    said = disk(FILL.format(200), f"{python} $DISK/run", "rm $DISK/fill", f"{python} $DISK/run")
+    first, second = said.split("whole: ")[1:]
+    saved = int(first.split()[0])
+    assert 2 <= saved < 99
+    assert f"full: checkpoint {saved + 1} could not be saved in" in said
+    assert "No space left on device" in said
+    assert second.split()[0] == "99"
+
+
+@pytest.mark.slow
+def test_a_run_on_a_full_disk_keeps_its_last_checkpoint_and_goes_on_when_there_is_room(disk, data_dir):
+    main = shlex.join(command(data_dir, disk.folder / "disk" / "run", "--config.train.steps=8"))
+    said = disk(
+        FILL.format(2700),  # two checkpoints of a megabyte, not three
+        f"{main} 2>&1; echo code $?",
+        "echo kept $(ls $DISK/run/checkpoints)",
+        "rm $DISK/fill",
+        f"{main} 2>&1; echo code $?",
+        "cp $DISK/run/metrics.json $OUT",
+    )
+    first, second = said.split("code ")[1:]
+    assert first.startswith("1\n"), said
+    assert "could not be saved in" in said
+    assert "No space left on device" in said
+    assert "the same command goes on from the newest of them" in said
+    kept = [int(name) for name in first.partition("kept ")[2].splitlines()[0].split() if name.isdigit()]
+    assert f"going on from the checkpoint of step {max(kept)}" in first
+    assert second.startswith("0"), said
+    assert (disk.folder / evaluate.METRICS_FILE).exists()
+
+
+def test_a_build_on_a_full_disk_leaves_nothing_and_touches_nothing(disk, archive_dir):
+    build = [sys.executable, "-m", "tfds_haa500.build", f"--manual_dir={archive_dir.parent}", "--workers=1"]
+    build = shlex.join([*build, f"--data_dir={disk.folder}/disk"])
+    said = disk(
+        f"{build} --classes=CPR --name=before; echo code $?",
+        "find $DISK -type f | xargs sha256sum > $OUT/sums",
+        FILL.format(40),
+        f"{build} --classes=CPR,play_erhu --name=after; echo code $?",
+        "sha256sum --quiet --check $OUT/sums && echo intact",
+        "echo left $(ls $DISK/haa500/after)",
+        "rm $DISK/fill",
+        f"{build} --classes=CPR,play_erhu --name=after; echo code $?",
+    )
+    assert [part.split()[0] for part in said.split("code ")[1:]] == ["0", "1", "0"], said
+    assert "error: the disk is full: " in said
+    assert "Traceback" not in said
+    assert "intact\nleft \n" in said.replace("left\n", "left \n")
+    assert "haa500/after/1.1.0: 40 clips" in said
