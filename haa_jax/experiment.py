@@ -101,7 +101,7 @@ def prepare(config) -> Experiment:
     check_shapes(config, model)
     steps = total_steps(config, len(splits["train"]))
     optimizer = optim.make_optimizer(config.optimizer, config.train.batch_size, steps)
-    abstract_state = _abstract_state(config, model, optimizer, device_mesh)
+    abstract_state = abstract_state_of(config, model, optimizer, device_mesh)
     check_trainable(config.optimizer.trainable, abstract_state.params)
     return Experiment(
         config=config,
@@ -183,7 +183,8 @@ def fresh_state(config, model, optimizer, shardings) -> state.TrainState:
     return jax.jit(initial_state(config, model, optimizer), out_shardings=shardings, compiler_options=quick)()
 
 
-def _abstract_state(config, model, optimizer, device_mesh: Mesh) -> state.TrainState:
+def abstract_state_of(config, model, optimizer, device_mesh: Mesh) -> state.TrainState:
+    """Shapes, dtypes and shardings of the state."""
     shapes = jax.eval_shape(initial_state(config, model, optimizer))
     shardings = mesh.state_shardings(shapes, device_mesh)
     return jax.tree.map(
@@ -202,5 +203,5 @@ def describe(experiment: Experiment) -> str:
         f"{config.model.name}: {parameters:,} parameters, {config.model.dtype}; heads: {heads}\n"
         f"{exp.builder.info.full_name} in {exp.builder.data_dir}: {clips} clips\n"
         f"{exp.total_steps} steps of {config.train.batch_size} clips "
-        f"({exp.total_steps / exp.steps_per_epoch:.1f} epochs) on {devices}"
+        f"({exp.total_steps / exp.steps_per_epoch:.1f} epochs) on {devices}; {mesh.describe_state(exp.abstract_state)}"
     )

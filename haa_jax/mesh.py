@@ -4,6 +4,8 @@ Computation is written for the global batch; `jax.jit` and these shardings turn 
 (what used to be called pjit). BatchNorm therefore sees the whole global batch.
 """
 
+import math
+
 import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
@@ -71,6 +73,23 @@ def state_shardings(abstract_state, mesh: Mesh):
         return NamedSharding(mesh, PartitionSpec(*spec))
 
     return jax.tree.map(rule, abstract_state)
+
+
+def bytes_per_device(abstract_state) -> int:
+    """Bytes of a pytree of `ShapeDtypeStruct`s with shardings that lie on each device."""
+    leaves = jax.tree.leaves(abstract_state)
+    return sum(math.prod(leaf.sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize for leaf in leaves)
+
+
+def describe_state(abstract_state) -> str:
+    """What is split over devices, and what each of them holds."""
+    leaves = jax.tree.leaves(abstract_state)
+    split = sum(not leaf.sharding.is_fully_replicated for leaf in leaves)
+    whole = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in leaves)
+    held = bytes_per_device(abstract_state)
+    return (
+        f"state of {whole / 1e6:.1f} MB, {held / 1e6:.1f} MB on each device ({split} of {len(leaves)} arrays are split)"
+    )
 
 
 def to_global(batch, mesh: Mesh):

@@ -1,0 +1,104 @@
+"""What the devices of a training step say to one another, read from the compiled program; nothing is run.
+
+    python -m benchmarks.collectives --config=configs/i3d.py --devices=8,64,256 --model=1,8
+
+Compiles the full training step for so many devices of this CPU, which need not be there, and counts the collective
+operations that XLA's partitioner put in. Prints a row of a table for each: operations, megabytes that each device gets
+from them in a step, and megabytes of state that lie on each device. `--model` lists sizes of the mesh's "model" axis.
+"""
+
+import functools
+import math
+import re
+
+import jax
+from absl import app, flags
+from ml_collections import config_flags
+
+from haa_jax import mesh, models, optim, state
+from haa_jax.data import modalities, streams
+from haa_jax.experiment import abstract_state_of
+
+_CONFIG = config_flags.DEFINE_config_file("config", "configs/i3d.py", "Model and frames.", lock_config=True)
+_DEVICES = flags.DEFINE_list("devices", ["8", "64", "256"], "Numbers of devices.")
+_MODEL = flags.DEFINE_list("model", ["1", "8"], "Devices that large parameters are split over (config.mesh.model).")
+_CLIPS = flags.DEFINE_integer("clips_per_device", 1, "Clips in a step on each device.", lower_bound=1)
+CLASSES = 500
+
+KINDS = ("all-reduce", "all-gather", "reduce-scatter", "collective-permute", "all-to-all")
+BYTES = {"pred": 1, "u8": 1, "s8": 1, "bf16": 2, "f16": 2, "u16": 2, "f32": 4, "s32": 4, "u32": 4, "f64": 8, "s64": 8}
+# "%name = (f32[3,4]{1,0}, f32[]) all-reduce(%a, %b), ...": the results' shapes, the operation.
+_OPERATION = re.compile(rf"= (\(?[^=]*?\)?) ({'|'.join(KINDS)})(?:-start)?\(")
+_SHAPE = re.compile(r"(\w+)\[([\d,]*)\]")
+
+
+def main(argv):
+    if len(argv) > 1:
+        raise app.UsageError(f"unexpected argument {argv[1]!r}")
+    counts = [int(count) for count in _DEVICES.value]
+    jax.config.update("jax_platforms", "cpu")
+    jax.config.update("jax_num_cpu_devices", max(counts))
+    print(f"{_CONFIG.value.model.name}, {CLASSES} classes, {_CLIPS.value} clips a device")
+    print("| devices | mesh.model | collectives | MB a step and device | MB of state a device |\n|---|---|---|---|---|")
+    for devices in counts:
+        for ways in (int(ways) for ways in _MODEL.value):
+            print(row(_CONFIG.value, mesh.make_mesh(ways, jax.devices()[:devices])), flush=True)
+
+
+def row(config, device_mesh) -> str:
+    compiled, held = compile_step(config, device_mesh, _CLIPS.value)
+    found = collectives(compiled.as_text())
+    operations = ", ".join(f"{count} {kind} ({size / 1e6:.2f} MB)" for kind, (count, size) in found.items())
+    total = sum(size for _, size in found.values()) / 1e6
+    ways = device_mesh.shape["model"]
+    return f"| {device_mesh.size} | {ways} | {operations} | {total:.2f} | {held / 1e6:.1f} |"
+
+
+def compile_step(config, device_mesh, clips_per_device: int):
+    """(the compiled training step, bytes of its state on each device)."""
+    model = models.build(config.model, {"atomic": CLASSES})
+    batch_size = clips_per_device * device_mesh.size
+    optimizer = optim.make_optimizer(config.optimizer, batch_size, 1000)
+    abstract_state = abstract_state_of(config, model, optimizer, device_mesh)
+    step = functools.partial(
+        state.train_step,
+        model=model,
+        prepare=functools.partial(modalities.prepare, config=config.data),
+        optimizer=optimizer,
+        seed=0,
+        accumulate=1,
+        ema_decay=0.0,
+    )
+    shardings = jax.tree.map(lambda array: array.sharding, abstract_state)
+    jitted = jax.jit(
+        step,
+        in_shardings=(shardings, mesh.batch_sharding(device_mesh)),
+        out_shardings=(shardings, mesh.replicated(device_mesh)),
+    )
+    lowered = jitted.lower(abstract_state, batch_shapes(config, batch_size))
+    return lowered.compile({"xla_backend_optimization_level": 0}), mesh.bytes_per_device(abstract_state)
+
+
+def batch_shapes(config, batch_size: int) -> dict:
+    clips = {
+        part: jax.ShapeDtypeStruct((batch_size, *spec[0]), spec[1])
+        for part, spec in streams.clip_spec(config.data).items()
+    }
+    return {"clips": clips, "labels": {"atomic": jax.ShapeDtypeStruct((batch_size,), "int32")}}
+
+
+def collectives(program: str) -> dict[str, tuple[int, int]]:
+    """Kind -> (how many, bytes that each device receives from them), of an optimised HLO program as text."""
+    found = {}
+    program = re.sub(r"/\*.*?\*/", "", program)  # "/*index=5*/" within the shapes
+    for shapes, kind in _OPERATION.findall(program):
+        size = sum(
+            BYTES[dtype] * math.prod(map(int, filter(None, dims.split(",")))) for dtype, dims in _SHAPE.findall(shapes)
+        )
+        count, total = found.get(kind, (0, 0))
+        found[kind] = (count + 1, total + size)
+    return found
+
+
+if __name__ == "__main__":
+    app.run(main)
