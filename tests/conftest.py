@@ -19,6 +19,8 @@ import av
 import numpy as np
 import pytest
 
+from tests.shallow_main import KEPT
+
 # One class of each area; between them a space, a hyphen, an underscore and capitals.
 CLASSES = ("CPR", "battle-rope_jumping-jack", "play_ otamatone", "play_erhu")
 SIZE = (48, 64)  # height, width
@@ -101,8 +103,7 @@ def tiny_config(data_dir):
 
 @pytest.fixture
 def shallow_i3d(monkeypatch):
-    """I3D with five of its 16 blocks: tracing and compiling the others takes most of a short run's time."""
+    """What shallow_main.py has, in this process."""
     from haa_jax.models import i3d
 
-    kept = ("Conv3d_1a_7x7", "MaxPool3d_2a_3x3", "Mixed_3b", "MaxPool3d_4a_3x3", "Mixed_5c")
-    monkeypatch.setattr(i3d, "TRUNK", {name: i3d.TRUNK[name] for name in kept})
+    monkeypatch.setattr(i3d, "TRUNK", {name: i3d.TRUNK[name] for name in KEPT})

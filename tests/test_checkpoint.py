@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from haa_jax import seal
+from haa_jax import mesh, seal
 from haa_jax.checkpoint import DAMAGED_FOLDER, CheckpointError, Checkpoints, read_variables
 
 
@@ -168,3 +168,23 @@ def test_what_a_killed_save_left_behind_is_not_a_checkpoint(tmp_path):
     saved(tmp_path, [1])
     (tmp_path / "checkpoints" / "2.orbax-checkpoint-tmp").mkdir()
     assert restored_step(tmp_path).step == 1
+
+
+@pytest.mark.skipif(jax.device_count() != 8, reason="needs 8 devices: run it with `make test`")
+def test_other_numbers_of_devices_restore_the_same_bits(tmp_path, monkeypatch):
+    """8 devices that share parameters, then 2, then 1."""
+    monkeypatch.setattr(mesh, "MIN_SHARDED_BYTES", 1)
+    for number, (devices, ways) in enumerate([(8, 4), (2, 2), (1, 1)]):
+        device_mesh = mesh.make_mesh(ways, jax.devices()[:devices])
+        shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), tree(0))
+        shardings = mesh.state_shardings(shapes, device_mesh)
+        wanted = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), shapes, shardings)
+        checkpoints = Checkpoints(tmp_path, keep=3)
+        restored = checkpoints.restore_latest(wanted)
+        state = restored.state if restored else jax.device_put(tree(5), shardings)
+        assert state["w"].sharding == shardings["w"]
+        assert len(state["w"].sharding.device_set) == devices
+        assert np.array_equal(state["w"], tree(5)["w"])
+        checkpoints.save(number, state, {"history": {}})
+        checkpoints.wait()
+        checkpoints.close()

@@ -44,7 +44,7 @@ class Host:
 def arguments(data_dir, workdir, **fields):
     # Networks this narrow multiply the last digits of float32 by ten or more at every step, the more so at a high rate.
     fields = {"train.steps": STEPS, "optimizer.learning_rate": 1e-3, "eval.every_epochs": 0.0} | fields
-    fields["checkpoint.every_epochs"] = 0.0
+    fields = {"checkpoint.every_epochs": 0.0} | fields
     return [*command(data_dir, workdir), *(f"--config.{field}={value}" for field, value in fields.items())]
 
 
@@ -87,7 +87,6 @@ def assert_as_alone(workdir, alone) -> None:
     assert figure["count"] == 12
 
 
-@pytest.mark.slow
 def test_two_processes_do_what_one_does(data_dir, alone, tmp_path):
     hosts = together(data_dir, tmp_path)
     assert [host.end() for host in hosts] == [0, 0], hosts[0].text + hosts[1].text
@@ -95,6 +94,29 @@ def test_two_processes_do_what_one_does(data_dir, alone, tmp_path):
     found, expected = losses(hosts[0].text), losses(alone[1])
     for step in (2, 3, 4):
         assert found[step] == pytest.approx(expected[step], rel=3e-3)
+    assert_as_alone(tmp_path, alone[0])
+
+
+@pytest.mark.slow
+def test_two_processes_killed_at_random_moments_end_as_if_nothing_happened(data_dir, alone, tmp_path):
+    rng = np.random.default_rng(0)
+    killed = 0
+    while killed < 6:
+        hosts = together(data_dir, tmp_path, **{"checkpoint.every_epochs": 0.25})
+        if killed % 2:  # within the save of the first step, as soon as it has begun
+            hosts[0].wait_for("step 1/")
+        else:
+            time.sleep(float(rng.uniform(8, 30)))
+        for host in rng.permutation(hosts):
+            host.process.kill()
+        codes = [host.end() for host in hosts]
+        killed += 1
+        if codes == [0, 0]:  # it was done before
+            break
+    hosts = together(data_dir, tmp_path, **{"checkpoint.every_epochs": 0.25})
+    assert [host.end() for host in hosts] == [0, 0], hosts[0].text + hosts[1].text
+    print(f"killed {killed} times; {[line for line in hosts[0].text.splitlines() if 'going on from' in line]}")
+    assert killed >= 3
     assert_as_alone(tmp_path, alone[0])
 
 
@@ -129,6 +151,32 @@ def test_a_process_that_dies_takes_the_others_along_with_a_word(data_dir, tmp_pa
     assert hosts[0].end() not in (0, EXIT_INTERRUPTED)
     assert time.monotonic() - killed < 150  # JAX's heartbeat takes 100 s where the connection itself does not end
     assert "one of them may be gone" in hosts[0].text or "another task died" in hosts[0].text
+
+
+@pytest.mark.slow
+def test_a_process_that_hangs_ends_the_others_with_a_word(data_dir, tmp_path):
+    hosts = together(data_dir, tmp_path, **{"train.steps": 10_000})
+    hosts[0].wait_for("step 3/")
+    hosts[1].process.send_signal(signal.SIGSTOP)
+    stopped = time.monotonic()
+    try:
+        hosts[0].wait_for("waiting for the other processes: step ")
+        assert hosts[0].end() not in (0, EXIT_INTERRUPTED)
+        assert time.monotonic() - stopped < 200
+        print(hosts[0].text[-2000:])
+    finally:
+        hosts[1].process.kill()
+        hosts[1].end()
+
+
+@pytest.mark.slow
+def test_a_process_that_never_comes_is_waited_for_in_vain(data_dir, tmp_path):
+    (host, other) = together(data_dir, tmp_path, processes=2)
+    other.process.kill()
+    other.end()
+    host.wait_for("waiting for the other processes, 300 s at most")
+    assert host.end(400) not in (0, EXIT_INTERRUPTED)
+    assert not (tmp_path / "checkpoints").exists()
 
 
 @pytest.mark.slow

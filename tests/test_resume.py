@@ -38,7 +38,7 @@ def command(data_dir, workdir, *more):
         "log_every_seconds": 0.0,
     }
     flags = [f"--config.{field}={value}" for field, value in settings.items()]
-    main = [sys.executable, "-m", "haa_jax.main", "--config=configs/i3d.py", f"--workdir={workdir}"]
+    main = [sys.executable, "-m", "tests.shallow_main", "--config=configs/i3d.py", f"--workdir={workdir}"]
     return [*main, *flags, *more]
 
 
@@ -88,6 +88,11 @@ def kill_in_a_save(arguments, workdir, delay: float = 0.0) -> bool:
     process.kill()
     process.communicate()
     return process.returncode == -signal.SIGKILL
+
+
+@pytest.fixture(autouse=True)
+def _shallow(shallow_i3d):
+    """The network that the runs were of."""
 
 
 @pytest.fixture(scope="module")

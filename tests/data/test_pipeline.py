@@ -68,6 +68,17 @@ def test_processes_share_out_one_global_order(train_split, tiny_config, processe
         assert np.array_equal(batch["clips"]["rgb"], np.concatenate([part[step]["clips"]["rgb"] for part in parts]))
 
 
+@pytest.mark.parametrize("processes", [1, 2, 4])
+def test_processes_together_see_every_clip_of_an_epoch_once(train_split, tiny_config, processes, monkeypatch):
+    seen = []
+    monkeypatch.setattr(streams, "train_clip", lambda example, *_: seen.append(example["clip_id"].decode()))
+    tiny_config.data.prefetch, tiny_config.data.threads = 0, 1
+    for start in (0, 8):  # the first epoch of 8 batches, and one that begins with a restart
+        for process in range(processes):
+            take(train_split, tiny_config.data, 8, start, pipeline.Share(process, processes))
+    assert sorted(seen) == sorted(2 * list(train_split.index.clip_id))
+
+
 def test_the_seed_matters(train_split, tiny_config):
     assert not np.array_equal(
         take(train_split, tiny_config.data, 1)[0]["clips"]["rgb"],
