@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 
 Triple = tuple[int, int, int]  # over time, height, width
@@ -58,24 +59,37 @@ class Conv(nn.Module):
 
 def _convolve(x: jax.Array, kernel: jax.Array, stride: Triple, pads: Sequence[tuple[int, int]], groups: int):
     batch, time, height, width, channels = x.shape
+    if groups > 1:
+        return _convolve_groups(x, kernel, stride, pads, groups)
     if kernel.shape[0] == 1 and stride[0] == 1 and pads[0] == (0, 0):  # a frame at a time
-        y = _convolve_2d(x.reshape(batch * time, height, width, channels), kernel[0], stride[1:], pads[1:], groups)
+        y = _convolve_2d(x.reshape(batch * time, height, width, channels), kernel[0], stride[1:], pads[1:])
         return y.reshape(batch, time, *y.shape[1:])
     if kernel.shape[1:3] == (1, 1) and tuple(stride[1:]) == (1, 1) and not any(map(any, pads[1:])):  # a pixel at a time
         x = x.reshape(batch, time, height * width, channels)
-        y = _convolve_2d(x, kernel[:, 0], (stride[0], 1), [pads[0], (0, 0)], groups)
+        y = _convolve_2d(x, kernel[:, 0], (stride[0], 1), [pads[0], (0, 0)])
         return y.reshape(batch, y.shape[1], height, width, y.shape[-1])
-    dimensions = ("NDHWC", "DHWIO", "NDHWC")
-    return jax.lax.conv_general_dilated(
-        x, kernel, stride, pads, dimension_numbers=dimensions, feature_group_count=groups
-    )
+    return jax.lax.conv_general_dilated(x, kernel, stride, pads, dimension_numbers=("NDHWC", "DHWIO", "NDHWC"))
 
 
-def _convolve_2d(x, kernel, stride, pads, groups):
-    dimensions = ("NHWC", "HWIO", "NHWC")
-    return jax.lax.conv_general_dilated(
-        x, kernel, stride, pads, dimension_numbers=dimensions, feature_group_count=groups
-    )
+def _convolve_2d(x, kernel, stride, pads):
+    return jax.lax.conv_general_dilated(x, kernel, stride, pads, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+def _convolve_groups(x, kernel, stride, pads, groups):
+    """The sum over the kernel's taps of shifted inputs times matrices, one matrix a group.
+
+    XLA's partitioner gathers the whole batch on every device for a grouped convolution (`benchmarks/collectives.py`
+    shows it), but not for this.
+    """
+    x = jnp.pad(x, [(0, 0), *pads, (0, 0)])
+    x = x.reshape(*x.shape[:-1], groups, -1)
+    kernel = kernel.reshape(*kernel.shape[:-1], groups, -1)
+    total, accumulator = 0.0, jnp.promote_types(x.dtype, jnp.float32)
+    for tap in np.ndindex(kernel.shape[:3]):
+        ends = [at + size - extent + 1 for at, size, extent in zip(tap, x.shape[1:4], kernel.shape[:3], strict=True)]
+        slices = [slice(at, end, step) for at, end, step in zip(tap, ends, stride, strict=True)]
+        total += jnp.einsum("bthwgi,igo->bthwgo", x[:, *slices], kernel[tap], preferred_element_type=accumulator)
+    return total.reshape(*total.shape[:-2], -1).astype(x.dtype)
 
 
 def ceil_pads(shape: Sequence[int], window: Sequence[int], stride: Sequence[int]) -> list[tuple[int, int]]:
