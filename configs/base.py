@@ -40,7 +40,7 @@ def get_config() -> ConfigDict:
     data.pose_sigma = 4.0  # pose: deviation of a joint's Gaussian, pixels of the crop
     data.skeleton = "coco17"  # skeleton: coco17 | openpose18 (with a neck)
     data.random_move = False  # skeleton: turn, scale and shift training clips
-    data.threads = 0  # threads that decode; 0 for one a core
+    data.threads = 0  # threads that decode; 0 for one for each core that the process may use
     data.prefetch = 4  # batches decoded ahead
 
     config.model = model = ConfigDict()

@@ -104,7 +104,7 @@ def _prefetched(plans: Iterator[tuple[dict, list[Callable]]], views: tuple[int, 
 
     A plan is a batch without its clips, and a function for each row that writes the row's clip, or its views.
     """
-    threads = config.threads or os.cpu_count()
+    threads = config.threads or _cores()
     pool = concurrent.futures.ThreadPoolExecutor(threads, thread_name_prefix="decode")
 
     def submit(plan):
@@ -122,6 +122,11 @@ def _prefetched(plans: Iterator[tuple[dict, list[Callable]]], views: tuple[int, 
             yield _finish(*pending.popleft())
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _cores() -> int:
+    """Those that this process may use: schedulers give each process of a host its own."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def _finish(batch: dict, rows: list[concurrent.futures.Future]) -> dict:
