@@ -20,6 +20,7 @@ from etils import epath
 
 INDEX_FILE = "clip_index.csv"
 FRAMES = ("video", "flow_x", "flow_y")  # the features that are pictures over time
+CLASSES = ("label", "composite", "area")
 # A TFRecord is: length (uint64), masked CRC of the length, data, masked CRC of the data (little endian).
 _HEADER = struct.Struct("<QI")
 _FOOTER = struct.Struct("<I")
@@ -78,9 +79,16 @@ class ClipReader:
         return len(self.index)
 
     def __getitem__(self, i: int) -> dict:
-        """Raises RecordError where the shard is missing, truncated or damaged."""
-        record = read_record(self._data_path / self.index.shard[i], int(self.index.offset[i]))
-        return self._features.deserialize_example_np(record, decoders=self._decoders)
+        """Raises RecordError where the shard is missing, truncated or damaged, or is not the index's."""
+        path, offset = self._data_path / self.index.shard[i], int(self.index.offset[i])
+        example = self._features.deserialize_example_np(read_record(path, offset), decoders=self._decoders)
+        stored = (example["clip_id"].decode(), *(int(example[key]) for key in CLASSES), len(example["video"]))
+        indexed = (self.index.clip_id[i], *(int(getattr(self.index, key)[i]) for key in CLASSES))
+        if stored != (*indexed, int(self.index.num_frames[i])):
+            raise RecordError(
+                f"{path} at byte {offset} holds {stored}, {INDEX_FILE} says {indexed}: they do not belong together"
+            )
+        return example
 
 
 def read_record(path: epath.PathLike, offset: int) -> bytes:
@@ -116,7 +124,7 @@ def write_index(data_path: epath.PathLike, builder) -> None:
         for shard in sorted(path.name for path in info.filepaths):
             for offset, record in iter_records(epath.Path(data_path) / shard):
                 example = builder.info.features.deserialize_example_np(record, decoders=decoders)
-                facts = [int(example[key]) for key in ("label", "composite", "area")]
+                facts = [int(example[key]) for key in CLASSES]
                 clip_id = example["clip_id"].decode()
                 writer.writerow([split, shard, offset, clip_id, *facts, len(example["video"])])
     (epath.Path(data_path) / INDEX_FILE).write_text(out.getvalue())
@@ -146,6 +154,41 @@ def read_index(data_path: epath.PathLike, split: str) -> ClipIndex:
         composite=column("composite", np.int32),
         area=column("area", np.int32),
         num_frames=column("num_frames", np.int32),
+    )
+
+
+def checked_index(builder, split: str) -> ClipIndex:
+    """The clips of one split, once it is sure that all of them are there; reads a few bytes of each shard.
+
+    Raises:
+      RecordError: as `read_index`; or the index has another number of clips than the dataset, or shards are missing or
+        of another length than when they were written; names all of them.
+    """
+    index, expected = read_index(builder.data_path, split), builder.info.splits[split].num_examples
+    if len(index) != expected:
+        raise RecordError(f"{builder.data_path / INDEX_FILE} has {len(index)} clips of split {split!r}, not {expected}")
+    last = {}
+    for shard, offset in zip(index.shard, index.offset, strict=True):
+        last[shard] = max(int(offset), last.get(shard, 0))
+    problems = [_wrong_length(epath.Path(builder.data_path) / shard, offset) for shard, offset in last.items()]
+    if any(problems):
+        raise RecordError("\n".join(filter(None, problems)) + "\nRestore these files, or build the dataset again.")
+    return index
+
+
+def _wrong_length(path: epath.Path, last_offset: int) -> str:
+    """What is wrong with the length of a shard whose last record starts at `last_offset`; "" for nothing."""
+    if not path.exists():
+        return f"shard missing: {path}"
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(last_offset)
+        header = file.read(_HEADER.size)
+    if len(header) < _HEADER.size:
+        return f"shard truncated: {path} has {size} bytes, its last record starts at {last_offset}"
+    end = last_offset + _HEADER.size + _HEADER.unpack(header)[0] + _FOOTER.size
+    return (
+        "" if size == end else f"shard {'truncated' if size < end else 'damaged'}: {path} has {size} bytes, not {end}"
     )
 
 

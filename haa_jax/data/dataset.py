@@ -5,6 +5,7 @@ import hashlib
 
 import numpy as np
 import tensorflow_datasets as tfds
+from etils import epath
 
 import tfds_haa500  # noqa: F401  registers `haa500`
 from haa_jax import objectives
@@ -45,13 +46,20 @@ def open_builder(name: str, data_dir: str = ""):
     command = _build_command(name) + (f" --data_dir={data_dir}" if data_dir else "")
     try:
         builder = tfds.builder(name, data_dir=data_dir or None)
-    except (tfds.core.registered.DatasetNotFoundError, ValueError) as error:
+        version = builder.info.version
+    except Exception as error:  # TFDS and its parsers raise whatever a damaged file provokes
         why = str(error).strip().splitlines()[0]
         raise DatasetError(
             f"data.dataset={name!r} is not a dataset, or not built ({why}); build it with\n  {command}"
         ) from error
     if not builder.info.splits:
         raise DatasetError(f"data.dataset={name!r} is not in {builder.data_dir}; build it with\n  {command}")
+    folder = epath.Path(builder.data_dir).name
+    if len({str(version), folder, str(builder.version)}) > 1 or _version_of(name) not in (None, version):
+        raise DatasetError(
+            f"{builder.data_dir} holds version {version}, its folder says {folder}, and this is version "
+            f"{_version_of(name) or builder.version} of {name.partition('/')[0]}: build it with\n  {command}"
+        )
     if builder.info.file_format.value != "tfrecord":
         found = builder.info.file_format.value
         raise DatasetError(
@@ -73,6 +81,13 @@ _BUILDS = {"demo": "--config=demo", "demo_relaxed": "--config=demo_relaxed"} | {
 }
 # Feature -> the stream that a builder is asked for.
 _STREAMS = {"flow_x": "flow", "flow_y": "flow", "pose": "pose", "person_box": "boxes", "objects": "objects"}
+
+
+def _version_of(name: str):
+    """The version that datasets are built with today, for those that the builder does not list by name."""
+    family, _, config = name.partition("/")
+    builder = tfds.builder_cls(family)
+    return None if config in builder.builder_configs else builder.VERSION
 
 
 def check_stream(builder, config) -> None:
@@ -101,7 +116,14 @@ def check_same_classes(builder, other) -> None:
 
 
 def read_taxonomy(builder) -> taxonomy.Taxonomy:
-    """The class table that the dataset was built with."""
+    """The class table that the dataset was built with.
+
+    Raises:
+      DatasetError: the dataset has none.
+      taxonomy.TaxonomyError: it is damaged.
+    """
+    if "taxonomy" not in (builder.info.metadata or {}):
+        raise DatasetError(f"{builder.data_dir} has no class table in metadata.json: restore it, or build again")
     return taxonomy.parse(builder.info.metadata["taxonomy"], origin=f"{builder.data_dir} metadata")
 
 
@@ -110,11 +132,12 @@ def open_split(builder, split: str, heads: tuple[objectives.Head, ...], area: st
 
     Raises:
       DatasetError: there is no such split, no clip is left, or a label is not one of the dataset's classes.
+      records.RecordError: a part of it is missing or of the wrong length.
     """
     if split not in builder.info.splits:
         found = ", ".join(builder.info.splits)
         raise DatasetError(f"{builder.info.full_name} has no {split} split, only {found}{_WITHOUT.get(split, '')}")
-    index = records.read_index(builder.data_path, split)
+    index = records.checked_index(builder, split)
     if area:
         index = index.select(index.area == read_taxonomy(builder).area_names.index(area))
     if not len(index):
