@@ -192,7 +192,8 @@ def _validate(exp: Experiment, train_state, writer, step: int, stop: StopSignals
 
 
 def _report(progress: Progress, writer, step: int, total: int, metrics: dict) -> None:
-    values = {name: float(value) for name, value in metrics.items()}
+    with hosts.waiting(f"step {step} done by all"):
+        values = {name: float(value) for name, value in metrics.items()}
     figures = progress.report(step)
     writer.write_scalars(step, {f"train/{name}": value for name, value in {**values, **figures}.items()})
     log.info(
