@@ -82,19 +82,24 @@ def alone(data_dir, tmp_path_factory):
     return workdir, host.text
 
 
+def assert_losses_as_alone(text, alone, steps) -> None:
+    found, expected = losses(text), losses(alone[1])
+    for step in steps:
+        assert found[step] == pytest.approx(expected[step], rel=3e-3)
+
+
 def assert_as_alone(workdir, alone) -> None:
     np.testing.assert_allclose(predictions(workdir), predictions(alone), rtol=1e-3, atol=1e-3)
     figure = json.loads((workdir / evaluate.METRICS_FILE).read_text())["heads"]["atomic"]["top1"]
     assert figure["count"] == 12
 
 
+@pytest.mark.slow
 def test_two_processes_do_what_one_does(data_dir, alone, tmp_path):
     hosts = together(data_dir, tmp_path)
     assert [host.end() for host in hosts] == [0, 0], hosts[0].text + hosts[1].text
     assert "on 4 cpu in 2 process(es)" in hosts[0].text
-    found, expected = losses(hosts[0].text), losses(alone[1])
-    for step in (2, 3, 4):
-        assert found[step] == pytest.approx(expected[step], rel=3e-3)
+    assert_losses_as_alone(hosts[0].text, alone, range(2, 5))
     assert_as_alone(tmp_path, alone[0])
 
 
@@ -129,7 +134,6 @@ def test_flags_that_go_together(data_dir, tmp_path):
     assert "go together" in host.text
 
 
-@pytest.mark.slow
 def test_a_signal_to_one_of_two_stops_both_at_one_step_and_one_alone_goes_on(data_dir, alone, tmp_path):
     hosts = together(data_dir, tmp_path)
     hosts[0].wait_for("step 2/")
@@ -139,6 +143,8 @@ def test_a_signal_to_one_of_two_stops_both_at_one_step_and_one_alone_goes_on(dat
     for host in hosts:
         assert f"all save at step {step} and leave" in host.text
     assert 2 <= step < STEPS
+    assert "on 4 cpu in 2 process(es)" in hosts[0].text
+    assert_losses_as_alone(hosts[0].text, alone, range(2, min(step, 4) + 1))
     host = Host(arguments(data_dir, tmp_path), devices=1)  # another number of processes and devices
     assert host.end() == 0, host.text
     assert f"going on from the checkpoint of step {step}" in host.text
