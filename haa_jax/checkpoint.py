@@ -122,7 +122,8 @@ class Checkpoints:
         """
         damaged = self._damaged_before_a_whole_one([step]) if jax.process_index() == 0 else {}
         if hosts.from_first(f"process 0 checks checkpoint {step}", len(damaged)):
-            raise CheckpointError(f"checkpoint {step} in {self._manager.directory} is damaged: {damaged.get(step, '')}")
+            faults = _first(damaged.get(step, ["see process 0"]))
+            raise CheckpointError(f"checkpoint {step} in {self._manager.directory} is damaged: {faults}")
         return self._restore(step, abstract_state)
 
     def _restore(self, step: int, abstract_state) -> Restored:

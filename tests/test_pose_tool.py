@@ -3,6 +3,9 @@
 import importlib.util
 import json
 import pathlib
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -76,3 +79,32 @@ def test_frames_are_those_of_the_builder(tool, tmp_path):
     encoded = video.encode_clip((tmp_path / "a.mp4").read_bytes())
     assert len(frames) == len(encoded.frames) == 7
     assert frames[0].shape[1::-1] == encoded.size
+
+
+STARTS_WORKERS = """
+import multiprocessing, pathlib, sys, time
+sys.path.insert(0, sys.argv[1])
+import estimate
+if __name__ == "__main__":
+    with multiprocessing.get_context("spawn").Pool(2, estimate.end_with_parent) as pool:
+        pool.map(abs, range(10))
+        print(*[worker.pid for worker in multiprocessing.active_children()], flush=True)
+        time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_workers_end_with_the_process_that_was_killed(tmp_path):
+    def alive():
+        return [worker for worker in workers if pathlib.Path(f"/proc/{worker}").exists()]
+
+    (tmp_path / "start.py").write_text(STARTS_WORKERS)
+    line = [sys.executable, str(tmp_path / "start.py"), str(TOOL.parent)]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as process:
+        workers = process.stdout.readline().split()
+        assert len(alive()) == 2
+        process.kill()
+    deadline = time.monotonic() + 20
+    while alive() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not alive()

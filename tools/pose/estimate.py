@@ -13,6 +13,7 @@ import multiprocessing
 import os
 import pathlib
 import sys
+import threading
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -138,13 +139,23 @@ def run(pairs: list[tuple[pathlib.Path, pathlib.Path]], workers: int) -> list[st
     """Writes every clip's file; returns what went wrong with some."""
     import tqdm
 
-    # "spawn": MediaPipe's threads do not survive a fork.
-    with multiprocessing.get_context("spawn").Pool(workers) as pool, tqdm.tqdm(total=len(pairs), unit=" clips") as bar:
-        problems = []
+    spawn = multiprocessing.get_context("spawn")  # MediaPipe's threads do not survive a fork
+    problems = []
+    with spawn.Pool(workers, end_with_parent) as pool, tqdm.tqdm(total=len(pairs), unit=" clips") as bar:
         for problem in pool.imap_unordered(_write_pair, pairs):
             problems += [problem] if problem else []
             bar.update()
     return sorted(problems)
+
+
+def end_with_parent() -> None:
+    """Ends this process when the one that started it is gone, however it went; a pool's workers would wait for ever."""
+
+    def watch():
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _write_pair(pair) -> str:
