@@ -19,10 +19,6 @@ from haa_jax import mesh, models, optim, state
 from haa_jax.data import modalities, streams
 from haa_jax.experiment import abstract_state_of
 
-_CONFIG = config_flags.DEFINE_config_file("config", "configs/i3d.py", "Model and frames.", lock_config=True)
-_DEVICES = flags.DEFINE_list("devices", ["8", "64", "256"], "Numbers of devices.")
-_MODEL = flags.DEFINE_list("model", ["1", "8"], "Devices that large parameters are split over (config.mesh.model).")
-_CLIPS = flags.DEFINE_integer("clips_per_device", 1, "Clips in a step on each device.", lower_bound=1)
 CLASSES = 500
 
 KINDS = ("all-reduce", "all-gather", "reduce-scatter", "collective-permute", "all-to-all")
@@ -35,18 +31,20 @@ _SHAPE = re.compile(r"(\w+)\[([\d,]*)\]")
 def main(argv):
     if len(argv) > 1:
         raise app.UsageError(f"unexpected argument {argv[1]!r}")
-    counts = [int(count) for count in _DEVICES.value]
+    options = flags.FLAGS
+    counts = [int(count) for count in options.devices]
     jax.config.update("jax_platforms", "cpu")
     jax.config.update("jax_num_cpu_devices", max(counts))
-    print(f"{_CONFIG.value.model.name}, {CLASSES} classes, {_CLIPS.value} clips a device")
+    print(f"{options.config.model.name}, {CLASSES} classes, {options.clips_per_device} clips a device")
     print("| devices | mesh.model | collectives | MB a step and device | MB of state a device |\n|---|---|---|---|---|")
     for devices in counts:
-        for ways in (int(ways) for ways in _MODEL.value):
-            print(row(_CONFIG.value, mesh.make_mesh(ways, jax.devices()[:devices])), flush=True)
+        for ways in (int(ways) for ways in options.model):
+            device_mesh = mesh.make_mesh(ways, jax.devices()[:devices])
+            print(row(options.config, device_mesh, options.clips_per_device), flush=True)
 
 
-def row(config, device_mesh) -> str:
-    compiled, held = compile_step(config, device_mesh, _CLIPS.value)
+def row(config, device_mesh, clips_per_device: int) -> str:
+    compiled, held = compile_step(config, device_mesh, clips_per_device)
     found = collectives(compiled.as_text())
     operations = ", ".join(f"{count} {kind} ({size / 1e6:.2f} MB)" for kind, (count, size) in found.items())
     total = sum(size for _, size in found.values()) / 1e6
@@ -100,5 +98,14 @@ def collectives(program: str) -> dict[str, tuple[int, int]]:
     return found
 
 
+def define_flags() -> None:
+    """Not on import: tests use the functions above, and other programs have a --config of their own."""
+    config_flags.DEFINE_config_file("config", "configs/i3d.py", "Model and frames.", lock_config=True)
+    flags.DEFINE_list("devices", ["8", "64", "256"], "Numbers of devices.")
+    flags.DEFINE_list("model", ["1", "8"], "Devices that large parameters are split over (config.mesh.model).")
+    flags.DEFINE_integer("clips_per_device", 1, "Clips in a step on each device.", lower_bound=1)
+
+
 if __name__ == "__main__":
+    define_flags()
     app.run(main)

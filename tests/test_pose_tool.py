@@ -87,7 +87,8 @@ sys.path.insert(0, sys.argv[1])
 import estimate
 if __name__ == "__main__":
     with multiprocessing.get_context("spawn").Pool(2, estimate.end_with_parent) as pool:
-        pool.map(abs, range(10))
+        pool.map_async(time.sleep, [60, 60], chunksize=1)  # clips that take a while
+        time.sleep(2)
         print(*[worker.pid for worker in multiprocessing.active_children()], flush=True)
         time.sleep(60)
 """
