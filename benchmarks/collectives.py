@@ -7,7 +7,6 @@ operations that XLA's partitioner put in. Prints a row of a table for each: oper
 from them in a step, and megabytes of state that lie on each device. `--model` lists sizes of the mesh's "model" axis.
 """
 
-import functools
 import math
 import re
 
@@ -15,9 +14,9 @@ import jax
 from absl import app, flags
 from ml_collections import config_flags
 
-from haa_jax import mesh, models, optim, state
-from haa_jax.data import modalities, streams
-from haa_jax.experiment import abstract_state_of
+from haa_jax import mesh, models, optim
+from haa_jax.data import streams
+from haa_jax.experiment import abstract_state_of, train_step
 
 CLASSES = 500
 
@@ -58,15 +57,7 @@ def compile_step(config, device_mesh, clips_per_device: int):
     batch_size = clips_per_device * device_mesh.size
     optimizer = optim.make_optimizer(config.optimizer, batch_size, 1000)
     abstract_state = abstract_state_of(config, model, optimizer, device_mesh)
-    step = functools.partial(
-        state.train_step,
-        model=model,
-        prepare=functools.partial(modalities.prepare, config=config.data),
-        optimizer=optimizer,
-        seed=0,
-        accumulate=1,
-        ema_decay=0.0,
-    )
+    step = train_step(config, model, optimizer)
     shardings = jax.tree.map(lambda array: array.sharding, abstract_state)
     jitted = jax.jit(
         step,

@@ -7,7 +7,6 @@ the fraction of `--peak_tflops` that the network's multiply-adds come to (forwar
 forward), and the peak of device memory where the device tells it.
 """
 
-import functools
 import time
 
 import jax
@@ -15,9 +14,9 @@ import numpy as np
 from absl import app, flags
 from ml_collections import config_flags
 
-from haa_jax import mesh, models, optim, state
-from haa_jax.data import modalities, streams
-from haa_jax.experiment import clip_shape, fresh_state
+from haa_jax import mesh, models, optim
+from haa_jax.data import streams
+from haa_jax.experiment import clip_shape, fresh_state, train_step
 
 _CONFIG = config_flags.DEFINE_config_file("config", "configs/i3d.py", "Model and frames to time.", lock_config=True)
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 64, "Clips in a step, over all devices.", lower_bound=1)
@@ -38,18 +37,7 @@ def main(argv):
     model = models.build(config.model, {"atomic": CLASSES})
     optimizer = optim.make_optimizer(config.optimizer, _BATCH_SIZE.value, 1000)
     train_state = fresh_state(config, model, optimizer, mesh.replicated(device_mesh))
-    step = jax.jit(
-        functools.partial(
-            state.train_step,
-            model=model,
-            prepare=functools.partial(modalities.prepare, config=config.data),
-            optimizer=optimizer,
-            seed=0,
-            accumulate=1,
-            ema_decay=0.0,
-        ),
-        donate_argnums=0,
-    )
+    step = jax.jit(train_step(config, model, optimizer), donate_argnums=0)
     batch = mesh.to_global(random_batch(config), device_mesh)
     rate = clips_per_second(step, train_state, batch)
     report(rate, 3 * forward_flops(config))

@@ -164,6 +164,20 @@ def check_shapes(config, model) -> None:
             raise checks.ConfigError(f"clips of shape {shape} at {when} do not fit the network: {error}") from error
 
 
+def train_step(config, model, optimizer):
+    """`state.train_step` as the config wants it: (state, batch) to (state, metrics), to be compiled."""
+    return functools.partial(
+        state.train_step,
+        model=model,
+        prepare=functools.partial(modalities.prepare, config=config.data),
+        optimizer=optimizer,
+        seed=config.seed,
+        accumulate=config.train.accumulate,
+        ema_decay=config.optimizer.ema_decay,
+        trainable=config.optimizer.trainable,
+    )
+
+
 def initial_state(config, model, optimizer):
     """The function that makes the state from nothing; compile it before calling it."""
     return functools.partial(

@@ -1,7 +1,6 @@
 """The training loop, to be read from top to bottom."""
 
 import contextlib
-import functools
 import json
 import logging
 import math
@@ -14,8 +13,8 @@ from etils import epath
 
 from haa_jax import evaluate, hosts, mesh, objectives, state
 from haa_jax.checkpoint import Checkpoints
-from haa_jax.data import modalities, pipeline, sampling
-from haa_jax.experiment import Experiment, describe, fresh_state, prepare
+from haa_jax.data import pipeline, sampling
+from haa_jax.experiment import Experiment, describe, fresh_state, prepare, train_step
 from haa_jax.lock import locked
 from haa_jax.progress import Progress, clock
 from haa_jax.signals import Interrupted, StopSignals
@@ -98,7 +97,7 @@ def _train(exp: Experiment, workdir, checkpoints: Checkpoints, writer, stop: Sto
     config, total = exp.config, exp.total_steps
     train_state, history = _restore_or_init(exp, checkpoints)
     step = int(train_state.step)
-    train_step = _compiled_step(exp)
+    compiled_step = _compiled_step(exp)
     batches = pipeline.train_batches(
         exp.splits["train"], config.data, config.train.batch_size, config.seed, step, exp.share
     )
@@ -131,7 +130,7 @@ def _train(exp: Experiment, workdir, checkpoints: Checkpoints, writer, stop: Sto
             started = time.monotonic()
             batch = mesh.to_global(next(batches), exp.mesh)
             data_ready = time.monotonic()
-            train_state, metrics = train_step(train_state, batch)
+            train_state, metrics = compiled_step(train_state, batch)
             _check_finite(exp, workdir, last_metrics, step)  # of the step before, while this one runs
             last_metrics = metrics
             step += 1
@@ -161,19 +160,9 @@ def _restore_or_init(exp: Experiment, checkpoints: Checkpoints) -> tuple[state.T
 
 
 def _compiled_step(exp: Experiment):
-    config = exp.config
     shardings = jax.tree.map(lambda array: array.sharding, exp.abstract_state)
     return jax.jit(
-        functools.partial(
-            state.train_step,
-            model=exp.model,
-            prepare=functools.partial(modalities.prepare, config=config.data),
-            optimizer=exp.optimizer,
-            seed=config.seed,
-            accumulate=config.train.accumulate,
-            ema_decay=config.optimizer.ema_decay,
-            trainable=config.optimizer.trainable,
-        ),
+        train_step(exp.config, exp.model, exp.optimizer),
         in_shardings=(shardings, mesh.batch_sharding(exp.mesh)),
         out_shardings=(shardings, mesh.replicated(exp.mesh)),
         donate_argnums=0,

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from configs import i3d, slowfast, stgcn, tpn, tsn
-from haa_jax import checks, experiment, mesh, models, state
-from haa_jax.data import modalities, pipeline
+from haa_jax import checks, experiment, mesh, models
+from haa_jax.data import pipeline
 from haa_jax.models import bninception, resnet
 
 CLASSES = ("apple_to_bowl", "apple_to_mouth")
@@ -82,15 +82,7 @@ def one_step(config, devices: int, monkeypatch):
     shardings = jax.tree.map(lambda array: array.sharding, exp.abstract_state)
     train_state = experiment.fresh_state(config, exp.model, exp.optimizer, shardings)
     batches = pipeline.train_batches(exp.splits["train"], config.data, 8, config.seed, 0, exp.share)
-    step = functools.partial(
-        state.train_step,
-        model=exp.model,
-        prepare=functools.partial(modalities.prepare, config=config.data),
-        optimizer=exp.optimizer,
-        seed=0,
-        accumulate=1,
-        ema_decay=0.0,
-    )
+    step = experiment.train_step(config, exp.model, exp.optimizer)
     after, metrics = jax.jit(step)(train_state, mesh.to_global(next(batches), exp.mesh))
     batches.close()
     test = next(pipeline.eval_batches(exp.splits["test"], exp.test_data, config.eval, 8, exp.share))
