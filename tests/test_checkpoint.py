@@ -54,7 +54,9 @@ def files_of(workdir, step):
 
 
 def largest_file(workdir, step):
-    return max(files_of(workdir, step), key=lambda path: path.stat().st_size)
+    """Other than the seal, which would accuse another."""
+    files = [path for path in files_of(workdir, step) if path.name != seal.SEAL_FILE]
+    return max(files, key=lambda path: path.stat().st_size)
 
 
 def test_round_trip(tmp_path):
@@ -150,7 +152,7 @@ def test_a_damaged_best_checkpoint_is_named(tmp_path):
 def test_what_others_start_from_is_checked_too(tmp_path):
     saved(tmp_path, [1])
     damage(largest_file(tmp_path, 1))
-    with pytest.raises(CheckpointError, match="checkpoint 1 in .* is damaged: .* is damaged"):
+    with pytest.raises(CheckpointError, match="checkpoint 1 in .* is damaged: state/.* is damaged"):
         read_variables(tmp_path)
 
 
