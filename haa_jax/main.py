@@ -4,7 +4,6 @@ Exit codes: 0 done; 1 an error, said on stderr; 75 stopped by SIGTERM or Ctrl-C 
 command goes on from there.
 """
 
-import errno
 import logging as std_logging
 import os
 import sys
@@ -39,6 +38,7 @@ def main(argv: list[str]) -> None:
     from haa_jax import hosts, train
     from haa_jax.errors import USER_ERRORS
     from haa_jax.signals import EXIT_INTERRUPTED, Interrupted
+    from tfds_haa500.disk import FULL
 
     run = {"train": train.train_and_evaluate, "eval": train.evaluate_workdir}[_MODE.value]
     try:
@@ -48,7 +48,7 @@ def main(argv: list[str]) -> None:
     except USER_ERRORS as error:
         hosts.leave(error)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in FULL:
             raise
         hosts.leave(f"{error}; once there is room, the same command goes on")
     except jax.errors.JaxRuntimeError as error:

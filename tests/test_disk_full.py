@@ -46,7 +46,7 @@ FILL = 'head -c "$(($(df --output=avail -k $DISK | tail -1) - {}))k" /dev/zero >
 SAVES = """
 import sys
 from haa_jax.checkpoint import CheckpointError
-from tests.test_checkpoint import files_of, restored_step, saved
+from tests.test_checkpoint import restored_step, saved
 try:
     saved(sys.argv[1], range(1, 100), keep=100)
 except CheckpointError as error:

@@ -149,7 +149,7 @@ def run(pairs: list[tuple[pathlib.Path, pathlib.Path]], workers: int) -> list[st
 
 
 def end_with_parent() -> None:
-    """Ends this process when the one that started it is gone, however it went; a pool's workers would wait for ever."""
+    """Ends this process when the one that started it is gone, however it went; a busy worker would go on."""
 
     def watch():
         multiprocessing.parent_process().join()
