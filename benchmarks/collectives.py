@@ -58,7 +58,7 @@ def compile_step(config, device_mesh, clips_per_device: int):
     optimizer = optim.make_optimizer(config.optimizer, batch_size, 1000)
     abstract_state = abstract_state_of(config, model, optimizer, device_mesh)
     step = train_step(config, model, optimizer)
-    shardings = jax.tree.map(lambda array: array.sharding, abstract_state)
+    shardings = mesh.shardings_of(abstract_state)
     jitted = jax.jit(
         step,
         in_shardings=(shardings, mesh.batch_sharding(device_mesh)),

@@ -75,6 +75,11 @@ def state_shardings(abstract_state, mesh: Mesh):
     return jax.tree.map(rule, abstract_state)
 
 
+def shardings_of(abstract_state):
+    """The sharding of each array of a pytree, as `jax.jit` wants them."""
+    return jax.tree.map(lambda array: array.sharding, abstract_state)
+
+
 def bytes_per_device(abstract_state) -> int:
     """Bytes of a pytree of `ShapeDtypeStruct`s with shardings that lie on each device."""
     leaves = jax.tree.leaves(abstract_state)

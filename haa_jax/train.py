@@ -150,7 +150,7 @@ def _restore_or_init(exp: Experiment, checkpoints: Checkpoints) -> tuple[state.T
         _check_same_experiment(exp, restored.meta)
         log.info("going on from the checkpoint of step %d", restored.step)
         return restored.state, restored.meta["history"]
-    shardings = jax.tree.map(lambda array: array.sharding, exp.abstract_state)
+    shardings = mesh.shardings_of(exp.abstract_state)
     train_state = fresh_state(exp.config, exp.model, exp.optimizer, shardings)
     log.info("%s", parameter_overview.get_parameter_overview(train_state.params))
     if exp.config.init_from:
@@ -160,7 +160,7 @@ def _restore_or_init(exp: Experiment, checkpoints: Checkpoints) -> tuple[state.T
 
 
 def _compiled_step(exp: Experiment):
-    shardings = jax.tree.map(lambda array: array.sharding, exp.abstract_state)
+    shardings = mesh.shardings_of(exp.abstract_state)
     return jax.jit(
         train_step(exp.config, exp.model, exp.optimizer),
         in_shardings=(shardings, mesh.batch_sharding(exp.mesh)),

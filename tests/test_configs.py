@@ -79,7 +79,7 @@ def one_step(config, devices: int, monkeypatch):
         make_mesh = mesh.make_mesh
         patch.setattr(mesh, "make_mesh", lambda model=1: make_mesh(model, jax.devices()[:devices]))
         exp = experiment.prepare(config)
-    shardings = jax.tree.map(lambda array: array.sharding, exp.abstract_state)
+    shardings = mesh.shardings_of(exp.abstract_state)
     train_state = experiment.fresh_state(config, exp.model, exp.optimizer, shardings)
     batches = pipeline.train_batches(exp.splits["train"], config.data, 8, config.seed, 0, exp.share)
     step = experiment.train_step(config, exp.model, exp.optimizer)

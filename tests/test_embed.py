@@ -5,7 +5,7 @@ import jax
 import numpy as np
 import pytest
 
-from haa_jax import embed, evaluate, train
+from haa_jax import embed, evaluate, mesh, train
 from haa_jax.checkpoint import Checkpoints
 from haa_jax.data import modalities, pipeline
 from haa_jax.experiment import fresh_state, prepare
@@ -60,7 +60,7 @@ def test_labels_stand_in_the_order_of_the_clips(tiny_config):
 def save_untrained(config, workdir):
     """A workdir as a run leaves it, after no steps."""
     exp = prepare(config)
-    shardings = jax.tree.map(lambda array: array.sharding, exp.abstract_state)
+    shardings = mesh.shardings_of(exp.abstract_state)
     checkpoints = Checkpoints(workdir, keep=1)
     checkpoints.save(0, fresh_state(config, exp.model, exp.optimizer, shardings), {**exp.meta, "history": {}})
     checkpoints.wait()
