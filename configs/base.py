@@ -84,7 +84,6 @@ def get_config() -> ConfigDict:
     optimizer.decay = "kernels"  # what decays: kernels | not_batchnorm (kernels and biases) | all
     optimizer.trainable = ()  # parts that learn, as ("Mixed_5c", "Logits"); the others are frozen; () for all
     optimizer.clip_norm = 0.0  # largest global gradient norm; 0 for no clipping
-    optimizer.ema_decay = 0.0  # of an average of the parameters that is evaluated in their place; 0 for none
 
     config.eval = evaluation = ConfigDict()
     evaluation.dataset = ""  # TFDS name of another dataset of the same classes to validate and test on; "" for data's

@@ -14,7 +14,7 @@ Words after a colon, separated by commas: see WORDS. The demo needs no files but
 and reaches 93.75 % top-1 (45/48) on its test clips in about six minutes on two CPU cores.
 """
 
-from configs import base
+from haa_jax.configs import base
 
 WORDS = {
     "rgb": "RGB frames (the default)",

@@ -11,7 +11,7 @@ Words after a colon, separated by commas: see WORDS. The demo, a narrow network 
     python -m haa_jax.main --config=configs/slowfast.py:demo --workdir=runs/slowfast_demo
 """
 
-from configs import base
+from haa_jax.configs import base
 
 WORDS = {
     "4x16": "the slow pathway sees 4 of 32 frames (the default, but of the demo)",

@@ -10,7 +10,7 @@ Words after a colon, separated by commas: see WORDS. The demo, a narrow network 
     python -m haa_jax.main --config=configs/stgcn.py:demo --workdir=runs/stgcn_demo
 """
 
-from configs import base
+from haa_jax.configs import base
 
 WORDS = {
     "coco17": "AlphaPose's joints (the default)",

@@ -12,7 +12,7 @@ Words after a colon, separated by commas: see WORDS. The demo, a narrow network 
     python -m haa_jax.main --config=configs/tpn.py:demo --workdir=runs/tpn_demo
 """
 
-from configs import base
+from haa_jax.configs import base
 
 WORDS = {
     "slowonly": "ResNet-50 with 3x1x1 convolutions in its last two stages, 8 frames of stride 8 (the default)",

@@ -18,7 +18,7 @@ Words after a colon, separated by commas: see WORDS. The demo, a narrow network 
     python -m haa_jax.main --config=configs/tsn.py:demo --workdir=runs/tsn_demo
 """
 
-from configs import base
+from haa_jax.configs import base
 
 WORDS = {
     "resnet50": "backbone (the default)",

@@ -210,7 +210,7 @@ def read_variables(workdir: epath.PathLike) -> dict:
     """The variables that the newest checkpoint of a workdir would be evaluated with, whatever network they are of.
 
     Returns:
-      {"params", "batch_stats"} as trees of NumPy arrays; the average of the parameters where the run keeps one.
+      {"params", "batch_stats"} as trees of NumPy arrays.
 
     Raises:
       CheckpointError: there is no checkpoint, or the newest cannot be restored.
@@ -228,8 +228,7 @@ def read_variables(workdir: epath.PathLike) -> dict:
             stored = manager.item_metadata(step)["state"]
             target = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here), stored)
             restored = manager.restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore(target)))["state"]
-            params = restored["ema_params"] or restored["params"]
-            return jax.device_get({"params": params, "batch_stats": restored["batch_stats"]})
+            return jax.device_get({name: restored[name] for name in ("params", "batch_stats")})
         except Exception as error:  # as in restore_latest
             raise CheckpointError(f"checkpoint {step} in {folder} cannot be restored: {_first_line(error)}") from error
 

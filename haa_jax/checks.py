@@ -54,7 +54,6 @@ RANGES = {
     "optimizer.beta2": (0, 1),
     "optimizer.weight_decay": (0, None),
     "optimizer.clip_norm": (0, None),
-    "optimizer.ema_decay": (0, 1),
     "eval.every_epochs": (0, None),
     "eval.batch_size": (1, None),
     "eval.frames": (0, None),

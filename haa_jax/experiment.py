@@ -173,7 +173,6 @@ def train_step(config, model, optimizer):
         optimizer=optimizer,
         seed=config.seed,
         accumulate=config.train.accumulate,
-        ema_decay=config.optimizer.ema_decay,
         trainable=config.optimizer.trainable,
     )
 
@@ -186,7 +185,6 @@ def initial_state(config, model, optimizer):
         clip_shape(config),
         model=model,
         optimizer=optimizer,
-        ema=config.optimizer.ema_decay > 0,
     )
 
 

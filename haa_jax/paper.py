@@ -21,7 +21,7 @@ from collections.abc import Sequence
 
 from absl import app, flags, logging
 
-from configs import paper
+from haa_jax.configs import paper
 from haa_jax.evaluate import METRICS_FILE, PREDICTIONS_FILE
 from haa_jax.progress import clock
 from haa_jax.signals import EXIT_INTERRUPTED

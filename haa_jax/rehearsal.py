@@ -18,7 +18,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from absl import app, flags, logging
 
-from configs import paper
+from haa_jax.configs import paper
 from haa_jax.progress import clock
 
 log = std_logging.getLogger("haa_jax.rehearsal")  # __name__ is __main__ here
@@ -145,7 +145,7 @@ def small_config(name: str, workdir: pathlib.Path):
     """The config of a run on the generated data."""
     run = paper.RUNS[name]
     file, _, words = run.config.partition(":")
-    module = importlib.import_module(f"configs.{file.removesuffix('.py')}")
+    module = importlib.import_module(f"haa_jax.configs.{file.removesuffix('.py')}")
     config = module.get_config(",".join(filter(None, [words, "demo"])))
     fields = {key: _in_place(value) for key, value in run.fields.items()}
     if "data.frames" in fields:

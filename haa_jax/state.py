@@ -23,23 +23,20 @@ class TrainState:
       params: float32 parameters.
       batch_stats: float32 running BatchNorm statistics.
       opt_state: optax's state.
-      ema_params: running average of params, or None where the config asks for none.
     """
 
     step: jax.Array
     params: dict
     batch_stats: dict
     opt_state: optax.OptState
-    ema_params: dict | None
 
     @property
-    def eval_variables(self) -> dict:
-        """The variables to evaluate: the average of the parameters where there is one."""
-        params = self.params if self.ema_params is None else self.ema_params
-        return {"params": params, "batch_stats": self.batch_stats}
+    def variables(self) -> dict:
+        """What the network is evaluated with."""
+        return {"params": self.params, "batch_stats": self.batch_stats}
 
 
-def init_state(seed: int, clip_shape: tuple[int, ...], *, model, optimizer, ema: bool) -> TrainState:
+def init_state(seed: int, clip_shape: tuple[int, ...], *, model, optimizer) -> TrainState:
     """A fresh state; jit it with output shardings so that nothing is materialised unsharded.
 
     Args:
@@ -52,7 +49,6 @@ def init_state(seed: int, clip_shape: tuple[int, ...], *, model, optimizer, ema:
         params=params,
         batch_stats=variables.get("batch_stats", {}),
         opt_state=optimizer.init(params),
-        ema_params=jax.tree.map(jnp.copy, params) if ema else None,
     )
 
 
@@ -65,7 +61,6 @@ def train_step(
     optimizer,
     seed: int,
     accumulate: int,
-    ema_decay: float,
     trainable: tuple[str, ...] = (),
 ):
     """One optimizer step on a global batch.
@@ -94,10 +89,7 @@ def train_step(
     grads, metrics = jax.tree.map(lambda total: total / accumulate, sums)
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
-    ema_params = state.ema_params
-    if ema_params is not None:
-        ema_params = optax.incremental_update(params, ema_params, 1.0 - ema_decay)
-    state = TrainState(state.step + 1, params, batch_stats, opt_state, ema_params)
+    state = TrainState(state.step + 1, params, batch_stats, opt_state)
     return state, {**metrics, "grad_norm": optax.global_norm(grads)}
 
 

@@ -171,7 +171,7 @@ def _compiled_step(exp: Experiment):
 
 def _validate(exp: Experiment, train_state, writer, step: int, stop: StopSignals) -> float:
     """Top-1 of the evaluated head on the validation split."""
-    logits = evaluate.predict(exp, train_state.eval_variables, "validation", stop.check)
+    logits = evaluate.predict(exp, train_state.variables, "validation", stop.check)
     results = evaluate.score(exp, logits, "validation")
     for name, figures in results["heads"].items():
         writer.write_scalars(step, {f"validation/{name}_{key}": figures[key]["value"] for key in ("top1", "top5")})
@@ -272,7 +272,7 @@ def _variables_to_test(exp: Experiment, checkpoints: Checkpoints, train_state) -
         if best != step:
             train_state = checkpoints.restore(best, exp.abstract_state).state
             step = best
-    return step, train_state.eval_variables
+    return step, train_state.variables
 
 
 def _finish(exp: Experiment, workdir: epath.Path, step: int, logits: dict[str, np.ndarray]) -> dict:

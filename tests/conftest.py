@@ -80,7 +80,7 @@ def data_dir(tmp_path_factory, archive_dir) -> str:
 @pytest.fixture
 def tiny_config(data_dir):
     """A config that trains a very narrow I3D on `haa500/tiny`, four steps an epoch."""
-    from configs import i3d
+    from haa_jax.configs import i3d
 
     config = i3d.get_config()
     config.data.dataset = "haa500/tiny"

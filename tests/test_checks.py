@@ -2,8 +2,8 @@ import itertools
 
 import pytest
 
-from configs import base, i3d, slowfast, stgcn, tpn, tsn
 from haa_jax import checks, models
+from haa_jax.configs import base, i3d, slowfast, stgcn, tpn, tsn
 
 
 def good():

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from configs import i3d, slowfast, stgcn, tpn, tsn
 from haa_jax import checks, experiment, mesh, models
+from haa_jax.configs import i3d, slowfast, stgcn, tpn, tsn
 from haa_jax.data import pipeline
 from haa_jax.models import bninception, resnet
 
@@ -86,7 +86,7 @@ def one_step(config, devices: int, monkeypatch):
     after, metrics = jax.jit(step)(train_state, mesh.to_global(next(batches), exp.mesh))
     batches.close()
     test = next(pipeline.eval_batches(exp.splits["test"], exp.test_data, config.eval, 8, exp.share))
-    logits = exp.eval_step(train_state.eval_variables, mesh.to_global({"clips": test["clips"]}, exp.mesh))
+    logits = exp.eval_step(train_state.variables, mesh.to_global({"clips": test["clips"]}, exp.mesh))
     return jax.device_get(({"loss": metrics["loss"], "grad_norm": metrics["grad_norm"]}, after.batch_stats, logits))
 
 

@@ -25,7 +25,7 @@ def random_run(tiny_config):
     exp = prepare(tiny_config)
     rng = np.random.default_rng(0)
     variables = jax.tree.map(
-        lambda x: np.abs(rng.normal(scale=0.1, size=x.shape)).astype(x.dtype), exp.abstract_state.eval_variables
+        lambda x: np.abs(rng.normal(scale=0.1, size=x.shape)).astype(x.dtype), exp.abstract_state.variables
     )
     return exp, variables
 

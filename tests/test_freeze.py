@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from flax import traverse_util
 
-from configs import i3d, stgcn, tsn
 from haa_jax import checks, experiment, freeze, models, optim, state
+from haa_jax.configs import i3d, stgcn, tsn
 
 NETWORKS = {
     "i3d": (i3d, "", ("Mixed_5c", "Logits"), (8, 32, 32, 3)),
@@ -25,9 +25,9 @@ def run_steps(name, parts, steps=2, decay=0.1):
     config.optimizer.weight_decay, config.optimizer.base_batch_size = decay, 0
     model = models.build(config.model, {"atomic": 5})
     optimizer = optim.make_optimizer(config.optimizer, 4, 10)
-    before = jax.jit(functools.partial(state.init_state, 0, shape, model=model, optimizer=optimizer, ema=False))()
+    before = jax.jit(functools.partial(state.init_state, 0, shape, model=model, optimizer=optimizer))()
     options = {"model": model, "prepare": lambda clips: clips, "optimizer": optimizer, "trainable": parts}
-    step = jax.jit(functools.partial(state.train_step, **options, seed=0, accumulate=1, ema_decay=0.0))
+    step = jax.jit(functools.partial(state.train_step, **options, seed=0, accumulate=1))
     rng = np.random.default_rng(0)
     batch = {"clips": rng.normal(size=(4, *shape)).astype(np.float32), "labels": {"atomic": np.arange(4)}}
     after = before

@@ -21,8 +21,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from configs import i3d, slowfast, tsn
 from haa_jax import fuse
+from haa_jax.configs import i3d, slowfast, tsn
 from haa_jax.evaluate import EvaluationError
 from haa_jax.weights.readers import WeightsError, read_tensors
 from tests.conftest import write_video

@@ -5,8 +5,8 @@ import pytest
 from jax.sharding import PartitionSpec
 
 from benchmarks import collectives
-from configs import i3d
 from haa_jax import evaluate, experiment, mesh, train
+from haa_jax.configs import i3d
 
 eight = pytest.mark.skipif(jax.device_count() != 8, reason="needs 8 devices: run it with `make test`")
 

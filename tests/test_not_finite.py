@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from configs import stgcn
 from haa_jax import train
 from haa_jax.checkpoint import Checkpoints
+from haa_jax.configs import stgcn
 from haa_jax.data import sampling
 from haa_jax.experiment import prepare
 from haa_jax.models import stgcn as network

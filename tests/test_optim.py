@@ -3,8 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from configs import base, i3d
 from haa_jax import optim
+from haa_jax.configs import base, i3d
 
 
 def rates(config, batch_size, total):

@@ -6,9 +6,9 @@ import pathlib
 
 import pytest
 
-from configs import paper
 from haa_jax import checks, rehearsal
 from haa_jax import paper as tables
+from haa_jax.configs import paper
 from haa_jax.metrics import accuracy
 
 CHECKED = [name for name in paper.TABLES if name not in paper.UNCHECKED]
@@ -16,7 +16,7 @@ CHECKED = [name for name in paper.TABLES if name not in paper.UNCHECKED]
 
 def config_of(name):
     file, _, words = paper.RUNS[name].config.partition(":")
-    config = importlib.import_module(f"configs.{file.removesuffix('.py')}").get_config(words)
+    config = importlib.import_module(f"haa_jax.configs.{file.removesuffix('.py')}").get_config(words)
     config.update_from_flattened_dict(paper.RUNS[name].fields)
     return config
 

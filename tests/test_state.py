@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from configs import base
 from haa_jax import mesh, optim, state
+from haa_jax.configs import base
 from haa_jax.data import modalities
 
 CLASSES = 5
@@ -36,8 +36,7 @@ def make(norm=True, **overrides):
     config.optimizer.update(base_batch_size=0, **overrides)
     model = Tiny(norm)
     optimizer = optim.make_optimizer(config.optimizer, 8, 100)
-    ema = config.optimizer.ema_decay
-    init = functools.partial(state.init_state, 0, (2, 8, 8, 3), model=model, optimizer=optimizer, ema=ema > 0)
+    init = functools.partial(state.init_state, 0, (2, 8, 8, 3), model=model, optimizer=optimizer)
     step = functools.partial(
         state.train_step,
         model=model,
@@ -45,7 +44,6 @@ def make(norm=True, **overrides):
         optimizer=optimizer,
         seed=0,
         accumulate=1,
-        ema_decay=ema,
     )
     return init, step
 
@@ -120,16 +118,6 @@ def test_eight_devices_do_what_one_does(model_axis, accumulate, monkeypatch):
     assert_close(one_metrics, eight_metrics)
 
 
-def test_the_average_of_the_parameters_is_what_is_evaluated():
-    init, step = make(ema_decay=0.75)
-    start = init()
-    after, _ = jax.jit(step)(start, make_batch())
-    expected = jax.tree.map(lambda old, new: 0.75 * old + 0.25 * new, start.params, after.params)
-    assert_close(after.ema_params, expected)
-    assert after.eval_variables["params"] is after.ema_params
-    assert make()[0]().ema_params is None
-
-
 def test_dropout_differs_from_step_to_step_but_not_from_run_to_run():
     keys = [jax.random.key_data(jax.random.fold_in(jax.random.key(0), step)) for step in (0, 1)]
     assert not np.array_equal(*keys)
@@ -137,7 +125,7 @@ def test_dropout_differs_from_step_to_step_but_not_from_run_to_run():
 
 def test_views_are_averaged():
     init, _ = make()
-    variables = init().eval_variables
+    variables = init().variables
     clips = np.random.default_rng(0).integers(0, 256, (4, 3, 2, 8, 8, 3), np.uint8)
     logits = jax.jit(
         functools.partial(state.eval_step, model=Tiny(), prepare=prepare, average=state.AVERAGES["logits"])

@@ -136,7 +136,6 @@ def test_stopped_and_continued_ends_bitwise_as_if_nothing_happened(tiny_config, 
     tiny_config.train.update(epochs=0.0, steps=7)
     tiny_config.checkpoint.every_epochs = 10.0  # only the stop saves
     tiny_config.model.dropout = 0.5
-    tiny_config.optimizer.ema_decay = 0.9
     train.train_and_evaluate(tiny_config, tmp_path / "straight")
 
     # The loop looks once a step, and once for each batch of an evaluation (one of which comes after step 4).
@@ -199,7 +198,7 @@ def test_nothing_to_evaluate(tiny_config, tmp_path):
 
 def test_logits_that_are_no_numbers_are_named(tiny_config):
     exp = prepare(tiny_config)
-    zeros = jax.tree.map(lambda x: np.full(x.shape, np.nan, x.dtype), exp.abstract_state.eval_variables)
+    zeros = jax.tree.map(lambda x: np.full(x.shape, np.nan, x.dtype), exp.abstract_state.variables)
     with pytest.raises(evaluate.EvaluationError, match="12 clips are not finite: .*_017"):
         evaluate.predict(exp, zeros, "test")
 
@@ -208,7 +207,7 @@ def test_evaluation_does_not_depend_on_the_batch_size(tiny_config):
     exp = prepare(tiny_config)
     rng = np.random.default_rng(0)
     variables = jax.tree.map(
-        lambda x: np.abs(rng.normal(scale=0.1, size=x.shape)).astype(x.dtype), exp.abstract_state.eval_variables
+        lambda x: np.abs(rng.normal(scale=0.1, size=x.shape)).astype(x.dtype), exp.abstract_state.variables
     )
     reference = evaluate.predict(exp, variables, "test")["atomic"]
     assert math.isfinite(reference.sum())

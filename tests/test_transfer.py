@@ -36,14 +36,12 @@ def short_config(tiny_config, shallow_i3d, monkeypatch):
 
 
 def test_the_last_three_layers_learn_on_what_another_run_learned(short_config, other_dir, tmp_path, capsys):
-    short_config.optimizer.ema_decay = 0.5
     train.train_and_evaluate(short_config, tmp_path / "first")
     assert listing.report(str(tmp_path / "first"), short_config)
     assert "names as in haa_jax: 76 tensors taken, 0 missing" in capsys.readouterr().out
 
     short_config.data.dataset, short_config.objective = "haa500/two", "composite"
     short_config.init_from, short_config.optimizer.trainable = str(tmp_path / "first"), LAST
-    short_config.optimizer.ema_decay = 0.0
     train.train_and_evaluate(short_config, tmp_path / "second")
     before, after = read_tensors(tmp_path / "first"), read_tensors(tmp_path / "second")
     frozen = [name for name in after if not freeze.learns(name.split("/"), LAST)]

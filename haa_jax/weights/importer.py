@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 from ml_collections import ConfigDict
@@ -218,5 +217,4 @@ def start_from(path, config: ConfigDict, train_state: TrainState) -> tuple[Train
     for taken in fit.taken:
         variables[taken] = jax.device_put(loaded[taken], variables[taken].sharding)
     variables = traverse_util.unflatten_dict(variables)
-    averaged = None if train_state.ema_params is None else jax.tree.map(jnp.copy, variables["params"])
-    return train_state.replace(**variables, ema_params=averaged), fit
+    return train_state.replace(**variables), fit

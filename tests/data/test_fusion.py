@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from configs import base
+from haa_jax.configs import base
 from haa_jax.data import augment, modalities, streams
 
 SIZE = (48, 80)  # height, width

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from configs import base, i3d, slowfast, tpn, tsn
+from haa_jax.configs import base, i3d, slowfast, tpn, tsn
 from haa_jax.data import modalities, streams
 
 draw_joints = jax.jit(modalities.draw_joints, static_argnames=("size", "sigma"))

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from flax import traverse_util
 
-from configs import base, i3d, stgcn
 from haa_jax import models
+from haa_jax.configs import base, i3d, stgcn
 from haa_jax.models.skeleton import SKELETONS, spatial_adjacency
 from haa_jax.weights import __main__ as command
 from haa_jax.weights import importer, names
