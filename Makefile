@@ -5,7 +5,6 @@ RUN := $(VENV)/bin/python
 DEMO := demo_run
 DEMO_DATA := $(DEMO)/data
 DEMO_ARGS := --config=configs/i3d.py:demo --config.data.data_dir=$(DEMO_DATA)
-DEVICES := XLA_FLAGS="$(XLA_FLAGS) --xla_force_host_platform_device_count=8" JAX_PLATFORMS=cpu
 
 .PHONY: demo demo-one-frame test test-all lint lock clean
 
@@ -24,10 +23,10 @@ demo-one-frame: $(VENV)/installed
 	$(RUN) -m haa_jax.main $(DEMO_ARGS) --config.data.frames=1 --workdir=$(DEMO)/i3d_one_frame
 
 test: lint
-	$(DEVICES) $(RUN) -m pytest
+	$(RUN) -m pytest
 
 test-all: lint
-	$(DEVICES) $(RUN) -m pytest -m ""
+	$(RUN) -m pytest -m ""
 
 lint: $(VENV)/installed
 	$(RUN) -m ruff check .

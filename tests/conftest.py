@@ -6,8 +6,11 @@ import pathlib
 import shutil
 import tempfile
 
-# Tests compile many small programs and run each a few times: optimising them is most of the work.
-os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"
+# Eight devices, since much can only go wrong with several. Tests compile many small programs and run each a few times:
+# optimizing them is most of the work.
+_FLAGS = "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_FLAGS}"
+os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # Tests, and the processes that they start, compile the same program once.
 _CACHE = tempfile.mkdtemp(prefix="haa_jax_test_cache")
