@@ -51,7 +51,8 @@ def get_config() -> ConfigDict:
     model.width = 1.0  # multiplies every channel count; 1.0 is the published network
     model.dtype = "float32"  # of activations: float32 | bfloat16; parameters are always float32
     model.dropout = 0.5  # rate, before the heads
-    model.bn_momentum = 0.999  # of the running BatchNorm statistics: new = momentum * old + (1 - momentum) * batch
+    # Of the running BatchNorm statistics: new = momentum * old + (1 - momentum) * batch; less in the first steps.
+    model.bn_momentum = 0.999
     model.stem = "space_to_depth"  # how I3D's first convolution is computed, equal results: conv | space_to_depth
     model.shift = (
         "blockres"  # of tsm, the temporal shift acts on: blockres (the residual branch) | inplace (projections too)

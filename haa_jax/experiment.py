@@ -173,6 +173,7 @@ def train_step(config, model, optimizer):
         optimizer=optimizer,
         seed=config.seed,
         accumulate=config.train.accumulate,
+        bn_momentum=config.model.bn_momentum,
         trainable=config.optimizer.trainable,
     )
 

@@ -27,7 +27,7 @@ def run_steps(name, parts, steps=2, decay=0.1):
     optimizer = optim.make_optimizer(config.optimizer, 4, 10)
     before = jax.jit(functools.partial(state.init_state, 0, shape, model=model, optimizer=optimizer))()
     options = {"model": model, "prepare": lambda clips: clips, "optimizer": optimizer, "trainable": parts}
-    step = jax.jit(functools.partial(state.train_step, **options, seed=0, accumulate=1))
+    step = jax.jit(functools.partial(state.train_step, **options, seed=0, accumulate=1, bn_momentum=0.9))
     rng = np.random.default_rng(0)
     batch = {"clips": rng.normal(size=(4, *shape)).astype(np.float32), "labels": {"atomic": np.arange(4)}}
     after = before

@@ -44,6 +44,7 @@ def make(norm=True, **overrides):
         optimizer=optimizer,
         seed=0,
         accumulate=1,
+        bn_momentum=0.9,
     )
     return init, step
 
@@ -78,19 +79,41 @@ def test_accumulation_equals_the_whole_batch_where_there_is_no_batchnorm():
     assert_close(whole_metrics, part_metrics)
 
 
-def test_accumulation_updates_the_statistics_part_by_part():
+def test_accumulation_updates_the_statistics_once_with_the_mean_of_its_parts():
     init, step = make()
-    batch = make_batch()
-    parts, _ = jax.jit(functools.partial(step, accumulate=2))(init(), batch)
-    expected = init()
-    model = Tiny()
-    stats = expected.batch_stats
-    for rows in (slice(0, None, 2), slice(1, None, 2)):
+    batch, start = make_batch(), init()
+    parts, _ = jax.jit(functools.partial(step, accumulate=2))(start, batch)
+
+    def published(rows):
         clips = prepare({"rgb": batch["clips"]["rgb"][rows]})
-        variables = {"params": expected.params, "batch_stats": stats}
-        _, updated = model.apply(variables, clips, train=True, mutable=["batch_stats"])
-        stats = updated["batch_stats"]
-    assert_close(parts.batch_stats, stats)
+        variables = {"params": start.params, "batch_stats": start.batch_stats}
+        return Tiny().apply(variables, clips, train=True, mutable=["batch_stats"])[1]["batch_stats"]
+
+    mean = jax.tree.map(lambda a, b: (a + b) / 2, published(slice(0, None, 2)), published(slice(1, None, 2)))
+    assert_close(parts.batch_stats, state.running_statistics(start.batch_stats, mean, jnp.int32(0), 0.9))
+
+
+def test_running_statistics_follow_short_trainings_and_are_the_published_ones_in_long_ones():
+    rng, momentum = np.random.default_rng(0), 0.99
+    follow = jax.jit(functools.partial(state.running_statistics, momentum=momentum))
+    expected = ours = np.float32(rng.random(5))
+    for step in range(1000):
+        batch = np.float32(step / 100 + rng.random(5))
+        own = min(momentum, (1 + step) / (10 + step))
+        expected = own * expected + (1 - own) * batch
+        ours = follow({"mean": ours}, {"mean": momentum * ours + (1 - momentum) * batch}, jnp.int32(step))["mean"]
+        if step == 50:  # 60 % of the published average would still be what it began with
+            np.testing.assert_allclose(ours, batch, atol=1.0)
+    np.testing.assert_allclose(ours, expected, rtol=1e-5)
+    before, after = np.float32(rng.random(5)), np.float32(rng.random(5))
+    for step, same in ((889, False), (890, True), (10**6, True)):
+        assert np.array_equal(follow(before, after, jnp.int32(step)), after) == same
+
+
+def test_statistics_that_a_step_did_not_touch_stay_bitwise():
+    frozen = np.float32(np.random.default_rng(0).random(100))
+    kept = state.running_statistics(frozen, frozen, jnp.int32(3), 0.999)
+    assert np.array_equal(kept, frozen)
 
 
 @pytest.mark.skipif(jax.device_count() != 8, reason="needs 8 devices: run it with `make test`")
