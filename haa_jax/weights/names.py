@@ -8,15 +8,11 @@ the file's names by `clean` before they are compared.
 import re
 from collections.abc import Callable
 
+from haa_jax.models.heads import is_head
+
 Path = tuple[str, ...]
 
 _TORCH = {"kernel": "weight", "scale": "weight", "mean": "running_mean", "var": "running_var"}
-_HEADS = ("Logits", "AuxLogits")
-
-
-def is_head(path: Path) -> bool:
-    """Whether the variable belongs to a linear head, which goes with the classes and not with the network."""
-    return path[0] in _HEADS
 
 
 def clean(name: str) -> str:
