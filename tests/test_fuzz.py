@@ -7,6 +7,7 @@ test-all` COUNT of each.
 
 import collections
 import dataclasses
+import functools
 import io
 import itertools
 import json
@@ -16,6 +17,7 @@ import tempfile
 import warnings
 import zipfile
 
+import jax
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -24,9 +26,12 @@ from hypothesis import strategies as st
 from haa_jax import fuse
 from haa_jax.configs import i3d, slowfast, tsn
 from haa_jax.evaluate import EvaluationError
+from haa_jax.weights import importer
+from haa_jax.weights.__main__ import abstract_variables
 from haa_jax.weights.readers import WeightsError, read_tensors
 from tests.conftest import write_video
 from tests.weights import test_readers as weights_files
+from tests.weights import test_verdict as verdicts
 from tfds_haa500 import archive, boxes, flow, objects, pose, records, split_lists, taxonomy, video
 from tfds_haa500.side_files import SideFileError
 
@@ -202,6 +207,26 @@ def clip_file() -> bytes:
         return pathlib.Path(folder, "a.mp4").read_bytes()
 
 
+@functools.cache
+def narrow_stgcn():
+    """(config.model, shapes of the variables)."""
+    config = verdicts.narrow()
+    return config.model, abstract_variables(config)
+
+
+def stgcn_weights() -> bytes:
+    """In the one format of PyTorch's without checksums: damaged numbers are read, and must be judged."""
+    return weights_files.torch_bytes("legacy", verdicts.published(narrow_stgcn()[1]))
+
+
+def load_stgcn(path: pathlib.Path) -> None:
+    """What is accepted can be computed with."""
+    loaded, _ = importer.load(path, *narrow_stgcn())
+    arrays = [array for array in jax.tree.leaves(loaded) if isinstance(array, np.ndarray)]
+    assert len(arrays) == verdicts.TAKEN
+    assert all(np.isfinite(array).all() for array in arrays)
+
+
 def weights(layout: str):
     return lambda: weights_files.WRITERS[layout](weights_files.small())
 
@@ -228,6 +253,7 @@ KINDS = {
         f"weights, {layout}": (weights(layout), in_file(read_tensors, "w"), WeightsError)
         for layout in weights_files.WRITERS
     },
+    "weights, judged": (stgcn_weights, in_file(load_stgcn, "w"), WeightsError),
 }
 
 

@@ -72,17 +72,14 @@ def match(shapes: Mapping[str, tuple[int, ...]], model: str, variables: dict, he
     gammas = _gammas(in_file, source, model, wanted)
     heads = {sources[source](path[1:]) for path in flat if is_head(path[1:])}
     known = {*by_source[source].values(), *heads}
-    unused = {
-        name: _why_unused(name, prefix, model, known, heads)
-        for name in shapes
-        if name not in {*taken.values(), *gammas.values()}
-    }
+    used = [*taken.items(), *gammas.items()]
+    rest = shapes.keys() - {name for _, name in used}
+    unused = {name: _why_unused(name, prefix, model, known, heads) for name in shapes if name in rest}
     faults = _same_names(prefix, shapes, in_file)
     if len(whole) > 1:
         faults += (f"it holds the network {len(whole)} times, behind {_quoted(whole)}; {_SAVE_ONE}",)
     if not taken:
         faults += _nothing_known(model, by_source, shapes)
-    used = [*taken.items(), *gammas.items()]
     return Fit(
         source=source,
         prefix=prefix,
@@ -116,10 +113,11 @@ def describe(fit: Fit) -> str:
     behind = f" behind {fit.prefix!r}" if fit.prefix else ""
     lines = [f"names as in {fit.source}{behind}: {len(fit.taken)} tensors taken, {len(fit.missing)} missing"]
     lines += [f"  {note}" for note in fit.notes]
-    missing = fit.missing if fit.taken else fit.missing[:3]
-    lines += [f"  missing: {name}{_nearest(name, fit.unused)}" for name in missing]
-    if len(missing) < len(fit.missing):
-        lines.append(f"  missing: {len(fit.missing) - len(missing)} more")
+    if not fit.taken:
+        return "\n".join(
+            [f"0 tensors taken, {len(fit.missing)} missing", *lines[1:], *(f"  {each}" for each in fit.faults)]
+        )
+    lines += [f"  missing: {name}{_nearest(name, fit.unused)}" for name in fit.missing]
     lines += [f"  shape: {name} is {_x(got)} in the file, {_x(want)} here" for name, got, want in fit.mismatched]
     if fit.gammas:
         lines.append(f"  {len(fit.gammas)} gammas that the published network does not have (folded where not 1)")
@@ -134,7 +132,7 @@ def describe(fit: Fit) -> str:
     for reason, unused in sorted(reasons.items()):
         lines.append(f"  not used, {reason}: {len(unused)} ({_listed(unused, _LISTED if reason == UNKNOWN else 3)})")
     lines += [f"  {fault}" for fault in fit.faults]
-    if fit.taken and (fit.missing or fit.mismatched):
+    if fit.missing or fit.mismatched:
         lines.append(f"  {_OTHER_CONFIG}")
     return "\n".join(lines)
 

@@ -283,7 +283,7 @@ def _unwrap(tree) -> tuple[dict, tuple[str, ...]]:
     notes = _left_out("optimizer state", sorted(map(str, optimizers)))
     if wrappers:
         others = [str(key) for key in with_tensors if key not in (*wrappers, *optimizers)]
-        aside = f"not the {wrappers[0]!r} that is read here; to use one of them, save it alone with PyTorch"
+        aside = f"{wrappers[0]!r} is read instead; to use what was left out, save it alone with PyTorch"
         network, more = _unwrap(tree[wrappers[0]])
         return network, (*notes, *_left_out(aside, others), *more)
     if len(optimizers) == len(with_tensors):
@@ -321,4 +321,4 @@ def _leaves(tree: dict) -> Iterator[tuple[str, torch_file.Tensor | torch_file.Ar
 
 def _left_out(why: str, names: list[str]) -> tuple[str, ...]:
     """The note on entries that hold tensors and are not read, if there are any."""
-    return (f"left out, {why}: {', '.join(names)}",) if names else ()
+    return (f"left out: {', '.join(names)} ({why})",) if names else ()

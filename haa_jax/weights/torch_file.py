@@ -256,7 +256,7 @@ class _Unpickler(pickle.Unpickler):
                     raise ValueError(f"storage {key} is described in two ways")
                 return storage
             case ("module", *_):
-                raise ValueError(f"a whole pickled model was saved: {_save('.state_dict()')}")
+                raise ValueError(f"it was refused, not executed. {WHOLE_MODEL}")
         raise ValueError("a reference to something that is not a storage")
 
 
@@ -268,21 +268,23 @@ def refusal(names: list[str], key: str = "") -> str:
     """
     names = sorted(set(names), key=lambda name: (name.startswith("torch."), name))
     listed = ", ".join(names[:_LISTED]) + (f" and {len(names) - _LISTED} more" if len(names) > _LISTED else "")
-    said = f"it asks for {listed}, which a file of tensors does not need; it was refused, not executed."
+    said = f"it asks for {listed}, which a file of plain tensors does not need; it was refused, not executed."
     of_torch = " ".join(name for name in names if name.startswith("torch."))
     if re.search("qtensor|QU?Int|torch.per_(tensor|channel)", of_torch):
         return f"{said} Its tensors are quantized: take the weights before that, or save each tensor's dequantize()"
     if re.search("float8|uint(16|32|64)|_rebuild_tensor_v3", of_torch):
         return f"{said} Its tensors have a dtype that is not known here: save each tensor's float() with PyTorch"
-    if "torch.nn." in of_torch and not key:
-        return f"{said} A whole pickled model was saved: {_save('.state_dict()')}"
-    return f"{said} It holds more than tensors: {_save(f'[{key!r}]' if key else '')}"
+    if key:
+        return f"{said} If you trust who made it, save its tensors alone: torch.save({_LOADED}[{key!r}], 'weights.pt')"
+    if "torch.nn." in of_torch:
+        return f"{said} {WHOLE_MODEL}"
+    return f"{said} If you trust who made it, load it, {_LOADED}, and save the tensors in it alone"
 
 
-def _save(part: str) -> str:
-    """How to make a file of tensors alone of one that PyTorch must execute to read it."""
-    loaded = f"torch.load(FILE, map_location='cpu', weights_only=False){part}"
-    return f"if you trust who made it, save the tensors alone, torch.save({loaded}, 'weights.pt')"
+_LOADED = "torch.load(FILE, map_location='cpu', weights_only=False)"
+WHOLE_MODEL = (
+    f"A whole pickled model was saved; if you trust who made it, load it, {_LOADED}, and save the model's state_dict()"
+)
 
 
 def unpickle(data: bytes, start: int = 0) -> tuple[object, dict[str, Storage], int]:

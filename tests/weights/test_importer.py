@@ -135,7 +135,7 @@ def test_heads_stay_new(stgcn_network, stgcn_tensors, tmp_path):
 
 def test_a_file_of_tsm_as_its_authors_publish_it():
     """DataParallel's prefix, and `.net` behind the convolutions that see shifted features."""
-    config, variables = network("tsn", "tsm", (8, 64, 64, 3))
+    _, variables = network("tsn", "tsm", (8, 64, 64, 3))
     published = {}
     for name, shape in shapes_in("tsn_resnet50", "shape", "tsn-pytorch").items():
         if name.startswith("base_model.layer") and name.endswith(".conv1.weight"):

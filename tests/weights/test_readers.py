@@ -293,9 +293,8 @@ def test_the_network_is_taken_out_of_a_training_checkpoint(read, layout, caplog)
     with caplog.at_level(logging.INFO):
         tensors = read(file.write(wrapped(network) | {"optimizer": state, "state_dict_ema": average}))
     assert_same(tensors, small())
-    assert "left out, optimizer state: optimizer" in caplog.text
-    assert "not the 'state_dict' that is read here; to use one of them, save it alone" in caplog.text
-    assert "with PyTorch: state_dict_ema" in caplog.text
+    assert "left out: optimizer (optimizer state)" in caplog.text
+    assert "left out: state_dict_ema ('state_dict' is read instead; to use what was left out, save it" in caplog.text
 
 
 @pytest.mark.parametrize("key", ["state_dict", "model_state", "model_state_dict", "model", "params", "blobs"])
@@ -391,23 +390,26 @@ FLOAT8 = Call(
 )
 LAYER = Call("torch.nn.modules.conv.Conv2d", (), {"training": True, "_state_dict_hooks": {}})
 MODEL = Call("mynet.Net", (), {"conv": LAYER})
-ALONE = "torch.save(torch.load(FILE, map_location='cpu', weights_only=False)"
+LOADED = "torch.load(FILE, map_location='cpu', weights_only=False)"
+WHOLE = (
+    f"A whole pickled model was saved; if you trust who made it, load it, {LOADED}, and save the model's state_dict()"
+)
 ASKING = {  # what a file of PyTorch's holds beside or instead of plain tensors -> what to do
-    "whole model": (
-        MODEL,
-        [f"whole pickled model was saved: if you trust who made it, save the {{}}{ALONE}.state_dict()"],
-    ),
-    "model in a dict": (
-        {"epoch": 3, "model": MODEL},
-        ["mynet.Net, torch.nn.modules.conv.Conv2d", f"{ALONE}.state_dict()"],
-    ),
+    "whole model": (MODEL, [WHOLE]),
+    "model in a dict": ({"epoch": 3, "model": MODEL}, ["mynet.Net, torch.nn.modules.conv.Conv2d", WHOLE]),
     "Lightning": (
         {"state_dict": {}, "hyper_parameters": Call("omegaconf.dictconfig.DictConfig", (), {"lr": 0.1})},
-        ["omegaconf.dictconfig.DictConfig", f"{ALONE}['state_dict'], 'weights.pt')"],
+        [
+            "omegaconf.dictconfig.DictConfig",
+            f"save its tensors alone: torch.save({LOADED}['state_dict'], 'weights.pt')",
+        ],
     ),
     "Lightning with a loss": (
         {"state_dict": {}, "hyper_parameters": {"loss": Call("torch.nn.modules.loss.CrossEntropyLoss")}},
-        ["torch.nn.modules.loss.CrossEntropyLoss", f"{ALONE}['state_dict'], 'weights.pt')"],
+        [
+            "torch.nn.modules.loss.CrossEntropyLoss",
+            f"save its tensors alone: torch.save({LOADED}['state_dict'], 'weights.pt')",
+        ],
     ),
     "fp8": ({"x": FLOAT8}, ["dtype that is not known here: save each tensor's float() with PyTorch"]),
     "quantized": (
@@ -422,7 +424,7 @@ ASKING = {  # what a file of PyTorch's holds beside or instead of plain tensors 
 def test_what_to_do_about_a_file_that_asks_for_more_than_tensors(problem, kind, layout):
     tree, said = ASKING[kind]
     message = problem(TorchFile(layout).write(tree))
-    assert all(part.replace("{}", "tensors alone, ") in message for part in said)
+    assert all(part in message for part in said)
     assert "refused, not executed" in message
 
 
@@ -522,7 +524,7 @@ def misshapen() -> dict[str, bytes]:
         "same name": (file.write({"a": {"b": tensor}, "a.b": tensor}), "two of its tensors are called a.b"),
         "loop": (loop, "nested"),
         "objects": (array, "not a number type"),
-        "module": (file.write({"x": Reference(("module", "Net", "net.py", ""))}), "whole pickled model"),
+        "module": (file.write({"x": Reference(("module", "Net", "net.py", ""))}), WHOLE),
         "text in npz": (npz_bytes({"names": np.array(["a"])}), "not a number type"),
     }
 

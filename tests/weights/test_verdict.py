@@ -29,8 +29,7 @@ def variables():
     return command.abstract_variables(narrow())
 
 
-@pytest.fixture
-def tensors(variables):
+def published(variables) -> dict[str, np.ndarray]:
     """A file of that network as yysijie/st-gcn would write it: names, layout, graph and counters."""
     rng, found = np.random.default_rng(0), {}
     for path, leaf in traverse_util.flatten_dict(variables).items():
@@ -38,6 +37,11 @@ def tensors(variables):
         found[names.stgcn_yysijie(path[1:])] = rng.uniform(0.5, 1, shape).astype(np.float32)
     counters = {"data_bn.num_batches_tracked": np.array(7)}
     return found | {"A": spatial_adjacency(SKELETONS["openpose18"], "released")} | counters
+
+
+@pytest.fixture
+def tensors(variables):
+    return published(variables)
 
 
 def behind(prefix: str):
@@ -186,11 +190,8 @@ def test_which_weights_are_taken_where_an_average_of_them_is_beside(variables, t
     (tmp_path / "w.pt").write_bytes(file.write({"model": raw, "model_ema": average, "optimizer": {"m": raw["A"]}}))
     assert command.report(str(tmp_path / "w.pt"), narrow())
     printed = capsys.readouterr().out
-    assert (
-        "left out, not the 'model' that is read here; to use one of them, save it alone with PyTorch: model_ema"
-        in printed
-    )
-    assert "left out, optimizer state: optimizer" in printed
+    assert "left out: model_ema ('model' is read instead; to use what was left out, save it alone" in printed
+    assert "left out: optimizer (optimizer state)" in printed
     assert command.report(str(tmp_path / "w.pt"))  # without a config too
     assert "model_ema" in capsys.readouterr().out
 
