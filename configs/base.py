@@ -76,7 +76,7 @@ def get_config() -> ConfigDict:
     optimizer.rates = (0.1, 0.01)  # step: what the rate is multiplied by from each drop on
     optimizer.warmup = 0.0  # fraction of training over which the rate rises linearly to where the schedule then is
     optimizer.warmup_start = 0.0  # share of the rate that the warm-up starts from
-    optimizer.head_rate = 1.0  # the linear heads learn this many times as fast
+    optimizer.head_rate = 1.0  # the linear heads, auxiliary ones too, learn this many times as fast
     optimizer.bias_rate = 1.0  # biases of convolutions and linear layers learn this many times as fast
     optimizer.momentum = 0.9  # adamw: beta1
     optimizer.beta2 = 0.999  # adamw only

@@ -1,11 +1,14 @@
 """SGD as the video papers use it, AdamW for small runs, and the papers' learning-rate schedules (optax)."""
 
-import jax
+from collections.abc import Callable, Set
+
 import jax.numpy as jnp
 import numpy as np
 import optax
+from flax.traverse_util import flatten_dict, path_aware_map
 
 from haa_jax.freeze import freeze
+from haa_jax.models.heads import is_head
 
 OPTIMIZERS = ("sgd", "adamw")
 SCHEDULES = ("step", "cosine")
@@ -43,42 +46,58 @@ def make_optimizer(config, batch_size: int, total_steps: int) -> optax.GradientT
     Where `config.trainable` names parts, the others are left as they are.
     """
     rate = learning_rate(config, batch_size, total_steps)
-    nesterov, decayed = config.nesterov, _DECAYED[config.decay]
+    nesterov, decayed = config.nesterov, _mask(_DECAYED[config.decay])
     if config.name == "adamw":
-        decay = {"weight_decay": config.weight_decay, "mask": _mask(decayed)}
+        decay = {"weight_decay": config.weight_decay, "mask": decayed}
         steps = [optax.adamw(rate, b1=config.momentum, b2=config.beta2, nesterov=nesterov, **decay)]
     else:
-        decay = optax.add_decayed_weights(config.weight_decay, mask=_mask(decayed))
+        decay = optax.add_decayed_weights(config.weight_decay, mask=decayed)
         steps = [decay, optax.sgd(rate, config.momentum, nesterov=nesterov)]
     if config.clip_norm:
         steps.insert(0, optax.clip_by_global_norm(config.clip_norm))
-    for factor, learns_faster in ((config.head_rate, _is_head), (config.bias_rate, _is_bias)):
+    for factor, learns_faster in ((config.head_rate, _is_in_a_head), (config.bias_rate, _is_bias)):
         if factor != 1.0:
             steps.append(optax.masked(optax.scale(factor), _mask(learns_faster)))
     return freeze(optax.chain(*steps), config.trainable)
 
 
-def _is_kernel(path) -> bool:
-    return path[-1].key == "kernel"
+def kind_of(path: tuple[str, ...], layers: Set[tuple[str, ...]]) -> str:
+    """What a parameter is: "kernel", "bias" (of a convolution or linear layer), "norm" or "other".
+
+    A normalization's scale and bias are told by what is beside them and not by a name: there is no kernel.
+
+    Args:
+      path: of the parameter.
+      layers: paths of the modules that have a kernel.
+    """
+    if path[-1] == "kernel":
+        return "kernel"
+    if path[-1] == "bias" and path[:-1] in layers:
+        return "bias"
+    return "norm" if path[-1] in ("scale", "bias") else "other"
 
 
-def _is_head(path) -> bool:
-    return path[0].key == "Logits"
+def _is_in_a_head(path: tuple[str, ...], kind: str) -> bool:
+    return is_head(path)
 
 
-def _is_bias(path) -> bool:
-    """Biases of convolutions and linear layers."""
-    return path[-1].key == "bias" and not _is_batchnorm(path)
+def _is_bias(path: tuple[str, ...], kind: str) -> bool:
+    return kind == "bias"
 
 
-def _is_batchnorm(path) -> bool:
-    """Parameters of the modules that our architectures call bn, data_bn, gcn_bn, batch_norm."""
-    return len(path) > 1 and path[-2].key.endswith(("bn", "batch_norm"))
+_DECAYED = {
+    "kernels": lambda path, kind: kind == "kernel",
+    "not_batchnorm": lambda path, kind: kind != "norm",
+    "all": lambda path, kind: True,
+}
 
 
-_DECAYED = {"kernels": _is_kernel, "not_batchnorm": lambda path: not _is_batchnorm(path), "all": lambda path: True}
+def _mask(wanted: Callable[[tuple[str, ...], str], bool]):
+    """The function from parameters to booleans that optax wants, from one of a parameter's path and kind."""
 
+    def booleans(params):
+        # Frozen ones are there too, as optax's placeholders: a bias may learn without its kernel.
+        layers = {path[:-1] for path in flatten_dict(params) if path[-1] == "kernel"}
+        return path_aware_map(lambda path, _: wanted(path, kind_of(path, layers)), params)
 
-def _mask(wanted):
-    """The tree of booleans that optax wants, from a function of a parameter's path."""
-    return lambda params: jax.tree_util.tree_map_with_path(lambda path, _: wanted(path), params)
+    return booleans

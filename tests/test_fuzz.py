@@ -7,6 +7,7 @@ test-all` COUNT of each.
 
 import collections
 import dataclasses
+import functools
 import io
 import itertools
 import json
@@ -16,17 +17,22 @@ import tempfile
 import warnings
 import zipfile
 
+import jax
 import numpy as np
 import pytest
+from flax.traverse_util import flatten_dict
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from haa_jax import fuse
 from haa_jax.configs import i3d, slowfast, tsn
 from haa_jax.evaluate import EvaluationError
+from haa_jax.weights import importer
+from haa_jax.weights.__main__ import abstract_variables
 from haa_jax.weights.readers import WeightsError, read_tensors
 from tests.conftest import write_video
 from tests.weights import test_readers as weights_files
+from tests.weights import test_verdict as verdicts
 from tfds_haa500 import archive, boxes, flow, objects, pose, records, split_lists, taxonomy, video
 from tfds_haa500.side_files import SideFileError
 
@@ -202,6 +208,31 @@ def clip_file() -> bytes:
         return pathlib.Path(folder, "a.mp4").read_bytes()
 
 
+@functools.cache
+def narrow_stgcn():
+    """(config.model, shapes of the variables)."""
+    config = verdicts.narrow()
+    return config.model, abstract_variables(config)
+
+
+def stgcn_numbers() -> bytes:
+    return b"".join(tensor.tobytes() for tensor in verdicts.published(narrow_stgcn()[1]).values())
+
+
+def load_stgcn(data: bytes, folder: pathlib.Path) -> None:
+    """Loads a file of the right names and shapes with these numbers; what is accepted can be computed with."""
+    tensors, at = {}, 0
+    for name, tensor in verdicts.published(narrow_stgcn()[1]).items():
+        numbers = data[at : at + tensor.nbytes].ljust(tensor.nbytes, b"\0")
+        tensors[name], at = np.frombuffer(numbers, tensor.dtype).reshape(tensor.shape), at + tensor.nbytes
+    np.savez(folder / "w.npz", **tensors)
+    loaded, _ = importer.load(folder / "w.npz", *narrow_stgcn())
+    arrays = [array for array in jax.tree.leaves(loaded) if isinstance(array, np.ndarray)]
+    assert len(arrays) == verdicts.TAKEN
+    assert all(np.isfinite(array).all() for array in arrays)
+    assert all((path[-1] != "var" or array.min() >= 0) for path, array in flatten_dict(loaded["batch_stats"]).items())
+
+
 def weights(layout: str):
     return lambda: weights_files.WRITERS[layout](weights_files.small())
 
@@ -228,6 +259,7 @@ KINDS = {
         f"weights, {layout}": (weights(layout), in_file(read_tensors, "w"), WeightsError)
         for layout in weights_files.WRITERS
     },
+    "weights, numbers": (stgcn_numbers, load_stgcn, WeightsError),
 }
 
 

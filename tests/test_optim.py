@@ -2,8 +2,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import traverse_util
 
-from haa_jax import optim
+from haa_jax import models, optim
 from haa_jax.configs import base, i3d
 
 
@@ -87,11 +88,61 @@ def test_what_decays(decay, decayed):
 def test_heads_and_biases_learn_faster_but_not_the_biases_of_batchnorm():
     config = base.get_config()
     config.optimizer.update(bias_rate=2.0, head_rate=5.0, weight_decay=0.0)
-    params = {name: {"bias": jnp.zeros(1)} for name in ("conv", "tcn_bn", "Logits")} | {"fc": {"kernel": jnp.zeros(1)}}
+    linear = {"bias": jnp.zeros(1), "kernel": jnp.zeros(1)}
+    params = {"conv": linear, "tcn_bn": {"bias": jnp.zeros(1)}, "Logits": linear, "AuxLogits": linear}
     result = updates(config, params, jax.tree.map(jnp.ones_like, params))
-    assert {name: float(*next(iter(leaf.values()))) for name, leaf in result.items()} == pytest.approx(
-        {"conv": -0.2, "tcn_bn": -0.1, "fc": -0.1, "Logits": -1.0}
+    assert {name: float(*leaf["bias"]) for name, leaf in result.items()} == pytest.approx(
+        {"conv": -0.2, "tcn_bn": -0.1, "Logits": -1.0, "AuxLogits": -1.0}
     )
+    assert {name: float(*leaf["kernel"]) for name, leaf in result.items() if "kernel" in leaf} == pytest.approx(
+        {"conv": -0.1, "Logits": -0.5, "AuxLogits": -0.5}
+    )
+
+
+NETWORKS = [
+    ("i3d", "", (16, 64, 64, 3)),
+    ("slowfast", "4x16", (32, 64, 64, 3)),
+    ("tsn", "resnet50", (2, 64, 64, 3)),
+    ("tsn", "bninception", (2, 64, 64, 3)),
+    ("tpn", "tsm", (8, 64, 64, 3)),
+    ("stgcn", "coco17", (1, 8, 17, 3)),
+]
+
+
+@pytest.mark.parametrize(("name", "variant", "shape"), NETWORKS)
+def test_the_parameters_of_batchnorm_are_those_whose_module_has_statistics(name, variant, shape):
+    config = base.get_config().model
+    config.name, config.variant, config.width = name, variant, 0.0625
+    model = models.build(config, {"atomic": 5})
+    clips = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
+    variables = jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), clips)
+    params = traverse_util.flatten_dict(variables["params"])
+    layers = {path[:-1] for path in params if path[-1] == "kernel"}
+    norms = {path[:-1] for path in params if optim.kind_of(path, layers) == "norm"}
+    assert norms == {path[:-1] for path in traverse_util.flatten_dict(variables["batch_stats"])}
+    others = {path[-1] for path in params if optim.kind_of(path, layers) == "other"}
+    assert others == ({"edge_importance"} if name == "stgcn" else set())
+
+
+def test_a_batchnorm_is_known_under_any_name():
+    """By the ending of its name, norm1 would have decayed."""
+    config = base.get_config()
+    config.optimizer.update(decay="not_batchnorm", weight_decay=0.5, bias_rate=2.0)
+    params = {"norm1": {"scale": jnp.ones(1), "bias": jnp.ones(1)}, "bn": {"kernel": jnp.ones(1), "bias": jnp.ones(1)}}
+    result = updates(config, params, jax.tree.map(jnp.zeros_like, params))
+    assert jax.tree.map(float, jax.tree.map(jnp.squeeze, result)) == {
+        "norm1": {"scale": 0.0, "bias": 0.0},
+        "bn": {"kernel": pytest.approx(-0.05), "bias": pytest.approx(-0.1)},
+    }
+
+
+def test_a_bias_that_learns_without_its_kernel_is_still_one():
+    config = base.get_config()
+    config.optimizer.update(bias_rate=2.0, weight_decay=0.5, trainable=("conv/bias",), decay="not_batchnorm")
+    params = {"conv": {"kernel": jnp.ones(1), "bias": jnp.ones(1)}}
+    result = updates(config, params, jax.tree.map(jnp.zeros_like, params))
+    assert float(result["conv"]["bias"][0]) == pytest.approx(-0.1)
+    assert float(result["conv"]["kernel"][0]) == 0.0
 
 
 def test_clipping():

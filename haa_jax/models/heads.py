@@ -2,7 +2,7 @@
 
 import difflib
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -77,6 +77,12 @@ class LinearHeads(nn.Module):
 
 
 AUX = "aux_"  # before the name of a head that only helps training
+HEADS = ("Logits", "AuxLogits")  # what the architectures call their LinearHeads
+
+
+def is_head(path: Sequence[str]) -> bool:
+    """Whether a variable, by its path below "params", belongs to a head: it goes with the classes, not the network."""
+    return path[0] in HEADS
 
 
 def check_endpoints(asked: Iterable[str], known: Iterable[str]) -> None:

@@ -4,7 +4,8 @@
     python -m haa_jax.weights rgb_imagenet.pt --config=configs/i3d.py
 
 Lists every tensor; with a config, says which tensors would fill that network, and names those that are missing, of
-another shape or not used. Exits with 1 if the file does not fit.
+another shape, not finite or not used: the verdict that `config.init_from` acts on. Exits with 1 if the file does not
+fit.
 """
 
 import math
@@ -16,8 +17,8 @@ from ml_collections import config_flags
 
 from haa_jax import experiment, models
 from haa_jax.errors import USER_ERRORS
-from haa_jax.weights import importer, names
-from haa_jax.weights.readers import read_tensors
+from haa_jax.weights import importer
+from haa_jax.weights.readers import read
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Network to compare with: a file in configs/.")
 
@@ -33,18 +34,20 @@ def main(argv: list[str]) -> None:
 
 def report(path: str, config=None) -> bool:
     """Prints the listing; whether the file fits (True without a config)."""
-    tensors = read_tensors(path)
+    contents = read(path)
+    tensors = contents.tensors
     for name, tensor in tensors.items():
         print(f"{name:60} {tensor.dtype!s:9} {'x'.join(map(str, tensor.shape)) or 'scalar'}")
     print(f"{path}: {len(tensors)} tensors, {sum(math.prod(tensor.shape) for tensor in tensors.values()):,} numbers")
     if config is None:
+        for note in contents.notes:
+            print(note)
         return True
-    shapes = {names.clean(name): tensor.shape for name, tensor in tensors.items()}
-    fit = importer.match(shapes, config.model.name, abstract_variables(config))
+    fit = importer.judge(contents, config.model, abstract_variables(config))
     print(importer.describe(fit))
-    fits = not fit.missing and not fit.mismatched
-    print(f"It {'fits' if fits else 'does not fit'} config.model.name={config.model.name!r} {config.model.variant!r}.")
-    return fits
+    verdict = "fits" if fit.fits else "does not fit"
+    print(f"It {verdict} config.model.name={config.model.name!r} {config.model.variant!r}.")
+    return fit.fits
 
 
 def abstract_variables(config) -> dict:

@@ -1,27 +1,21 @@
 """What the published checkpoints call our variables: one function for each source.
 
 A function maps the path of a variable below "params" or "batch_stats", ("layer1_block0", "conv1", "bn", "mean"), to
-its name in that source. What differs between files of one source (a common prefix, TSM's wrapper ".net") is taken off
-the file's names by `clean` before they are compared.
+its name in that source. TSM's wrapper ".net" is taken off the file's names by `clean` before they are compared; what
+stands before all the names of a file (DataParallel's "module.", DeepMind's "RGB/inception_i3d/"), the importer finds.
 """
 
-import re
 from collections.abc import Callable
+
+from haa_jax.models.heads import is_head
 
 Path = tuple[str, ...]
 
 _TORCH = {"kernel": "weight", "scale": "weight", "mean": "running_mean", "var": "running_var"}
-_HEADS = ("Logits", "AuxLogits")
-
-
-def is_head(path: Path) -> bool:
-    """Whether the variable belongs to a linear head, which goes with the classes and not with the network."""
-    return path[0] in _HEADS
 
 
 def clean(name: str) -> str:
     """A name as it stands in a file, without what files of the same source put differently."""
-    name = re.sub(r"^(RGB|Flow)/inception_i3d/", "", name)
     return name.replace(".net.", ".")
 
 
@@ -266,3 +260,8 @@ for _sources in SOURCES.values():
     _sources[OURS] = "/".join
 # Sources whose kernels are laid out as ours, (*window, in, out); all others have (out, in, *window).
 CHANNELS_LAST = frozenset({"kinetics-i3d", OURS})
+
+
+def sources_of(model: str) -> dict[str, Callable[[Path], str]]:
+    """SOURCES of an architecture; of one that was never published, runs of ours alone."""
+    return SOURCES.get(model, {OURS: "/".join})

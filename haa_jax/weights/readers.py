@@ -4,11 +4,12 @@ The format is told by a file's first and last bytes, since suffixes say little: 
 anything.
 """
 
+import dataclasses
 import io
 import logging
 import math
+import pickle
 import re
-import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -43,14 +44,10 @@ _SAFETENSORS_DTYPES = {
     **{"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "C64": "<c8"},
     **{"U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1", "BOOL": "?", "BF16": ml_dtypes.bfloat16},
 }
+# What readers trip over in damaged files; what they say of a file themselves is a ValueError.
 _DAMAGE = (
-    *torch_file.PICKLE_ERRORS,
-    MemoryError,
-    NotImplementedError,
-    OSError,
-    RuntimeError,
+    *(set(torch_file.PICKLE_ERRORS) - {ValueError, pickle.UnpicklingError}),
     safetensors.SafetensorError,
-    struct.error,
     zipfile.BadZipFile,
     zlib.error,
 )
@@ -60,20 +57,36 @@ class WeightsError(ValueError):
     """A weights file that cannot be read or does not fit; the message names it."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Contents:
+    """What a file holds: its tensors by name, and lines on what else was in it and left out."""
+
+    tensors: dict[str, np.ndarray]
+    notes: tuple[str, ...] = ()
+
+
 def read_tensors(path: epath.PathLike) -> dict[str, np.ndarray]:
+    """The tensors of `read`; its notes are logged."""
+    contents = read(path)
+    for note in contents.notes:
+        log.info("%s: %s", path, note)
+    return contents.tensors
+
+
+def read(path: epath.PathLike) -> Contents:
     """Every tensor of a checkpoint by its name in the file.
 
     PyTorch's and pickled files: the entry that holds the network (one of WRAPPERS) is taken out of its wrapper, nested
-    dicts are joined with ".", a "module." before all the names is taken off, and what is left out is logged. Objects
-    that are no tensors are never made (see `torch_file`).
+    dicts are joined with ".", and what is left out is noted. Objects that are no tensors are never made (see
+    `torch_file`).
 
     Args:
       path: a file of one of FORMATS; for TensorFlow the checkpoint's prefix, either of its files, or its folder; the
         workdir of a run of ours, for its newest checkpoint.
 
     Returns:
-      Arrays of the shape and dtype in the file (bfloat16 as ml_dtypes.bfloat16), possibly read-only and views of each
-      other where the file shares their elements.
+      Contents: arrays of the shape and dtype in the file (bfloat16 as ml_dtypes.bfloat16), possibly read-only and
+      views of each other where the file shares their elements.
 
     Raises:
       WeightsError: the file is missing, of another format, truncated, damaged, larger than memory, or asks for code to
@@ -82,16 +95,20 @@ def read_tensors(path: epath.PathLike) -> dict[str, np.ndarray]:
     path = epath.Path(path)
     try:
         if (path / checkpoint.FOLDER).is_dir():
-            return _read_workdir(path)
+            return Contents(_read_workdir(path))
         prefix = _tensorflow_prefix(path)
         if prefix is not None:
             return _read_tensorflow(prefix)
         return _read_file(path.read_bytes())
     except FileNotFoundError as error:
-        raise WeightsError(f"{path} is missing") from error
+        raise WeightsError(f"{path} is missing; is the path right, and the download done?") from error
     except checkpoint.CheckpointError as error:
         raise WeightsError(f"{path}: {error}") from error
     except _DAMAGE as error:
+        raise WeightsError(
+            f"{path} cannot be read: it is damaged ({str(error) or type(error).__name__}); {torch_file.AGAIN}"
+        ) from error
+    except (ValueError, pickle.UnpicklingError, MemoryError, OSError, RuntimeError) as error:
         raise WeightsError(f"{path} cannot be read: {str(error) or type(error).__name__}") from error
 
 
@@ -101,21 +118,32 @@ def _read_workdir(path: epath.Path) -> dict[str, np.ndarray]:
     return {"/".join(name): array for tree in variables.values() for name, array in flatten_dict(tree).items()}
 
 
-def _read_file(data: bytes) -> dict[str, np.ndarray]:
+def _read_file(data: bytes) -> Contents:
     """The tensors of a format that is one file."""
     if data[:4] == b"PK\x03\x04":
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        with _open_zip(data) as archive:
             pickles = [name for name in archive.namelist() if re.fullmatch("([^/]+/)?data.pkl", name)]
             if len(pickles) == 1:
                 return _network_tensors(*torch_file.read_zip(archive, pickles[0]))
-            return _read_npz(archive)
+            return Contents(_read_npz(archive))
     if data[4:9] == b"\0\0\0\0{":  # behind the header's length, which is at most 100 MB
-        return _read_safetensors(data)
+        return Contents(_read_safetensors(data))
     if data[:1] == b"\x80" and data[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
         if torch_file.is_legacy(data):
             return _network_tensors(*torch_file.read_legacy(data))
         return _network_tensors(torch_file.unpickle(data)[0], _no_storage)
     raise ValueError(f"it is {_what_it_is(data)}. Formats that can be read: {FORMATS}")
+
+
+def _open_zip(data: bytes) -> zipfile.ZipFile:
+    """A zip file's table of contents is its end: without it, a file that was cut off does not look like one."""
+    try:
+        return zipfile.ZipFile(io.BytesIO(data))
+    except zipfile.BadZipFile as error:
+        raise ValueError(
+            f"it begins as a PyTorch or NumPy file, but what should stand at its end is not there after {len(data):,} "
+            f"bytes: it was cut off or damaged; {torch_file.AGAIN}"
+        ) from error
 
 
 def _what_it_is(data: bytes) -> str:
@@ -164,7 +192,10 @@ def _read_safetensors(data: bytes) -> dict[str, np.ndarray]:
     tensors = {}
     for name, tensor in safetensors.deserialize(data):
         if tensor["dtype"] not in _SAFETENSORS_DTYPES:
-            raise ValueError(f"{name} has dtype {tensor['dtype']}; known: {', '.join(_SAFETENSORS_DTYPES)}")
+            raise ValueError(
+                f"{name} has dtype {tensor['dtype']}; known: {', '.join(_SAFETENSORS_DTYPES)}; save its tensors in one "
+                "of these, with PyTorch's tensor.float(), or take the file before it was quantized"
+            )
         dtype = np.dtype(_SAFETENSORS_DTYPES[tensor["dtype"]])
         tensors[name] = np.frombuffer(tensor["data"], dtype).reshape(tensor["shape"])
     return tensors
@@ -200,7 +231,7 @@ def _tensorflow_prefix(path: epath.Path) -> epath.Path | None:
     return path if (path.parent / f"{path.name}.index").exists() else None
 
 
-def _read_tensorflow(prefix: epath.Path) -> dict[str, np.ndarray]:
+def _read_tensorflow(prefix: epath.Path) -> Contents:
     """TensorFlow's own reader checks the checksums; the sizes are checked here before it makes room for them."""
     try:
         import tensorflow as tf
@@ -214,34 +245,33 @@ def _read_tensorflow(prefix: epath.Path) -> dict[str, np.ndarray]:
         needed = sum(math.prod(shapes[name]) * dtypes[name].size for name in names)
         if needed > held:
             raise ValueError(f"its index lists {needed} bytes of tensors, but its data files have {held}")
-        _log_left_out("not numbers", sorted(set(shapes) - set(names)))
-        return {name: reader.get_tensor(name) for name in names}
+        notes = _left_out("not numbers", sorted(set(shapes) - set(names)))
+        return Contents({name: reader.get_tensor(name) for name in names}, notes)
     except tf.errors.OpError as error:
-        raise ValueError(error.message) from error
+        raise ValueError(f"{error.message}; {torch_file.AGAIN}") from error
 
 
 # Trees of dicts, as PyTorch's and caffe2's files hold
 
 
-def _network_tensors(tree, to_numpy: Callable[[torch_file.Tensor], np.ndarray]) -> dict[str, np.ndarray]:
+def _network_tensors(tree, to_numpy: Callable[[torch_file.Tensor], np.ndarray]) -> Contents:
     """The network's tensors of a checkpoint, out of their wrappers."""
-    tensors = dict(_leaves(_unwrap(tree)))
-    if all(name.startswith("module.") for name in tensors):
-        tensors = {name.removeprefix("module."): leaf for name, leaf in tensors.items()}
-    return {
+    network, notes = _unwrap(tree)
+    tensors = {
         name: leaf.to_numpy() if isinstance(leaf, torch_file.Array) else to_numpy(leaf)
-        for name, leaf in tensors.items()
+        for name, leaf in _leaves(network)
     }
+    return Contents(tensors, notes)
 
 
-def _unwrap(tree):
-    """The part of a checkpoint's tree that is the network; other parts that hold tensors are logged.
+def _unwrap(tree) -> tuple[dict, tuple[str, ...]]:
+    """The part of a checkpoint's tree that is the network, and notes on other parts that hold tensors.
 
     Raises:
       ValueError: there are no tensors, or several parts that may be the network.
     """
     if not isinstance(tree, dict):
-        raise ValueError(f"it holds a {type(tree).__name__}, not names and tensors")
+        raise ValueError(f"it holds a {type(tree).__name__}, not names and tensors; save a model's state_dict()")
     with_tensors = [key for key, value in tree.items() if next(_leaves({key: value}), None)]
     if not with_tensors:
         raise ValueError(f"there are no tensors in it; it holds: {', '.join(map(str, list(tree)[:20])) or 'nothing'}")
@@ -249,16 +279,18 @@ def _unwrap(tree):
     wrappers = [key for key in WRAPPERS if key in nested and not (key == "params" and "batch_stats" in nested)]
     if len(wrappers) > 1:
         raise ValueError(f"it holds several sets of tensors: {', '.join(wrappers)}; save the one you want alone")
-    others = [key for key in with_tensors if key not in wrappers]
-    if wrappers:
-        _log_left_out(f"beside {wrappers[0]!r}", others)
-        return _unwrap(tree[wrappers[0]])
     optimizers = [key for key in nested if _OPTIMIZER.fullmatch(str(key))]
-    _log_left_out("optimizer state", sorted(map(str, optimizers)))
-    kept = {key: value for key, value in tree.items() if key not in optimizers}
+    notes = _left_out("optimizer state", sorted(map(str, optimizers)))
+    if wrappers:
+        others = [str(key) for key in with_tensors if key not in (*wrappers, *optimizers)]
+        aside = f"{wrappers[0]!r} is read instead; to use what was left out, save it alone with PyTorch"
+        network, more = _unwrap(tree[wrappers[0]])
+        return network, (*notes, *_left_out(aside, others), *more)
     if len(optimizers) == len(with_tensors):
-        raise ValueError(f"it holds only optimizer state: {', '.join(map(str, optimizers))}")
-    return kept
+        raise ValueError(
+            f"it holds only optimizer state: {', '.join(map(str, optimizers))}; take the file with the model's weights"
+        )
+    return {key: value for key, value in tree.items() if key not in optimizers}, notes
 
 
 def _leaves(tree: dict) -> Iterator[tuple[str, torch_file.Tensor | torch_file.Array]]:
@@ -287,6 +319,6 @@ def _leaves(tree: dict) -> Iterator[tuple[str, torch_file.Tensor | torch_file.Ar
             pending += [((*path, str(i)), each) for i, each in reversed(list(enumerate(value)))]
 
 
-def _log_left_out(why: str, names: list) -> None:
-    if names:
-        log.info("tensors left out, %s: %s", why, ", ".join(map(str, names)))
+def _left_out(why: str, names: list[str]) -> tuple[str, ...]:
+    """The note on entries that hold tensors and are not read, if there are any."""
+    return (f"left out: {', '.join(names)} ({why})",) if names else ()

@@ -25,6 +25,7 @@ import numpy as np
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_PROTOCOL = 1001
+AGAIN = "download or copy it again"  # what to do about a file that is damaged
 # What damaged pickles make the unpickler raise, apart from UnpicklingError.
 PICKLE_ERRORS = (
     pickle.UnpicklingError,
@@ -54,6 +55,8 @@ _STORAGES = {  # torch's class -> dtype of its elements, little endian
 }
 
 
+STATE_DICTS = ("state_dict", "model_state_dict")  # keys of the network in a training checkpoint
+_LISTED = 8  # names in an error
 _MAX_EXPANDED = 2**24  # elements of a tensor that repeats those of a smaller storage (strides of 0)
 
 
@@ -233,13 +236,14 @@ _ALLOWED = {
 
 
 class _Unpickler(pickle.Unpickler):
-    def __init__(self, data: bytes):
+    def __init__(self, data: bytes, key: str):
         super().__init__(io.BytesIO(data), encoding="latin1")
         self.storages: dict[str, Storage] = {}
+        self._key = key
 
     def find_class(self, module: str, name: str):
         if f"{module}.{name}" not in _ALLOWED:
-            raise pickle.UnpicklingError(refusal([f"{module}.{name}"]))
+            raise pickle.UnpicklingError(refusal([f"{module}.{name}"], self._key))
         return _ALLOWED[f"{module}.{name}"]
 
     def persistent_load(self, reference):
@@ -252,12 +256,35 @@ class _Unpickler(pickle.Unpickler):
                     raise ValueError(f"storage {key} is described in two ways")
                 return storage
             case ("module", *_):
-                raise ValueError("a whole pickled model was saved; save its state_dict() instead")
+                raise ValueError(f"it was refused, not executed. {WHOLE_MODEL}")
         raise ValueError("a reference to something that is not a storage")
 
 
-def refusal(names: list[str]) -> str:
-    return f"it asks for {', '.join(names)}, which a file of tensors does not need; it was refused, not executed"
+def refusal(names: list[str], key: str = "") -> str:
+    """What to say of a pickle that asks for names which are not allowed, and what to do about it.
+
+    Args:
+      key: the one of STATE_DICTS that stands in the pickle, if one does.
+    """
+    names = sorted(set(names), key=lambda name: (name.startswith("torch."), name))
+    listed = ", ".join(names[:_LISTED]) + (f" and {len(names) - _LISTED} more" if len(names) > _LISTED else "")
+    said = f"it asks for {listed}, which a file of plain tensors does not need; it was refused, not executed."
+    of_torch = " ".join(name for name in names if name.startswith("torch."))
+    if re.search("qtensor|QU?Int|torch.per_(tensor|channel)", of_torch):
+        return f"{said} Its tensors are quantized: take the weights before that, or save each tensor's dequantize()"
+    if re.search("float8|uint(16|32|64)|_rebuild_tensor_v3", of_torch):
+        return f"{said} Its tensors have a dtype that is not known here: save each tensor's float() with PyTorch"
+    if key:
+        return f"{said} If you trust who made it, save its tensors alone: torch.save({_LOADED}[{key!r}], 'weights.pt')"
+    if "torch.nn." in of_torch:
+        return f"{said} {WHOLE_MODEL}"
+    return f"{said} If you trust who made it, load it, {_LOADED}, and save the tensors in it alone"
+
+
+_LOADED = "torch.load(FILE, map_location='cpu', weights_only=False)"
+WHOLE_MODEL = (
+    f"A whole pickled model was saved; if you trust who made it, load it, {_LOADED}, and save the model's state_dict()"
+)
 
 
 def unpickle(data: bytes, start: int = 0) -> tuple[object, dict[str, Storage], int]:
@@ -269,8 +296,8 @@ def unpickle(data: bytes, start: int = 0) -> tuple[object, dict[str, Storage], i
     Raises:
       One of PICKLE_ERRORS; for a name that is not allowed, an UnpicklingError that says so.
     """
-    end = _check(data, start)
-    unpickler = _Unpickler(data[start:end])
+    end, key = _check(data, start)
+    unpickler = _Unpickler(data[start:end], key)
     return unpickler.load(), unpickler.storages, end
 
 
@@ -278,14 +305,16 @@ def unpickle(data: bytes, start: int = 0) -> tuple[object, dict[str, Storage], i
 _UNUSED = frozenset({"INST", "OBJ", "EXT1", "EXT2", "EXT4", "NEXT_BUFFER", "READONLY_BUFFER", "PERSID"})
 
 
-def _check(data: bytes, start: int) -> int:
-    """Walks through a pickle without executing it, and returns where it ends.
+def _check(data: bytes, start: int) -> tuple[int, str]:
+    """Walks through a pickle without executing it, and returns where it ends and the key of STATE_DICTS in it, if any.
 
     Here for what the unpickler itself would trust: memo positions (it makes a table as long as the highest one).
     """
-    stream, refused = io.BytesIO(data), []
+    stream, refused, key = io.BytesIO(data), [], ""
     stream.seek(start)
-    for opcode, argument, position in pickletools.genops(stream):
+    for opcode, argument, position in _instructions(stream):
+        if argument in STATE_DICTS:
+            key = argument
         if opcode.name in _UNUSED:
             raise ValueError(f"it has the instruction {opcode.name} at byte {position}")
         if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and not 0 <= argument <= len(data):
@@ -293,8 +322,15 @@ def _check(data: bytes, start: int) -> int:
         if opcode.name == "GLOBAL" and argument.replace(" ", ".") not in _ALLOWED:
             refused.append(argument.replace(" ", "."))
     if refused:
-        raise pickle.UnpicklingError(refusal(sorted(set(refused))))
-    return stream.tell()
+        raise pickle.UnpicklingError(refusal(refused, key))
+    return stream.tell(), key
+
+
+def _instructions(stream: io.BytesIO):
+    try:
+        yield from pickletools.genops(stream)
+    except ValueError as error:
+        raise ValueError(f"it is cut off or damaged ({error}); {AGAIN}") from error
 
 
 def is_legacy(data: bytes) -> bool:
@@ -327,7 +363,8 @@ def read_legacy(data: bytes) -> tuple[object, Callable[[Tensor], np.ndarray]]:
         storage = storages[key]
         size = storage.count * storage.dtype.itemsize
         if len(data) < end + 8 + size:
-            raise ValueError(f"storage {key} needs {size} bytes at byte {end + 8}, but the file has {len(data)}")
+            held = f"the file has {len(data)}: it is cut off; {AGAIN}"
+            raise ValueError(f"storage {key} needs {size} bytes at byte {end + 8}, but {held}")
         if (count := int.from_bytes(data[end : end + 8], "little")) != storage.count:
             raise ValueError(f"storage {key} has {count} elements, and {storage.count} for its tensors")
         contents[key] = _elements(storage, memoryview(data)[end + 8 : end + 8 + size])
@@ -344,7 +381,7 @@ def read_zip(archive: zipfile.ZipFile, pickle_name: str) -> tuple[object, Callab
     top = pickle_name.removesuffix("data.pkl")
     names = set(archive.namelist())
     if f"{top}constants.pkl" in names:
-        raise ValueError("it is a TorchScript program; save the model's state_dict() instead")
+        raise ValueError("it is a TorchScript program; save the state_dict() of the model that torch.jit.load gives")
     if f"{top}byteorder" in names and (order := archive.read(f"{top}byteorder")) != b"little":
         raise ValueError(f"its byte order is {order.decode('latin1')}")
     tree, storages, _ = unpickle(archive.read(pickle_name))

@@ -68,6 +68,15 @@ def test_every_tensor_of_every_source_finds_its_variable(table, column, source):
     reference = importer.match(shapes_in(table, column, first), config.name, variables, "atomic")
     translated = {row[source]: row[first] for row in golden.names(table)}
     assert {path: translated[name] for path, name in fit.taken.items()} == reference.taken
+    # Behind the prefix of a wrapper they are found too, and beside a tensor that is no part of the network.
+    prefix = "RGB/inception_i3d/" if source == "kinetics-i3d" else "module.model."
+    behind = {prefix + name: shape for name, shape in shapes.items()} | {"queue": (3,)}
+    wrapped = importer.match(behind, config.name, variables, "atomic")
+    assert (wrapped.source, wrapped.prefix, wrapped.missing, wrapped.mismatched) == (source, prefix, [], [])
+    assert wrapped.taken == {path: prefix + name for path, name in fit.taken.items()}
+    assert wrapped.gammas == {path: prefix + name for path, name in fit.gammas.items()}
+    assert wrapped.unused == {"queue": "not a tensor of this network"}
+    assert f"names as in {source} behind {prefix!r}: " in importer.describe(wrapped)
 
 
 def tensorflow_i3d() -> dict[str, np.ndarray]:
@@ -124,8 +133,21 @@ def test_heads_stay_new(stgcn_network, stgcn_tensors, tmp_path):
     assert isinstance(loaded["params"]["block3"]["gcn_conv"]["kernel"], np.ndarray)
 
 
-def test_wrappers_and_prefixes_are_taken_off():
-    assert names.clean("RGB/inception_i3d/Conv3d_1a_7x7/conv_3d/w") == "Conv3d_1a_7x7/conv_3d/w"
+def test_a_file_of_tsm_as_its_authors_publish_it():
+    """DataParallel's prefix, and `.net` behind the convolutions that see shifted features."""
+    _, variables = network("tsn", "tsm", (8, 64, 64, 3))
+    published = {}
+    for name, shape in shapes_in("tsn_resnet50", "shape", "tsn-pytorch").items():
+        if name.startswith("base_model.layer") and name.endswith(".conv1.weight"):
+            name = name.replace("conv1.weight", "conv1.net.weight")
+        published[f"module.{name}"] = shape
+    fit = importer.match(published, "tsn", variables, "atomic")
+    assert fit.fits
+    assert (fit.source, fit.prefix, fit.unused) == ("tsn-pytorch", "module.", {})
+    assert "'.net', which TSM puts into names, left out of 16" in importer.describe(fit)
+
+
+def test_tsms_wrapper_is_taken_off():
     assert names.clean("base_model.layer1.0.conv1.net.weight") == "base_model.layer1.0.conv1.weight"
     assert names.clean("backbone.layer1.0.conv1.conv.net.weight") == "backbone.layer1.0.conv1.conv.weight"
 
@@ -187,8 +209,9 @@ def test_the_graph_that_a_file_was_trained_on_is_compared(stgcn_network, stgcn_t
     assert fit.unused[name] == "adjacency (compared)"
     config = config.copy_and_resolve_references()
     config.partition = "paper"
-    with pytest.raises(WeightsError, match=r"another graph.*partition='paper'"):
+    with pytest.raises(WeightsError, match=rf"another graph: {name} is not .*partition='paper'") as error:
         importer.load(tmp_path / "w.npz", config, variables)
+    assert "set config.model.variant='openpose18', config.model.partition='released'" in str(error.value)
 
 
 def test_a_gamma_is_folded_so_that_evaluation_stays_the_same(tmp_path):
@@ -253,11 +276,12 @@ def test_deepminds_own_listings(name):
     with open(REFERENCE / f"i3d_tf_{name}.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert {row["dtype"] for row in rows} == {"float32"}
-    shapes = {names.clean(row["name"]): golden.shape_of(row["shape"]) for row in rows}
+    shapes = {row["name"]: golden.shape_of(row["shape"]) for row in rows}
     channels, classes = 2 if "flow" in name else 3, 600 if "kin600" in name else 400
     _, variables = network("i3d", "", (16, 64, 64, channels), classes)
     fit = importer.match(shapes, "i3d", variables, "atomic")
     assert fit.source == "kinetics-i3d"
+    assert fit.prefix == ("" if "kin600" in name else f"{'Flow' if 'flow' in name else 'RGB'}/inception_i3d/")
     assert not fit.missing
     assert not fit.mismatched
     assert len(fit.taken) == 230

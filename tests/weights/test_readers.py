@@ -288,11 +288,13 @@ def wrapped(tree):
 def test_the_network_is_taken_out_of_a_training_checkpoint(read, layout, caplog):
     file = TorchFile(layout)
     state = {"state": {0: {"momentum_buffer": file.tensor(np.ones(3))}}, "param_groups": [{"lr": 0.1, "params": [0]}]}
-    network = {f"module.{name}": file.tensor(array) for name, array in small().items()}
+    network = {name: file.tensor(array) for name, array in small().items()}
+    average = {name: file.tensor(array) for name, array in small().items()}
     with caplog.at_level(logging.INFO):
-        tensors = read(file.write(wrapped(network) | {"optimizer": state}))
+        tensors = read(file.write(wrapped(network) | {"optimizer": state, "state_dict_ema": average}))
     assert_same(tensors, small())
-    assert "beside 'state_dict': optimizer" in caplog.text
+    assert "left out: optimizer (optimizer state)" in caplog.text
+    assert "left out: state_dict_ema ('state_dict' is read instead; to use what was left out, save it" in caplog.text
 
 
 @pytest.mark.parametrize("key", ["state_dict", "model_state", "model_state_dict", "model", "params", "blobs"])
@@ -300,12 +302,6 @@ def test_wrappers(read, key):
     file = TorchFile("zip")
     nested = {"a": {"weight": file.tensor(BASE)}, "b": [file.tensor(BASE[:2])], "name": "x"}
     assert_same(read(file.write({key: nested, "epoch": 3})), {"a.weight": BASE, "b.0": BASE[:2]})
-
-
-def test_a_prefix_that_not_all_share_stays(read):
-    file = TorchFile("zip")
-    tree = {"module.a": file.tensor(BASE), "b": file.tensor(BASE)}
-    assert read(file.write(tree)).keys() == {"module.a", "b"}
 
 
 def test_statistics_beside_params_are_kept(read):
@@ -386,6 +382,57 @@ def test_a_function_cannot_be_changed(problem, name):
     before = dict(vars(torch_file._ALLOWED[name]))
     problem(b"\x80\x02" + encode(Name(name)) + encode((None, {"__init__": 1, "_function": 1})) + b"b.")
     assert vars(torch_file._ALLOWED[name]) == before
+
+
+FLOAT8 = Call(
+    "torch._utils._rebuild_tensor_v3",
+    (Reference(("storage", Name("torch.storage.UntypedStorage"), "0", "cpu", 4)), 0, (4,), (1,), False, {}),
+)
+LAYER = Call("torch.nn.modules.conv.Conv2d", (), {"training": True, "_state_dict_hooks": {}})
+MODEL = Call("mynet.Net", (), {"conv": LAYER})
+LOADED = "torch.load(FILE, map_location='cpu', weights_only=False)"
+WHOLE = (
+    f"A whole pickled model was saved; if you trust who made it, load it, {LOADED}, and save the model's state_dict()"
+)
+ASKING = {  # what a file of PyTorch's holds beside or instead of plain tensors -> what to do
+    "whole model": (MODEL, [WHOLE]),
+    "model in a dict": ({"epoch": 3, "model": MODEL}, ["mynet.Net, torch.nn.modules.conv.Conv2d", WHOLE]),
+    "Lightning": (
+        {"state_dict": {}, "hyper_parameters": Call("omegaconf.dictconfig.DictConfig", (), {"lr": 0.1})},
+        [
+            "omegaconf.dictconfig.DictConfig",
+            f"save its tensors alone: torch.save({LOADED}['state_dict'], 'weights.pt')",
+        ],
+    ),
+    "Lightning with a loss": (
+        {"state_dict": {}, "hyper_parameters": {"loss": Call("torch.nn.modules.loss.CrossEntropyLoss")}},
+        [
+            "torch.nn.modules.loss.CrossEntropyLoss",
+            f"save its tensors alone: torch.save({LOADED}['state_dict'], 'weights.pt')",
+        ],
+    ),
+    "fp8": ({"x": FLOAT8}, ["dtype that is not known here: save each tensor's float() with PyTorch"]),
+    "quantized": (
+        {"x": Call("torch._utils._rebuild_qtensor", (Name("torch.per_tensor_affine"),))},
+        ["quantized: take the weights before that, or save each tensor's dequantize()"],
+    ),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("kind", ASKING)
+def test_what_to_do_about_a_file_that_asks_for_more_than_tensors(problem, kind, layout):
+    tree, said = ASKING[kind]
+    message = problem(TorchFile(layout).write(tree))
+    assert all(part in message for part in said)
+    assert "refused, not executed" in message
+
+
+def test_a_whole_model_names_its_own_classes_first_and_not_all_of_pytorchs(problem):
+    layers = [Call(f"torch.nn.modules.layer{number}.Layer") for number in range(30)]
+    message = problem(TorchFile("zip").write(Call("mynet.Net", (), {"layers": layers})))
+    assert "asks for mynet.Net, torch.nn.modules.layer0.Layer" in message
+    assert "and 23 more" in message
 
 
 def huge_npz() -> bytes:
@@ -477,7 +524,7 @@ def misshapen() -> dict[str, bytes]:
         "same name": (file.write({"a": {"b": tensor}, "a.b": tensor}), "two of its tensors are called a.b"),
         "loop": (loop, "nested"),
         "objects": (array, "not a number type"),
-        "module": (file.write({"x": Reference(("module", "Net", "net.py", ""))}), "whole pickled model"),
+        "module": (file.write({"x": Reference(("module", "Net", "net.py", ""))}), WHOLE),
         "text in npz": (npz_bytes({"names": np.array(["a"])}), "not a number type"),
     }
 
@@ -516,8 +563,22 @@ def test_a_missing_file(tmp_path):
 def test_every_truncation_is_an_error(read, name):
     data = WRITERS[name](small())
     for length in range(len(data)):
-        with pytest.raises(WeightsError):
+        with pytest.raises(WeightsError) as error:
             read(data[:length])
+        assert length < 16 or str(error.value).endswith("; download or copy it again"), length
+
+
+def test_a_file_that_was_cut_off_says_so_and_after_how_much(problem):
+    data = torch_bytes("zip", {"x": np.zeros(5000, np.float32)})
+    said = problem(data[:12345])
+    assert "what should stand at its end is not there after 12,345 bytes: it was cut off or damaged" in said
+
+
+def test_safetensors_in_fp8_say_what_to_do(problem):
+    header = b'{"x":{"dtype":"F8_E4M3","shape":[4],"data_offsets":[0,4]}}'
+    said = problem(struct.pack("<Q", len(header)) + header + b"\0" * 4)
+    assert "x has dtype F8_E4M3" in said
+    assert "tensor.float(), or take the file before it was quantized" in said
 
 
 @pytest.mark.parametrize("name", WRITERS)
