@@ -55,7 +55,7 @@ def _facts(example: dict) -> tuple[float, ...]:
 def describe(name: str, data_dir: str, tables: list[str]) -> str:
     """The wanted ones of "table3" and "table5" as text."""
     facts, classes = read(name, data_dir)
-    text = {"table3": table_3(facts, classes), "table5": table_5(facts)}
+    text = {"table3": table_3(facts, classes), "table5": table_5(facts, name)}
     return "\n\n".join(f"{text[table]}\n(of {name})" for table in tables)
 
 
@@ -85,15 +85,17 @@ def table_3(facts: Facts, classes: int) -> str:
     return "\n".join([printed, "Not in the paper's table, derived from its figures:", *map(_line, derived)])
 
 
-def table_5(facts: Facts) -> str:
-    """The share of joints of the most prominent person that a pose estimator is sure of."""
+def table_5(facts: Facts, name: str) -> str:
+    """The share of joints of the most prominent person that a pose estimator is sure of, of the dataset `name`."""
     share = "no poses in this dataset" if np.isnan(facts.joints).all() else _percent(facts)
-    ours = dict.fromkeys(paper.TABLE_5, "missing") | {"HAA500": share}
+    rows = {f"clip_folder/{folder}": row for row, folder in paper.FOLDERS.items() if row in paper.TABLE_5}
+    own = "HAA500" if name.startswith("haa500/") else rows.get(name, name)
+    ours = dict.fromkeys(paper.TABLE_5, "missing") | {own: share}
     return _text(f"Table 5: detectable joints, those with a score above {DETECTED}", _beside(ours, paper.TABLE_5))
 
 
 def _beside(ours: dict[str, str], printed: dict[str, str]) -> list[tuple[str, str, str]]:
-    return [(row, ours[row], figure) for row, figure in printed.items()]
+    return [(row, figure, printed.get(row, "-")) for row, figure in ours.items()]
 
 
 def _count(yes: np.ndarray, annotated: np.ndarray) -> str:

@@ -2,6 +2,7 @@
 
 import csv
 import importlib
+import itertools
 import json
 import pathlib
 import re
@@ -77,7 +78,7 @@ def test_every_figure_is_the_papers_and_every_one_of_the_papers_is_there():
 def test_a_printed_table_has_the_papers_figures_in_its_rows_and_columns(name, tmp_path):
     parts = [re.split(r"  +", line) for line in tables.fill(name, tmp_path).splitlines()[2:]]
     columns, printed = parts[0][1:], {}
-    for ours, theirs in zip(parts[1:], parts[2:], strict=False):
+    for ours, theirs in itertools.pairwise(parts):
         if len(ours) > 1 and ours[1] == "ours":
             assert theirs[:2] == ["", "paper"]
             figures = [re.sub(r" \[\d+\]$", "", figure) for figure in theirs[2:]]
