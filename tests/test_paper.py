@@ -257,3 +257,18 @@ def test_names_of_tables():
         tables.table_names(["table13"])
     with pytest.raises(tables.PaperError, match="is named"):
         tables.table_names([])
+
+
+@pytest.mark.parametrize("name", ["i3d", "slowfast", "tsn", "tpn", "stgcn"])
+def test_the_papers_figures_in_a_configs_docstring_are_its_networks(name):
+    """All rows of the network stand there, each as k of the 1500 test clips too."""
+    text = " ".join(importlib.import_module(f"haa_jax.configs.{name}").__doc__.split())
+    wanted = {
+        figure
+        for (_, row, column), figure in facts(6).items()
+        if column == "500 atomic top-1" and row.lower().replace("st-gcn", "stgcn").startswith(f"{name} ")
+    }
+    found = re.findall(r"(\d+\.\d+) %(?:, which is | \(|, )(\d+)(?: of |/)1500", text)
+    assert {float(figure) for figure, _ in found} == wanted
+    assert len(found) == len(re.findall(r"\d+\.\d+ %", text))
+    assert all(f"{100 * int(k) / 1500:.2f}" == figure for figure, k in found)
