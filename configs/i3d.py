@@ -2,16 +2,16 @@
 
     python -m haa_jax.main --config=configs/i3d.py --workdir=runs/i3d
 
-The paper's number to expect on HAA500 (Table 6, I3D RGB, 500 atomic classes): 33.53 % top-1 (503/1500). The other
-streams are words: `--config=configs/i3d.py:flow` (34.73 %, 521/1500) and `configs/i3d.py:pose` (35.73 %, 536/1500);
-fused by `python -m haa_jax.fuse`, the three reach 49.87 % (748/1500).
+The paper's figure for HAA500 (Table 6, I3D RGB, top-1 of 500 atomic classes) is 33.53 %, which is 503 of 1500 clips.
+The other streams are words: `configs/i3d.py:flow` (34.73 %, 521/1500) and `configs/i3d.py:pose` (35.73 %, 536/1500);
+the three fused, as by `python -m haa_jax.fuse`, are 49.87 % (748/1500).
 
 Words after a colon, separated by commas: see WORDS. The demo needs no files but its dataset:
 
     python -m tfds_haa500.build --config=demo
     python -m haa_jax.main --config=configs/i3d.py:demo --workdir=runs/demo
 
-and reaches 93.75 % top-1 (45/48) on its test clips in about six minutes on two CPU cores.
+which takes minutes on two CPU cores.
 """
 
 from haa_jax.configs import base

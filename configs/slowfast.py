@@ -3,8 +3,9 @@ configs/Kinetics/SLOWFAST_4x16_R50.yaml and SLOWFAST_8x8_R50.yaml).
 
     python -m haa_jax.main --config=configs/slowfast.py --workdir=runs/slowfast
 
-The paper's number to expect on HAA500 (Table 6, SlowFast RGB, 500 atomic classes; the variant is not said): 25.07 %
-top-1 (376/1500); `configs/slowfast.py:flow` 22.87 % (343/1500), `:pose` 28.33 % (425/1500), the three fused 39.93 %.
+The paper's figure for HAA500 (Table 6, SlowFast RGB, top-1 of 500 atomic classes; it does not say which variant) is
+25.07 %, which is 376 of 1500 clips; `configs/slowfast.py:flow` 22.87 % (343/1500), `:pose` 28.33 % (425/1500), the
+three fused 39.93 % (599/1500).
 
 Words after a colon, separated by commas: see WORDS. The demo, a narrow network on 8 small frames:
 

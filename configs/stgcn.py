@@ -2,8 +2,8 @@
 
     python -m haa_jax.main --config=configs/stgcn.py --workdir=runs/stgcn
 
-The paper's number to expect on HAA500 (Table 6, ST-GCN pose, 500 atomic classes): 29.67 % top-1 (445/1500). The joints
-are AlphaPose's 17 (COCO); the authors' 18 (OpenPose, with a neck) are the word `openpose18`.
+The paper's figure for HAA500 (Table 6, ST-GCN Pose, top-1 of 500 atomic classes) is 29.67 %, which is 445 of 1500
+clips. The joints are AlphaPose's 17 (COCO); the authors' 18 (OpenPose, with a neck) are the word `openpose18`.
 
 Words after a colon, separated by commas: see WORDS. The demo, a narrow network on the poses of the generated clips:
 

@@ -2,8 +2,8 @@
 
     python -m haa_jax.main --config=configs/tpn.py --workdir=runs/tpn
 
-The paper's number to expect on HAA500 (Table 6, TPN RGB, 500 atomic classes; the variant is not said): 50.53 % top-1
-(758/1500). The released code's cascade is the default; the paper's information flow is
+The paper's figure for HAA500 (Table 6, TPN RGB, top-1 of 500 atomic classes; it does not say which variant) is 50.53 %,
+which is 758 of 1500 clips. The released code's cascade is the default; the paper's information flow is
 `--config.model.information_flow=parallel`. The authors start from ImageNet; HAA500's table is from scratch. Ours is the
 colour jitter (no hue, no PCA noise, one draw a clip).
 

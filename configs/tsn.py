@@ -6,12 +6,12 @@ Recipe of ResNet-50 and TSM: mit-han-lab/temporal-shift-module scripts/train_tsn
 yjxiong/tsn-pytorch README (UCF101). Both fine-tune from ImageNet; from scratch, as the paper trains on HAA500, partial
 BatchNorm is off and flow's first layer has no cross-modality start.
 
-The paper's number to expect on HAA500 (Table 6, TSN RGB, 500 atomic classes; the backbone is not said): 55.33 % top-1
-(830/1500); `configs/tsn.py:flow` 49.13 % (737/1500). Fused,
+The paper's figure for HAA500 (Table 6, TSN RGB, top-1 of 500 atomic classes; it does not say which backbone) is
+55.33 %, which is 830 of 1500 clips; `configs/tsn.py:flow` 49.13 % (737/1500). Fused,
 
     python -m haa_jax.fuse runs/tsn/predictions.npz runs/tsn_flow/predictions.npz --weights=1,1.5 --out=runs/tsn_two
 
-gives the two-stream row, 64.40 % (966/1500).
+is the two-stream row, 64.40 % (966/1500).
 
 Words after a colon, separated by commas: see WORDS. The demo, a narrow network on 8 segments of small frames:
 

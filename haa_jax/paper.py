@@ -19,10 +19,11 @@ import sys
 import time
 from collections.abc import Sequence
 
+import numpy as np
 from absl import app, flags, logging
 
 from haa_jax.configs import paper
-from haa_jax.evaluate import METRICS_FILE, PREDICTIONS_FILE
+from haa_jax.evaluate import METRICS_FILE, PREDICTIONS_FILE, EvaluationError
 from haa_jax.progress import clock
 from haa_jax.signals import EXIT_INTERRUPTED
 
@@ -77,7 +78,7 @@ def report(tables: Sequence[str], runs: pathlib.Path, data_dir: str, run: bool) 
 
 
 def needed(names) -> list[str]:
-    """The runs and fusions of `names` and all that they rest on, each behind what it needs."""
+    """The runs and fusions of `names` and all that they rest on, each behind what it needs; "" is none."""
     found = {}
 
     def add(name: str) -> None:
@@ -90,18 +91,18 @@ def needed(names) -> list[str]:
             add(paper.RUNS[name].start)
         found[name] = None
 
-    for name in names:
+    for name in filter(None, names):
         add(name)
     return list(found)
 
 
 def command(name: str, runs: pathlib.Path, data_dir: str = "") -> list[str]:
-    """The command line of a run or a fusion."""
+    """The command line of a run or a fusion, for this interpreter."""
     if name in paper.FUSIONS:
         fusion = paper.FUSIONS[name]
         files = [str(runs / run / PREDICTIONS_FILE) for run in fusion.runs]
         weights = [f"--weights={','.join(f'{w:g}' for w in fusion.weights)}"] if fusion.weights else []
-        return ["python", "-m", "haa_jax.fuse", *files, *weights, f"--out={runs / name}"]
+        return [sys.executable, "-m", "haa_jax.fuse", *files, *weights, f"--out={runs / name}"]
     run = paper.RUNS[name]
     fields = dict(run.fields)
     if run.start:
@@ -109,7 +110,16 @@ def command(name: str, runs: pathlib.Path, data_dir: str = "") -> list[str]:
     if data_dir:
         fields["data.data_dir"] = data_dir
     settings = [f"--config.{field}={value}" for field, value in fields.items()]
-    return ["python", "-m", "haa_jax.main", f"--config=configs/{run.config}", *settings, f"--workdir={runs / name}"]
+    return [
+        *(sys.executable, "-m", "haa_jax.main"),
+        *(f"--config={_config(run.config)}", *settings, f"--workdir={runs / name}"),
+    ]
+
+
+def _config(config: str) -> str:
+    """A run's config as `--config` takes it here: a file in a checkout, elsewhere the name of one in the package."""
+    file = pathlib.Path("configs", config.partition(":")[0])
+    return f"configs/{config}" if file.exists() else config
 
 
 def carry_out(names: Sequence[str], runs: pathlib.Path, data_dir: str) -> None:
@@ -124,7 +134,7 @@ def carry_out(names: Sequence[str], runs: pathlib.Path, data_dir: str) -> None:
         spent = time.monotonic() - started
         left = f", about {clock(spent / number * (len(names) - number))} left" if number else ""
         print(f"[{number + 1}/{len(names)}{left}] {shlex.join(line)}", flush=True)
-        code = subprocess.run([sys.executable, *line[1:]], check=False).returncode
+        code = subprocess.run(line, check=False).returncode
         if code == EXIT_INTERRUPTED:
             sys.exit(EXIT_INTERRUPTED)
         if code:
@@ -132,42 +142,75 @@ def carry_out(names: Sequence[str], runs: pathlib.Path, data_dir: str) -> None:
 
 
 def figure(cell: paper.Cell, runs: pathlib.Path) -> dict | None:
-    """Ours for a cell as `metrics.accuracy` gives it, None where the run is not done.
+    """Ours for a cell as `metrics.accuracy` gives it, None where the run, or the list of its classes, is not there.
 
     Raises:
-      PaperError: the run's metrics.json does not hold the figure.
+      PaperError: the run's files do not hold the figure, or the list names classes that it does not know.
     """
     path = runs / cell.run / METRICS_FILE
-    if not path.exists():
+    if not cell.run or not path.exists() or (cell.classes and not (runs / cell.classes).exists()):
         return None
+    split = _split(cell.run)
     try:
         results = json.loads(path.read_text())
-        if results["split"] != "test":
-            raise PaperError(f"{path} is of the {results['split']} split, not of the test split")
+        if results["split"] != split:
+            raise PaperError(f"{path} is of the {results['split']} split, not of the {split} split")
         head = results["heads"][results["evaluated_head"]]
+        if cell.classes:
+            return _of_classes(runs / cell.run / PREDICTIONS_FILE, results["evaluated_head"], runs / cell.classes)
         return head["area"][cell.area] if cell.area else head[cell.metric]
     except (KeyError, TypeError, ValueError) as error:
         raise PaperError(f"{path} does not hold {cell.metric} {cell.area}: {error!r}") from error
 
 
+def _split(name: str) -> str:
+    """The split that a run's figures are of."""
+    run = paper.RUNS.get(name)
+    return run.fields.get("eval.split", "test") if run else "test"
+
+
+def _of_classes(predictions: pathlib.Path, head: str, names: pathlib.Path) -> dict:
+    """Top-1 over the clips of some classes, which a file names, one a line."""
+    from haa_jax import fuse, metrics
+
+    try:
+        arrays = fuse.read_predictions(predictions)
+    except EvaluationError as error:
+        raise PaperError(str(error)) from error
+    wanted = [line for line in names.read_text().splitlines() if line.strip()]
+    unknown = [name for name in wanted if name not in arrays[f"{head}_classes"]]
+    if unknown or not wanted:
+        what = f"not among {predictions}'s classes: {', '.join(map(repr, unknown))}" if unknown else "it names no class"
+        raise PaperError(f"{names}: {what}")
+    labels = arrays[f"{head}_labels"]
+    right = metrics.top_k(arrays[f"{head}_logits"], labels, 1)
+    return metrics.accuracy(right[np.isin(arrays[f"{head}_classes"][labels], wanted)])
+
+
 def fill(name: str, runs: pathlib.Path) -> str:
-    """A table as text: for each of its rows our figures, and below them the paper's."""
+    """A table as text: for each of its rows our figures, and below them the paper's; then the remarks by number."""
     table = paper.TABLES[name]
     columns = list(dict.fromkeys(cell.column for cell in table.cells))
+    remarks = list(dict.fromkeys(filter(None, (text for cell in table.cells for text in (cell.needs, cell.remark)))))
     lines = [["", "", *columns]]
     for row in dict.fromkeys(cell.row for cell in table.cells):
-        cells = {cell.column: cell for cell in table.cells if cell.row == row}
-        ours = [_ours(cells[column], runs) if column in cells else "" for column in columns]
-        theirs = [_theirs(cells[column], name) if column in cells else "" for column in columns]
+        cells = [cell for cell in table.cells if cell.row == row]
+        ours = [_ours(cell, runs) + _number(cell.needs, remarks) for cell in cells]
+        theirs = [_theirs(cell) + _number(cell.remark, remarks) for cell in cells]
         lines += [[row, "ours", *ours], ["", "paper", *theirs]]
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     text = ["  ".join(part.ljust(width) for part, width in zip(line, widths, strict=True)).rstrip() for line in lines]
-    notes = [table.note] if table.note else []
-    notes += ["?: the paper's figure, not compared with its text"] if name in paper.UNCHECKED else []
-    return "\n".join([table.title, "", *text, *notes])
+    notes = [f"[{number}] {remark}" for number, remark in enumerate(remarks, start=1)]
+    return "\n".join([table.title, "", *text, *notes, *([table.note] if table.note else [])])
+
+
+def _number(remark: str, remarks: list[str]) -> str:
+    return f" [{remarks.index(remark) + 1}]" if remark else ""
 
 
 def _ours(cell: paper.Cell, runs: pathlib.Path) -> str:
+    if cell.paper is None:
+        return "-"
     found = figure(cell, runs)
     if found is None:
         return "missing"
@@ -175,10 +218,8 @@ def _ours(cell: paper.Cell, runs: pathlib.Path) -> str:
     return f"{percent:.2f} +- {error:.2f} ({found['correct']}/{found['count']})"
 
 
-def _theirs(cell: paper.Cell, table: str) -> str:
-    if cell.paper is None:
-        return "not known here"
-    return f"{cell.paper:.2f}" + ("?" if table in paper.UNCHECKED else "")
+def _theirs(cell: paper.Cell) -> str:
+    return "-" if cell.paper is None else f"{cell.paper:.2f}"
 
 
 def _define_flags() -> None:

@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import tqdm
 
+from haa_jax.configs import paper
 from haa_jax.data import dataset
 from tfds_haa500 import records
 
@@ -54,31 +55,51 @@ def _facts(example: dict) -> tuple[float, ...]:
 def describe(name: str, data_dir: str, tables: list[str]) -> str:
     """The wanted ones of "table3" and "table5" as text."""
     facts, classes = read(name, data_dir)
-    text = {"table3": table_3(facts, classes), "table5": table_5(facts)}
+    text = {"table3": table_3(facts, classes), "table5": table_5(facts, name)}
     return "\n\n".join(f"{text[table]}\n(of {name})" for table in tables)
 
 
 def table_3(facts: Facts, classes: int) -> str:
-    """Clips, lengths, people and camera, beside what the paper says of v1.0."""
-    clips = len(facts.frames)
+    """Clips, lengths, people and camera beside the paper's, which are of v1.0; then what follows from them."""
+    clips, frames = len(facts.frames), int(facts.frames.sum())
     annotated = facts.people > 0  # a clip_folder's clips are not
-    rows = [
-        ("classes", f"{classes}", "500"),
-        ("clips", f"{clips}", "10,000"),
-        ("mean length", f"{facts.seconds.mean():.2f} s", "2.12 s"),
-        ("shortest, longest", f"{facts.seconds.min():.2f} s, {facts.seconds.max():.2f} s", ""),
-        ("frames", f"{int(facts.frames.sum()):,}", "591,000"),
-        ("mean frames a clip", f"{facts.frames.mean():.1f}", "59.1"),
-        ("more than one person", _share(facts.people > 1, annotated), "16.91 %"),
-        ("moving camera", _share(facts.camera_moving, annotated), "23.73 %"),
+    ours = {
+        "actions": f"{classes:,}",
+        "clips": f"{clips:,}",
+        "mean length": f"{facts.seconds.mean():.2f} s",
+        "duration": f"{facts.seconds.sum():,.0f} s",
+        "frames": f"{frames:,}",
+        "1 person": _count(facts.people == 1, annotated),
+        "2 people": _count(facts.people == 2, annotated),
+        ">2 people": _count(facts.people > 2, annotated),
+        "moving camera": _count(facts.camera_moving, annotated),
+        "still camera": _count(~facts.camera_moving, annotated),
+    }
+    derived = [
+        ("mean frames a clip", f"{frames / clips:.1f}", "59.1 = 591K / 10,000"),
+        ("more than one person", _share(facts.people > 1, annotated), "16.91 % = (859 + 832) / 10,000"),
+        ("moving camera", _share(facts.camera_moving, annotated), "23.73 % = 2,373 / 10,000"),
+        ("shortest, longest", f"{facts.seconds.min():.2f} s, {facts.seconds.max():.2f} s", "not given"),
     ]
-    return _text("Table 3: the dataset", rows)
+    printed = _text("Table 3: the dataset (the paper's is version 1.0)", _beside(ours, paper.TABLE_3))
+    return "\n".join([printed, "Not in the paper's table, derived from its figures:", *map(_line, derived)])
 
 
-def table_5(facts: Facts) -> str:
-    """The share of joints of the most prominent person that a pose estimator is sure of."""
+def table_5(facts: Facts, name: str) -> str:
+    """The share of joints of the most prominent person that a pose estimator is sure of, of the dataset `name`."""
     share = "no poses in this dataset" if np.isnan(facts.joints).all() else _percent(facts)
-    return _text(f"Table 5: joints with a score above {DETECTED}", [("detectable joints", share, "69.7 %")])
+    rows = {f"clip_folder/{folder}": row for row, folder in paper.FOLDERS.items() if row in paper.TABLE_5}
+    own = "HAA500" if name.startswith("haa500/") else rows.get(name, name)
+    ours = dict.fromkeys(paper.TABLE_5, "missing") | {own: share}
+    return _text(f"Table 5: detectable joints, those with a score above {DETECTED}", _beside(ours, paper.TABLE_5))
+
+
+def _beside(ours: dict[str, str], printed: dict[str, str]) -> list[tuple[str, str, str]]:
+    return [(row, figure, printed.get(row, "-")) for row, figure in ours.items()]
+
+
+def _count(yes: np.ndarray, annotated: np.ndarray) -> str:
+    return f"{yes[annotated].sum():,}" if annotated.any() else "not annotated"
 
 
 def _share(yes: np.ndarray, annotated: np.ndarray) -> str:
@@ -90,5 +111,9 @@ def _percent(facts: Facts) -> str:
 
 
 def _text(title: str, rows: list[tuple[str, str, str]]) -> str:
-    lines = [("", "here", "paper"), *rows]
-    return "\n".join([title, "", *(f"{what:22} {here:>26} {theirs:>12}".rstrip() for what, here, theirs in lines)])
+    return "\n".join([title, "", *map(_line, [("", "here", "paper"), *rows])])
+
+
+def _line(row: tuple[str, str, str]) -> str:
+    what, here, theirs = row
+    return f"{what:22} {here:>26}   {theirs}".rstrip()
