@@ -87,8 +87,8 @@ def ways(builder, archive: pathlib.Path) -> dict:
 
     def ours():
         # The batches of an evaluation end, so that no clip is decoded ahead and counted but not consumed.
-        (batch,) = pipeline.eval_batches(split, config.data, config.eval, CLIPS, pipeline.Share())
-        assert batch["clips"]["rgb"].shape == (CLIPS, 1, FRAMES, CROP, CROP, 3)
+        (batch,) = pipeline.eval_batches(split, config.data, pipeline.Views(), CLIPS, pipeline.Share())
+        assert batch["clips"]["rgb"].shape == (CLIPS, FRAMES, CROP, CROP, 3)
 
     def tf_crop_decode():
         def crop(example):

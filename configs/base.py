@@ -89,14 +89,17 @@ def get_config() -> ConfigDict:
     config.eval = evaluation = ConfigDict()
     evaluation.dataset = ""  # TFDS name of another dataset of the same classes to validate and test on; "" for data's
     evaluation.every_epochs = 1.0  # passes between evaluations on the validation split; 0 for none
-    evaluation.batch_size = 64  # clips at once, over all devices
+    evaluation.split = "test"  # split that the last evaluation uses: test | validation
+    evaluation.batch_size = 4  # views on each device at once (a view is one crop of one window of a clip)
     evaluation.frames = 0  # frames in a window, or segments, at test; 0 for data.frames
     evaluation.resize = 0  # pixels, short side at test; 0 for data.resize
     evaluation.crop = 0  # pixels, side of the square crop at test; 0 for data.crop
     evaluation.windows = 1  # windows in time of each clip
     evaluation.crops = 1  # crops of each window: 1 (centre) | 3 (along the long side) | 10 (corners, centre, mirrored)
+    evaluation.validation_windows = 1  # the same of the evaluations during training
+    evaluation.validation_crops = 1
     evaluation.average = "logits"  # what is averaged over windows and crops: logits | softmax
-    evaluation.checkpoint = "last"  # which parameters the test split sees: last | best (on validation)
+    evaluation.checkpoint = "last"  # which parameters the last evaluation sees: last | best (on validation)
 
     config.checkpoint = checkpoint = ConfigDict()
     checkpoint.every_epochs = 1.0  # passes between checkpoints; besides at each evaluation, at the end, on SIGTERM

@@ -21,7 +21,9 @@ CHOICES = {
     "optimizer.name": optim.OPTIMIZERS,
     "optimizer.schedule": optim.SCHEDULES,
     "optimizer.decay": optim.DECAYS,
+    "eval.split": ("test", "validation"),
     "eval.crops": augment.CROPS,
+    "eval.validation_crops": augment.CROPS,
     "eval.average": tuple(state.AVERAGES),
     "eval.checkpoint": ("last", "best"),
 }
@@ -60,6 +62,7 @@ RANGES = {
     "eval.resize": (0, None),
     "eval.crop": (0, None),
     "eval.windows": (1, None),
+    "eval.validation_windows": (1, None),
     "checkpoint.every_epochs": (0, None),
     "checkpoint.keep": (1, None),
     "mesh.model": (1, None),
@@ -115,7 +118,7 @@ def _contradictions(config):
     if config.model.name == "stgcn" and config.model.variant != config.data.skeleton:
         yield f"config.model.variant={config.model.variant!r} needs the same config.data.skeleton"
     if config.data.stream == "skeleton":
-        for field, neutral in (("crops", 1), ("crop", 0), ("resize", 0)):
+        for field, neutral in (("crops", 1), ("validation_crops", 1), ("crop", 0), ("resize", 0)):
             if config.eval[field] != neutral:
                 yield f"config.eval.{field}={config.eval[field]}: skeletons are not cropped, set it to {neutral}"
     if config.model.width <= 0:
@@ -129,6 +132,11 @@ def _contradictions(config):
         yield f"config.optimizer.rates={rates} must have one rate for each of config.optimizer.drops={drops}"
     if config.eval.checkpoint == "best" and not config.eval.every_epochs:
         yield "config.eval.checkpoint='best' needs evaluations: config.eval.every_epochs=0.0 makes none"
+    if config.eval.checkpoint == "best" and config.eval.split == "validation":
+        yield (
+            "config.eval.checkpoint='best' is chosen on the validation split, so config.eval.split='validation' would "
+            "report how well it was chosen: set config.eval.checkpoint='last'"
+        )
 
 
 def _data_contradictions(data):

@@ -19,6 +19,7 @@ import sys
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import tensorflow as tf
 from absl import app, flags, logging
@@ -97,9 +98,15 @@ def embed(config, workdir: epath.PathLike, split: str = "test", out: epath.PathL
     return results
 
 
+_WITH = {
+    "validation": "; it is with config.eval.every_epochs above 0",
+    "test": "; it is with config.eval.split=test",
+}
+
+
 def _check_split(exp: Experiment, split: str) -> None:
     if split not in exp.splits:
-        hint = "; it is with config.eval.every_epochs above 0" if split == "validation" else ""
+        hint = _WITH.get(split, "")
         raise EvaluationError(f"the {split} split is not among the run's ({', '.join(exp.splits)}){hint}")
     if len(exp.splits[split]) <= NEIGHBOURS:
         found = len(exp.splits[split])
@@ -118,7 +125,8 @@ def features(experiment: Experiment, variables, split: str) -> np.ndarray:
         prepare=functools.partial(modalities.prepare, config=experiment.test_data),
     )
     compiled = jax.jit(step, out_shardings=mesh.batch_sharding(experiment.mesh))
-    found = evaluate.run_split(experiment, compiled, variables, split)["features"]
+    outputs = evaluate.run_split(experiment, compiled, variables, split, jnp.mean, experiment.test_views)
+    found = outputs["features"]
     evaluate.check_finite(experiment, split, found, "features")
     if (found == found[0]).all():
         raise EvaluationError(f"{split}: the network gives all {len(found)} clips the same features")

@@ -1,14 +1,17 @@
 """Views of every clip -> one prediction a clip -> accuracies and a file of predictions."""
 
+import contextlib
+import functools
 import json
 import logging
 import time
 
+import jax
 import numpy as np
 from etils import epath
 from jax.experimental import multihost_utils
 
-from haa_jax import hosts, mesh, metrics, objectives
+from haa_jax import hosts, mesh, metrics, objectives, state
 from haa_jax.data import pipeline
 from haa_jax.experiment import Experiment
 from haa_jax.progress import clock
@@ -23,56 +26,100 @@ class EvaluationError(RuntimeError):
     """Predictions that cannot be scored."""
 
 
-def predict(experiment: Experiment, variables, split_name: str, stop=None) -> dict[str, np.ndarray]:
+def predict(experiment: Experiment, variables, split_name: str, stop=None, views=None) -> dict[str, np.ndarray]:
     """Logits of every clip of a split: head name -> float32 (clips, classes), in the split's order.
 
     Args:
       variables: {"params", "batch_stats"}.
       stop: called between batches; may raise to leave early.
+      views: `pipeline.Views` of each clip, averaged as `config.eval.average` says; None for those of the test.
 
     Raises:
       EvaluationError: a logit is not finite; names the clips.
     """
-    logits = run_split(experiment, experiment.eval_step, variables, split_name, stop)
+    average = state.AVERAGES[experiment.config.eval.average]
+    views = views or experiment.test_views
+    logits = run_split(experiment, experiment.eval_step, variables, split_name, average, views, stop)
     for name, values in logits.items():
         check_finite(experiment, split_name, values, f"{name} logits")
     return logits
 
 
-def run_split(experiment: Experiment, step, variables, split_name: str, stop=None) -> dict[str, np.ndarray]:
+def run_split(
+    experiment: Experiment, step, variables, split_name: str, average, views: pipeline.Views, stop=None
+) -> dict[str, np.ndarray]:
     """What a compiled step says of every clip of a split: name -> (clips, size), in the split's order.
 
+    Views stream through host and devices, `config.eval.batch_size` on each device at once: memory does not grow with
+    the number of views or of clips.
+
     Args:
-      step: (variables, batch) to {name: (rows, size)}, such as `experiment.eval_step`.
+      step: (variables, batch) to {name: (rows, size)}, a row a view, such as `experiment.eval_step`.
+      average: (views, size) and an axis to what the views say together, such as one of `state.AVERAGES`.
       stop: as for `predict`.
     """
     exp, split = experiment, experiment.splits[split_name]
-    config = exp.config
-    batches = pipeline.eval_batches(split, exp.test_data, config.eval, config.eval.batch_size, exp.share)
-    total = -(-len(split) // config.eval.batch_size)
-    everything = {}
+    batches = pipeline.eval_batches(split, exp.test_data, views, exp.eval_batch_size, exp.share)
+    total = pipeline.num_eval_batches(len(split), views, exp.eval_batch_size, exp.share)
+    clips = ClipOutputs(len(split), views.number, average)
     started = last_line = time.monotonic()
-    for number, batch in enumerate(batches, start=1):
-        if stop:
-            stop()
-        placed = mesh.to_global({key: batch[key] for key in ("clips", "index", "mask")}, exp.mesh)
-        outputs = step(variables, placed)
-        if not everything:
-            everything = {name: np.full((len(split), x.shape[1]), np.nan, x.dtype) for name, x in outputs.items()}
-        _collect(everything, outputs, placed)
-        if time.monotonic() - last_line > config.log_every_seconds:
-            last_line = time.monotonic()
-            rate = number / (last_line - started)
-            left = clock((total - number) / rate)
-            log.info(
-                "%s: %d of %d batches, %.1f clips/s, %s left",
-                split_name,
-                number,
-                total,
-                rate * config.eval.batch_size,
-                left,
-            )
-    return everything
+    with contextlib.closing(batches):
+        for number, batch in enumerate(batches, start=1):
+            if stop:
+                stop()
+            clips.add(*_run(step, variables, batch, exp.mesh))
+            del batch  # or two would lie in memory while the next one is made
+            if time.monotonic() - last_line > exp.config.log_every_seconds:
+                last_line = time.monotonic()
+                _report(split_name, number, total, len(split), last_line - started)
+    return clips.averaged
+
+
+def _run(step, variables, batch: dict, device_mesh) -> tuple:
+    """A batch's outputs by name, and the clip, view and mask of each of their rows; all rows, in all processes.
+
+    Rows travel with their clip number, since the order of rows over hosts depends on the mesh.
+    """
+    placed = mesh.to_global(batch, device_mesh)
+    outputs = step(variables, {"clips": placed["clips"]})
+    with hosts.waiting("outputs of all gathered"):
+        rows = (outputs, placed["index"], placed["view"], placed["mask"])
+        return multihost_utils.process_allgather(rows, tiled=True)
+
+
+def _report(split_name: str, number: int, total: int, clips: int, seconds: float) -> None:
+    rate, left = clips * number / total / seconds, clock((total - number) * seconds / number)
+    log.info("%s: %d of %d batches, %.1f clips/s, %s left", split_name, number, total, rate, left)
+
+
+class ClipOutputs:
+    """Outputs of views, averaged for each clip as soon as its last view is there.
+
+    Attributes:
+      averaged: name -> (clips, size); NaN for clips whose views are not all there.
+    """
+
+    def __init__(self, clips: int, views: int, average):
+        self._shape, self._average = (clips, views), jax.jit(functools.partial(average, axis=0))
+        self._open: dict[int, dict] = {}  # clip -> what its views so far say
+        self.averaged: dict[str, np.ndarray] = {}
+
+    def add(self, outputs: dict, index: np.ndarray, view: np.ndarray, mask: np.ndarray) -> None:
+        """Takes rows in any order: outputs name -> (rows, size), the clip and the view of each; padding is dropped."""
+        clips, views = self._shape
+        if not self.averaged:
+            self.averaged = {name: np.full((clips, x.shape[1]), np.nan, x.dtype) for name, x in outputs.items()}
+        for row in np.flatnonzero(mask):
+            clip = int(index[row])
+            seen = self._open.setdefault(clip, {})
+            seen[int(view[row])] = {name: values[row] for name, values in outputs.items()}
+            if len(seen) == views:
+                self._close(clip)
+
+    def _close(self, clip: int) -> None:
+        seen = self._open.pop(clip)
+        for name, values in self.averaged.items():
+            values[clip] = self._average(np.stack([seen[view][name] for view in sorted(seen)]))
 
 
 def check_finite(experiment: Experiment, split_name: str, values: np.ndarray, what: str) -> None:
@@ -81,18 +128,6 @@ def check_finite(experiment: Experiment, split_name: str, values: np.ndarray, wh
     if len(bad):
         clips = ", ".join(experiment.splits[split_name].index.clip_id[i] for i in bad[:20])
         raise EvaluationError(f"{split_name}: the {what} of {len(bad)} clips are not finite: {clips}")
-
-
-def _collect(everything: dict, outputs: dict, placed: dict) -> None:
-    """Writes a batch's outputs to the rows they belong to; padding is dropped.
-
-    Rows travel with their clip number, since the order of rows over hosts depends on the mesh.
-    """
-    with hosts.waiting("outputs of all gathered"):
-        rows = multihost_utils.process_allgather((outputs, placed["index"], placed["mask"]), tiled=True)
-    outputs, index, mask = rows
-    for name, values in outputs.items():
-        everything[name][index[mask]] = values[mask]
 
 
 def score(experiment: Experiment, logits: dict[str, np.ndarray], split_name: str) -> dict:

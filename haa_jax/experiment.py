@@ -53,6 +53,21 @@ class Experiment:
         """`config.data` as it is at test."""
         return pipeline.at_test(self.config.data, self.config.eval)
 
+    @property
+    def test_views(self) -> pipeline.Views:
+        """Of a clip where a result is reported."""
+        return pipeline.Views(self.config.eval.windows, self.config.eval.crops)
+
+    @property
+    def validation_views(self) -> pipeline.Views:
+        """Of a clip in the evaluations during training: frames and sizes of the test, but fewer looks."""
+        return pipeline.Views(self.config.eval.validation_windows, self.config.eval.validation_crops)
+
+    @property
+    def eval_batch_size(self) -> int:
+        """Views at once over all devices."""
+        return self.config.eval.batch_size * self.mesh.size
+
     @functools.cached_property
     def eval_step(self):
         """Compiled `state.eval_step`."""
@@ -61,7 +76,6 @@ class Experiment:
                 state.eval_step,
                 model=self.model,
                 prepare=functools.partial(modalities.prepare, config=self.test_data),
-                average=state.AVERAGES[self.config.eval.average],
             ),
             out_shardings=mesh.batch_sharding(self.mesh),
         )
@@ -88,14 +102,13 @@ def prepare(config) -> Experiment:
     checks.check_config(config)
     device_mesh = mesh.make_mesh(config.mesh.model)
     mesh.check_batch_size("config.train.batch_size", config.train.batch_size, device_mesh, config.train.accumulate)
-    mesh.check_batch_size("config.eval.batch_size", config.eval.batch_size, device_mesh)
     builder = dataset.open_builder(config.data.dataset, config.data.data_dir)
     dataset.check_stream(builder, config.data)
     test_builder = _test_builder(config, builder)
     taxonomy = dataset.read_taxonomy(builder)
     heads = objectives.make_heads(config.objective, taxonomy, config.area)
     validation = {"validation": test_builder} if config.eval.every_epochs else {}
-    sources = {"train": builder, **validation, "test": test_builder}
+    sources = {"train": builder, **validation, config.eval.split: test_builder}
     splits = {name: dataset.open_split(source, name, heads, config.area) for name, source in sources.items()}
     model = models.build(config.model, {head.name: len(head.classes) for head in heads})
     check_shapes(config, model)

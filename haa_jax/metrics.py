@@ -28,18 +28,21 @@ def top_k(logits: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
 
 
 def mean_class_accuracy(correct: np.ndarray, labels: np.ndarray) -> dict:
-    """Mean over the classes present of each class's accuracy, with its standard error."""
-    values, errors = [], []
+    """Mean over the classes present of each class's accuracy, with its standard error.
+
+    The variance of a class's accuracy p over n clips is estimated by p (1 - p) / (n - 1), which is right on average
+    however few the clips are (p (1 - p) / n is a third too small for 3). One clip says nothing of it: where a class has
+    only one, the standard error is None, not known.
+    """
+    accuracies, variances = [], []
     for label in np.unique(labels):
-        own = accuracy(correct[labels == label])
-        values.append(own["value"])
-        errors.append(own["standard_error"])
-    classes = len(values)
-    return {
-        "value": float(np.mean(values)),
-        "classes": classes,
-        "standard_error": float(np.sqrt(np.sum(np.square(errors)))) / classes,
-    }
+        own = correct[labels == label]
+        p = float(own.mean())
+        accuracies.append(p)
+        variances.append(p * (1 - p) / (len(own) - 1) if len(own) > 1 else None)
+    classes = len(accuracies)
+    error = None if None in variances else math.sqrt(sum(variances)) / classes
+    return {"value": float(np.mean(accuracies)), "classes": classes, "standard_error": error}
 
 
 def classification(logits: np.ndarray, labels: np.ndarray, areas: np.ndarray, area_names: list[str]) -> dict:
@@ -51,9 +54,11 @@ def classification(logits: np.ndarray, labels: np.ndarray, areas: np.ndarray, ar
       areas: int (N,), position in `area_names` of each clip's area.
 
     Returns:
-      {"top1", "top3", "top5", "mean_class", "area": {name: ...}}; see `accuracy`.
+      {"top1", "top3", "top5", "mean_class", "area": {name: ...}}; see `accuracy`. There is no top-k of k classes or
+      fewer, which would always be 100 %, but for top-1.
     """
-    results = {f"top{k}": accuracy(top_k(logits, labels, k)) for k in TOP}
+    shown = [k for k in TOP if k == 1 or k < logits.shape[1]]
+    results = {f"top{k}": accuracy(top_k(logits, labels, k)) for k in shown}
     best = top_k(logits, labels, 1)
     results["mean_class"] = mean_class_accuracy(best, labels)
     results["area"] = {name: accuracy(best[areas == i]) for i, name in enumerate(area_names) if (areas == i).any()}
@@ -64,9 +69,10 @@ def describe(results: dict) -> str:
     """The figures of one head as lines of text."""
 
     def line(name: str, figure: dict) -> str:
-        percent, error = 100 * figure["value"], 100 * figure["standard_error"]
+        percent, error = 100 * figure["value"], figure["standard_error"]
+        error = "not known" if error is None else f"{100 * error:.2f}"
         what = f"{figure['correct']}/{figure['count']}" if "correct" in figure else f"{figure['classes']} classes"
-        return f"  {name:22} {percent:6.2f} % +- {error:.2f}  ({what})"
+        return f"  {name:22} {percent:6.2f} % +- {error}  ({what})"
 
     lines = [line(name, figure) for name, figure in results.items() if name != "area"]
     return "\n".join(lines + [line(name, figure) for name, figure in results["area"].items()])

@@ -1,7 +1,5 @@
 """What changes as training goes on: one pytree, and the two functions that are compiled over it."""
 
-import functools
-
 import flax.struct
 import jax
 import jax.numpy as jnp
@@ -119,27 +117,21 @@ def running_statistics(before: dict, after: dict, step: jax.Array, momentum: flo
     return jax.tree.map(average, before, after)
 
 
-def eval_step(variables: dict, batch, *, model, prepare, average):
-    """Logits of each clip: what its views say, averaged.
+def eval_step(variables: dict, batch, *, model, prepare):
+    """Logits of each view of a clip; AVERAGES has what becomes of the views.
 
     Args:
-      batch: {"clips": {part: (B, views, ...)}, ...}.
+      batch: {"clips": {part: (B, ...)}, ...}.
       prepare: from stored clips to the network's input (modalities.prepare).
-      average: one of AVERAGES' functions.
 
     Returns:
       {head: float32 (B, classes)}.
     """
-
-    def one_view(clips):
-        logits, _ = model.apply(variables, prepare(clips), train=False)
-        return logits
-
-    return _over_views(one_view, batch["clips"], average)
+    return model.apply(variables, prepare(batch["clips"]), train=False)[0]
 
 
 def features_step(variables: dict, batch, *, model, prepare):
-    """What the heads see of each clip: the endpoint "features" of its views, averaged.
+    """What the heads see of each view of a clip: the endpoint "features".
 
     Args:
       As for `eval_step`.
@@ -147,18 +139,7 @@ def features_step(variables: dict, batch, *, model, prepare):
     Returns:
       {"features": float32 (B, size)}.
     """
-
-    def one_view(clips):
-        return model.apply(variables, prepare(clips), train=False, endpoints=("features",))[1]
-
-    return _over_views(one_view, batch["clips"], jnp.mean)
-
-
-def _over_views(function, clips, average):
-    """`average` of a function's outputs for each view of a batch of clips."""
-    # A view at a time: memory does not grow with the number of views.
-    views = jax.tree.map(lambda part: jnp.moveaxis(part, 1, 0), clips)
-    return jax.tree.map(functools.partial(average, axis=0), jax.lax.map(function, views))
+    return model.apply(variables, prepare(batch["clips"]), train=False, endpoints=("features",))[1]
 
 
 def _loss(params, batch_stats, batch, model, prepare, trainable, dropout_rng):

@@ -34,10 +34,10 @@ class ResumeError(RuntimeError):
 
 
 def train_and_evaluate(config, workdir: epath.PathLike) -> dict:
-    """Trains from the newest checkpoint of `workdir`, or from nothing, and evaluates the test split.
+    """Trains from the newest checkpoint of `workdir`, or from nothing, and evaluates the split `config.eval.split`.
 
     Returns:
-      The test results, as written to `metrics.json` (see `evaluate.score`).
+      The results on that split, as written to `metrics.json` (see `evaluate.score`).
 
     Raises:
       Interrupted: SIGTERM or Ctrl-C came; everything is saved, the same call goes on.
@@ -57,7 +57,7 @@ def train_and_evaluate(config, workdir: epath.PathLike) -> dict:
                 train_state = _train(exp, workdir, checkpoints, writer, stop)
                 step, variables = _variables_to_test(exp, checkpoints, train_state)
                 del train_state
-                logits = evaluate.predict(exp, variables, "test", stop.check)
+                logits = evaluate.predict(exp, variables, config.eval.split, stop.check)
             finally:
                 checkpoints.wait()
                 checkpoints.close()
@@ -67,11 +67,11 @@ def train_and_evaluate(config, workdir: epath.PathLike) -> dict:
 
 
 def evaluate_workdir(config, workdir: epath.PathLike) -> dict:
-    """Evaluates the test split with the checkpoint that `config.eval.checkpoint` names; returns as training does."""
+    """Evaluates the split and the checkpoint that `config.eval` names; returns as training does."""
     exp = prepare(config)
     log.info("%s", describe(exp))
     step, variables = restore_to_test(exp, workdir)
-    logits = evaluate.predict(exp, variables, "test")
+    logits = evaluate.predict(exp, variables, config.eval.split)
     return _finish(exp, epath.Path(workdir), step, logits)
 
 
@@ -171,10 +171,11 @@ def _compiled_step(exp: Experiment):
 
 def _validate(exp: Experiment, train_state, writer, step: int, stop: StopSignals) -> float:
     """Top-1 of the evaluated head on the validation split."""
-    logits = evaluate.predict(exp, train_state.variables, "validation", stop.check)
+    logits = evaluate.predict(exp, train_state.variables, "validation", stop.check, exp.validation_views)
     results = evaluate.score(exp, logits, "validation")
     for name, figures in results["heads"].items():
-        writer.write_scalars(step, {f"validation/{name}_{key}": figures[key]["value"] for key in ("top1", "top5")})
+        shown = [key for key in ("top1", "top5") if key in figures]
+        writer.write_scalars(step, {f"validation/{name}_{key}": figures[key]["value"] for key in shown})
     top1 = results["heads"][results["evaluated_head"]]["top1"]
     log.info("step %d: validation top-1 %.2f %% (%d/%d)", step, 100 * top1["value"], top1["correct"], top1["count"])
     return top1["value"]
@@ -276,7 +277,7 @@ def _variables_to_test(exp: Experiment, checkpoints: Checkpoints, train_state) -
 
 
 def _finish(exp: Experiment, workdir: epath.Path, step: int, logits: dict[str, np.ndarray]) -> dict:
-    results = {"step": step, **evaluate.score(exp, logits, "test")}
+    results = {"step": step, **evaluate.score(exp, logits, exp.config.eval.split)}
     if jax.process_index() == 0:
         evaluate.write_results(workdir, exp, logits, results)
     log.info("step %d\n%s", step, evaluate.describe(results))

@@ -99,7 +99,7 @@ def tiny_config(data_dir):
     config.optimizer.learning_rate = 0.05
     config.optimizer.base_batch_size = 0
     config.eval.every_epochs = 1.0
-    config.eval.batch_size = 8
+    config.eval.batch_size = 1
     config.checkpoint.every_epochs = 0.25
     return config
 

@@ -69,6 +69,9 @@ def test_every_field_has_a_check_or_is_free_text():
         ("train.steps", 5, "set exactly one of them"),
         ("train.epochs", 0.0, "set exactly one of them"),
         ("eval.crops", 2, "must be one of 1, 3, 10"),
+        ("eval.validation_crops", 5, "must be one of 1, 3, 10"),
+        ("eval.validation_windows", 0, "must be 1 or more"),
+        ("eval.split", "train", "must be one of test, validation"),
         ("data.stream", "depth", "must be one of rgb, flow, pose, skeleton"),
         ("data.sampling", "segment", "did you mean 'segments'"),
         ("data.augment", "multiscale", "did you mean 'multi_scale'"),
@@ -127,6 +130,7 @@ def test_contradictions_are_named(words, fields, messages):
         ({"data.skeleton": "openpose18"}, ["config.model.variant='coco17' needs the same config.data.skeleton"]),
         ({"data.short_clips": "hold"}, ["config.data.short_clips='hold' does not go with", "stream='skeleton'"]),
         ({"eval.crops": 3}, ["config.eval.crops=3: skeletons are not cropped"]),
+        ({"eval.validation_crops": 3}, ["config.eval.validation_crops=3: skeletons are not cropped"]),
         ({"eval.crop": 64}, ["config.eval.crop=64: skeletons are not cropped, set it to 0"]),
         ({"eval.resize": 300}, ["config.eval.resize=300: skeletons are not cropped, set it to 0"]),
         (
@@ -164,6 +168,15 @@ def test_best_needs_evaluations():
     config = good()
     config.eval.checkpoint, config.eval.every_epochs = "best", 0.0
     with pytest.raises(checks.ConfigError, match="needs evaluations"):
+        checks.check_config(config)
+
+
+def test_the_best_checkpoint_on_validation_is_not_reported_on_validation():
+    config = good()
+    config.eval.split = "validation"
+    checks.check_config(config)
+    config.eval.checkpoint = "best"
+    with pytest.raises(checks.ConfigError, match="'best' is chosen on the validation split.*eval.checkpoint='last'"):
         checks.check_config(config)
 
 

@@ -67,7 +67,7 @@ def small(name: str, mini_dir: str):
     config.data.dataset, config.data.data_dir = "haa500/mini", mini_dir
     config.data.resize, config.data.crop, config.data.threads = 36, 32, 2
     config.model.width = 0.0625
-    config.train.batch_size = config.eval.batch_size = 8
+    config.train.batch_size, config.eval.batch_size = 8, 1
     config.optimizer.name, config.optimizer.learning_rate = "sgd", 0.01
     config.update_from_flattened_dict(changes)
     return config
@@ -85,7 +85,7 @@ def one_step(config, devices: int, monkeypatch):
     step = experiment.train_step(config, exp.model, exp.optimizer)
     after, metrics = jax.jit(step)(train_state, mesh.to_global(next(batches), exp.mesh))
     batches.close()
-    test = next(pipeline.eval_batches(exp.splits["test"], exp.test_data, config.eval, 8, exp.share))
+    test = next(pipeline.eval_batches(exp.splits["test"], exp.test_data, exp.test_views, 8, exp.share))
     logits = exp.eval_step(train_state.variables, mesh.to_global({"clips": test["clips"]}, exp.mesh))
     return jax.device_get(({"loss": metrics["loss"], "grad_norm": metrics["grad_norm"]}, after.batch_stats, logits))
 

@@ -1,10 +1,13 @@
 import json
 import types
 
+import jax
 import numpy as np
 import pytest
 
-from haa_jax import evaluate, objectives
+from haa_jax import embed, evaluate, objectives, state, train
+from haa_jax.data import dataset, modalities, pipeline, streams
+from haa_jax.experiment import prepare
 
 CLIPS = ("pushup_017", "play_erhu_018", "pushup_019")
 SCORES = {"atomic": np.array([[2.0, 1.0], [0.0, 3.0], [1.0, 4.0]], np.float32)}
@@ -53,3 +56,142 @@ def test_a_file_that_could_not_be_written_leaves_the_one_before(experiment, tmp_
     with pytest.raises(TypeError):
         evaluate.write_results(tmp_path, experiment, SCORES, {**results, "heads": object()})
     assert (tmp_path / evaluate.METRICS_FILE).read_bytes() == before
+
+
+# Views become predictions.
+
+VIEWS = pipeline.Views(4, 3)
+
+
+@pytest.fixture
+def seen_often(tiny_config, shallow_i3d):
+    """A config with several windows and crops, its experiment, and variables whose logits differ from clip to clip."""
+    tiny_config.eval.windows, tiny_config.eval.crops = VIEWS
+    exp = prepare(tiny_config)
+    rng = np.random.default_rng(0)
+    variables = jax.tree.map(
+        lambda x: np.abs(rng.normal(scale=0.1, size=x.shape)).astype(x.dtype), exp.abstract_state.variables
+    )
+    return exp, variables
+
+
+def clip_by_clip(exp, outputs, average, split="test"):
+    """What `outputs` says of all views at once, averaged, one clip after the other: (clips, size)."""
+    rows = []
+    for clip in range(len(exp.splits[split])):
+        views = streams.ClipViews(lambda clip=clip: exp.splits[split].reader[clip], exp.test_data, *VIEWS)
+        all_views = streams.empty_clips(exp.test_data, VIEWS.number)
+        for view in range(VIEWS.number):
+            views.write(view, streams.row(all_views, view))
+        rows.append(average(outputs(modalities.prepare(all_views, exp.test_data)), axis=0))
+    return np.stack(rows)
+
+
+@pytest.mark.parametrize("average", ["logits", "softmax"])
+def test_predictions_are_those_of_all_views_at_once_one_clip_after_the_other(seen_often, average):
+    exp, variables = seen_often
+    exp.config.eval.average = average
+    network = jax.jit(lambda x: exp.model.apply(variables, x, train=False)[0]["atomic"])
+    expected = clip_by_clip(exp, network, state.AVERAGES[average])
+    scale = np.abs(expected).max()
+    assert np.ptp(expected, axis=0).max() > 1e-2 * scale
+    for batch_size in (1, 5):  # on each device: a clip is spread over batches, and a batch has several clips
+        exp.config.eval.batch_size = batch_size
+        found = evaluate.predict(exp, variables, "test")["atomic"]
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, expected, rtol=0, atol=2e-6 * scale)
+
+
+def test_features_are_those_of_all_views_at_once_one_clip_after_the_other(seen_often):
+    exp, variables = seen_often
+    network = jax.jit(lambda x: exp.model.apply(variables, x, train=False, endpoints=("features",))[1]["features"])
+    expected = clip_by_clip(exp, network, np.mean)
+    found = embed.features(exp, variables, "test")
+    np.testing.assert_allclose(found, expected, rtol=0, atol=2e-6 * np.abs(expected).max())
+
+
+def test_validation_has_views_of_its_own_and_the_same_compiled_step(seen_often):
+    exp, variables = seen_often
+    assert (exp.test_views, exp.validation_views) == ((4, 3), (1, 1))
+    seen = []
+    original, pipeline_batches = exp.eval_step, pipeline.eval_batches
+
+    def watched(split, config, views, *rest):
+        seen.append((len(split), views))
+        return pipeline_batches(split, config, views, *rest)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline, "eval_batches", watched)
+        writer = types.SimpleNamespace(write_scalars=lambda *_: None)
+        own_state = types.SimpleNamespace(variables=variables)
+        train._validate(exp, own_state, writer, 1, types.SimpleNamespace(check=None))
+        evaluate.predict(exp, variables, "test")
+        exp.config.eval.validation_windows, exp.config.eval.validation_crops = 2, 3
+        train._validate(exp, own_state, writer, 2, types.SimpleNamespace(check=None))
+    assert seen == [(4, (1, 1)), (12, (4, 3)), (4, (2, 3))]
+    assert original._cache_size() == 1
+
+
+def test_outputs_find_their_clip_and_view_in_any_order_and_padding_is_dropped():
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(5, 3, 2)).astype(np.float32)  # clips, views, size
+    rows = rng.permutation([(clip, view, True) for clip in range(5) for view in range(3)] + [(0, 0, False)] * 3)
+    outputs = evaluate.ClipOutputs(5, 3, lambda x, axis: (x * np.float32([[1], [10], [100]])).sum(axis))  # order counts
+    for part in np.split(rows, 6):
+        said = np.where(part[:, 2:], values[part[:, 0], part[:, 1]], np.nan)
+        outputs.add({"atomic": said}, part[:, 0], part[:, 1], part[:, 2].astype(bool))
+    np.testing.assert_allclose(
+        outputs.averaged["atomic"], values.transpose(0, 2, 1) @ np.float32([1, 10, 100]), rtol=1e-6
+    )
+
+
+def test_a_clip_that_lacks_a_view_is_no_number():
+    outputs = evaluate.ClipOutputs(2, 2, np.mean)
+    outputs.add({"atomic": np.ones((3, 4), np.float32)}, np.array([0, 1, 1]), np.array([0, 0, 1]), np.ones(3, bool))
+    assert np.isnan(outputs.averaged["atomic"][0]).all()
+    assert (outputs.averaged["atomic"][1] == 1).all()
+
+
+def test_a_stop_leaves_an_evaluation_between_batches(seen_often):
+    exp, variables = seen_often
+    calls = []
+
+    def stop():
+        calls.append(None)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluate.predict(exp, variables, "test", stop)
+    assert len(calls) == 3
+
+
+# The split of the last evaluation.
+
+
+def test_the_last_evaluation_is_on_the_split_that_the_config_names(tiny_config, shallow_i3d, tmp_path):
+    tiny_config.train.epochs, tiny_config.train.steps, tiny_config.eval.every_epochs = 0.0, 1, 0.0
+    tiny_config.eval.split, tiny_config.eval.windows = "validation", 2
+    assert set(prepare(tiny_config).splits) == {"train", "validation"}  # a dataset without a test split will do
+    results = train.train_and_evaluate(tiny_config, tmp_path)
+    assert results["split"] == json.loads((tmp_path / evaluate.METRICS_FILE).read_text())["split"] == "validation"
+    assert results["heads"]["atomic"]["top1"]["count"] == 4
+    assert train.evaluate_workdir(tiny_config, tmp_path)["split"] == "validation"
+    tiny_config.eval.split = "test"
+    again = train.evaluate_workdir(tiny_config, tmp_path)
+    assert (again["split"], again["heads"]["atomic"]["top1"]["count"]) == ("test", 12)
+
+
+def test_a_dataset_without_a_test_split_names_the_field(tiny_config, monkeypatch):
+    opened = dataset.open_builder
+
+    def without_test(*args):
+        builder = opened(*args)
+        builder.info.splits.pop("test")
+        return builder
+
+    monkeypatch.setattr(dataset, "open_builder", without_test)
+    with pytest.raises(dataset.DatasetError, match="no test split, only .*: set config.eval.split=validation"):
+        prepare(tiny_config)
+    tiny_config.eval.split = "validation"
+    assert len(prepare(tiny_config).splits["validation"]) == 4

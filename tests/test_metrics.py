@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 
@@ -24,11 +26,50 @@ def test_a_constant_prediction_is_never_right():
 
 
 def test_mean_class_accuracy_weighs_classes_equally():
-    labels = np.array([0, 0, 0, 0, 1])
-    figure = metrics.mean_class_accuracy(np.array([True, True, False, False, True]), labels)
+    labels = np.array([0, 0, 0, 0, 1, 1])
+    figure = metrics.mean_class_accuracy(np.array([True, True, False, False, True, True]), labels)
     assert figure["value"] == pytest.approx((0.5 + 1.0) / 2)
-    assert figure["standard_error"] == pytest.approx(0.25 / 2)
+    assert figure["standard_error"] == pytest.approx(np.sqrt(0.25 / 3) / 2)
     assert figure["classes"] == 2
+
+
+@pytest.mark.parametrize("clips", [2, 3, 10])
+def test_the_standard_error_of_the_mean_class_accuracy_is_its_deviation_over_many_test_sets(clips):
+    rng = np.random.default_rng(0)
+    chances = rng.uniform(size=40)  # of each class to be right
+    labels = np.repeat(np.arange(40), clips)
+    figures = [metrics.mean_class_accuracy(rng.random(labels.size) < chances[labels], labels) for _ in range(3000)]
+    deviation = np.std([figure["value"] for figure in figures])
+    error = np.sqrt(np.mean([figure["standard_error"] ** 2 for figure in figures]))
+    # A deviation of 3,000 draws is itself known to 1.3 %; p (1 - p) / n would be 29, 18 and 5 % too small.
+    assert error == pytest.approx(deviation, rel=0.04)
+
+
+def test_the_standard_error_is_not_known_where_a_class_has_one_clip():
+    labels = np.array([0, 0, 0, 1])
+    figure = metrics.mean_class_accuracy(np.array([True, False, True, True]), labels)
+    assert figure["standard_error"] is None
+    results = metrics.classification(np.eye(4)[labels], labels, np.zeros(4, int), ["a"])
+    assert "100.00 % +- not known  (2 classes)" in metrics.describe(results)
+    assert json.loads(json.dumps(results))["mean_class"]["standard_error"] is None
+
+
+@pytest.mark.parametrize(
+    ("classes", "expected"),
+    [
+        (1, ["top1"]),
+        (2, ["top1"]),
+        (3, ["top1"]),
+        (4, ["top1", "top3"]),
+        (5, ["top1", "top3"]),
+        (6, ["top1", "top3", "top5"]),
+    ],
+)
+def test_a_figure_that_would_always_be_100_percent_is_left_out(classes, expected):
+    logits, labels = np.random.default_rng(0).normal(size=(20, classes)), np.arange(20) % classes
+    results = metrics.classification(logits, labels, np.zeros(20, int), ["a"])
+    assert [key for key in results if key.startswith("top")] == expected
+    assert len(metrics.describe(results).splitlines()) == len(expected) + 2
 
 
 def test_areas_add_up_to_the_whole():

@@ -32,7 +32,7 @@ def command(data_dir, workdir, *more):
         "train.epochs": 0.0,
         "train.steps": STEPS,
         "train.batch_size": 16,
-        "eval.batch_size": 8,
+        "eval.batch_size": 1,
         "eval.every_epochs": 1.0,
         "checkpoint.every_epochs": 0.5,
         "log_every_seconds": 0.0,

@@ -211,6 +211,6 @@ def test_evaluation_does_not_depend_on_the_batch_size(tiny_config):
     )
     reference = evaluate.predict(exp, variables, "test")["atomic"]
     assert math.isfinite(reference.sum())
-    tiny_config.eval.batch_size = 16
+    tiny_config.eval.batch_size = 3
     other = evaluate.predict(prepare(tiny_config), variables, "test")["atomic"]
     np.testing.assert_allclose(reference, other, rtol=1e-4, atol=1e-5)

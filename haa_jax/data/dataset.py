@@ -150,7 +150,10 @@ def open_split(builder, split: str, heads: tuple[objectives.Head, ...], area: st
     return Split(records.ClipReader(builder.data_path, builder.info.features, index), labels)
 
 
-_WITHOUT = {"validation": ": set config.eval.every_epochs=0"}
+_WITHOUT = {
+    "validation": ": set config.eval.every_epochs=0 and config.eval.split=test",
+    "test": ": set config.eval.split=validation",
+}
 
 
 def fingerprint(builder) -> str:

@@ -7,15 +7,28 @@ Threads suffice: OpenCV decodes and NumPy copies outside Python's interpreter lo
 import collections
 import concurrent.futures
 import dataclasses
+import functools
 import itertools
 import os
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 from ml_collections import ConfigDict
 
 from haa_jax.data import sampling, streams
 from haa_jax.data.dataset import Split
+
+
+class Views(NamedTuple):
+    """How often a clip is looked at: windows in time, and crops of each."""
+
+    windows: int = 1
+    crops: int = 1
+
+    @property
+    def number(self) -> int:
+        return self.windows * self.crops
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,37 +68,50 @@ def train_batches(split: Split, config, batch_size: int, seed: int, start: int, 
         ]
         return {"labels": {name: values[clips] for name, values in split.labels.items()}}, fill
 
-    return _prefetched(map(plan, itertools.count(start)), (), config)
+    return _prefetched(map(plan, itertools.count(start)), config)
 
 
-def eval_batches(split: Split, config, views, batch_size: int, share: Share) -> Iterator[dict]:
-    """Every clip of a split once, the last batch filled up with rows whose mask is false.
+def eval_batches(split: Split, config, views: Views, batch_size: int, share: Share) -> Iterator[dict]:
+    """Every view of every clip of a split once, a row each, the last batches filled up with rows whose mask is false.
+
+    The views of a clip follow one another in one process, which decodes the clip once, and may be spread over batches.
 
     Args:
       config: `config.data`, as `at_test` makes it.
-      views: `config.eval`: how many windows and crops of each clip.
-      batch_size: clips in the global batch.
+      batch_size: views in the global batch.
 
     Yields:
-      {"clips": {part: (rows, views, *shape)} as `streams.clip_spec` says, "index": int32 (rows,) clip of the split,
-      "labels": {head: int32 (rows,)}, "mask": bool (rows,)}; the same number of batches in every process.
+      {"clips": {part: (rows, *shape)} as `streams.clip_spec` says, "index": int32 (rows,) clip of the split, "view":
+      int32 (rows,) which of its views, "mask": bool (rows,)}; the same number of batches in every process.
     """
+    # From here on, a batch is what one process has of it.
+    size = batch_size // share.num_processes
+    rows = itertools.chain(_views(split, config, views, share), itertools.repeat((0, 0, None)))
 
-    def plan(batch: int):
-        numbers = np.arange(batch * batch_size, (batch + 1) * batch_size)[share.rows(batch_size)]
-        mask = numbers < len(split)
-        clips = np.where(mask, numbers, 0)
-        fill = [
-            (lambda out, clip=int(clip): streams.test_clip(split.reader[clip], config, views.windows, views.crops, out))
-            if real
-            else _blank
-            for clip, real in zip(clips, mask, strict=True)
-        ]
-        labels = {name: values[clips] for name, values in split.labels.items()}
-        return {"index": clips.astype(np.int32), "mask": mask, "labels": labels}, fill
+    def plan(_):
+        clips, numbers, fill = zip(*itertools.islice(rows, size), strict=True)
+        batch = {
+            "index": np.array(clips, np.int32),
+            "view": np.array(numbers, np.int32),
+            "mask": np.array([write is not None for write in fill]),
+        }
+        return batch, [write or _blank for write in fill]
 
-    batches = -(-len(split) // batch_size)
-    return _prefetched(map(plan, range(batches)), (views.windows * views.crops,), config)
+    return _prefetched(map(plan, range(num_eval_batches(len(split), views, batch_size, share))), config)
+
+
+def num_eval_batches(clips: int, views: Views, batch_size: int, share: Share) -> int:
+    """Batches that `eval_batches` yields: what the process with the most clips needs."""
+    size, most = batch_size // share.num_processes, -(-clips // share.num_processes)
+    return -(-most * views.number // size)
+
+
+def _views(split: Split, config, views: Views, share: Share) -> Iterator[tuple[int, int, Callable]]:
+    """(clip, view, function that writes it) of every view of the clips of this process."""
+    for clip in range(share.process, len(split), share.num_processes):
+        clip_views = streams.ClipViews(functools.partial(split.reader.__getitem__, clip), config, *views)
+        for view in range(views.number):
+            yield clip, view, functools.partial(clip_views.write, view)
 
 
 def at_test(config, views) -> ConfigDict:
@@ -99,17 +125,17 @@ def _blank(out: streams.Clip) -> None:
         array[...] = 0
 
 
-def _prefetched(plans: Iterator[tuple[dict, list[Callable]]], views: tuple[int, ...], config) -> Iterator[dict]:
-    """Carries out plans in order, `config.prefetch` batches ahead, a thread a clip.
+def _prefetched(plans: Iterator[tuple[dict, list[Callable]]], config) -> Iterator[dict]:
+    """Carries out plans in order, `config.prefetch` batches ahead, a thread a row.
 
-    A plan is a batch without its clips, and a function for each row that writes the row's clip, or its views.
+    A plan is a batch without its clips, and a function for each row that writes the row's clip.
     """
     threads = config.threads or _cores()
     pool = concurrent.futures.ThreadPoolExecutor(threads, thread_name_prefix="decode")
 
     def submit(plan):
         batch, fill = plan
-        clips = streams.empty_clips(config, len(fill), *views)
+        clips = streams.empty_clips(config, len(fill))
         return {**batch, "clips": clips}, [pool.submit(write, streams.row(clips, i)) for i, write in enumerate(fill)]
 
     pending = collections.deque()

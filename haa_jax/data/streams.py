@@ -12,8 +12,11 @@ frames, crop and flip. A clip is a dictionary of its parts' arrays. What is left
 `modalities.prepare`.
 """
 
+import collections
 import functools
 import itertools
+import threading
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -80,17 +83,44 @@ def train_clip(example: dict, config, rng: np.random.Generator, out: Clip) -> No
         augment.jitter_colours(out["rgb"], rng)
 
 
-def test_clip(example: dict, config, windows: int, crops: int, out: Clip) -> None:
-    """Writes all views of a stored example to `out` (windows * crops, ...), every picture decoded once."""
-    views = sampling.test_positions(_positions(example, config), config, windows)
-    if config.stream == "skeleton":
-        for view, positions in zip(out["skeleton"], views, strict=True):
-            view[...] = _skeleton(example, positions, config, mirrored=False)
-        return
-    frames = _Frames(example, config, config.resize)
-    boxes = augment.test_boxes(*frames.shape(np.concatenate(views)), config.crop, crops)
-    for number, (positions, box) in enumerate(itertools.product(views, boxes)):
-        frames.write(positions, box, row(out, number))
+class ClipViews:
+    """The views of one clip at test, window after window and in each of them crop after crop.
+
+    Any thread may write any view. The clip is read when the first one is written; every picture is decoded once, and
+    let go with the last view that shows it: the memory of views written in order does not grow with their number.
+
+    Args:
+      read: returns the stored example.
+      config: `config.data`, as it is at test.
+      windows, crops: the clip has `windows * crops` views; those of skeletons are windows, crops must be 1.
+    """
+
+    def __init__(self, read: Callable[[], dict], config, windows: int, crops: int):
+        self._read, self._config, self._windows, self._crops = read, config, windows, crops
+        self._lock = threading.Lock()
+        self._opened = None
+
+    def write(self, view: int, out: Clip) -> None:
+        """Writes a view, which is to be done once for each, to `out` as `clip_spec` says."""
+        with self._lock:
+            self._opened = self._opened or self._open()
+        example, windows, frames, boxes = self._opened
+        window, crop = divmod(view, self._crops)
+        if frames is None:
+            out["skeleton"][...] = _skeleton(example, windows[window], self._config, mirrored=False)
+            return
+        frames.write(windows[window], boxes[crop], out)
+        frames.release(windows[window])
+
+    def _open(self) -> tuple:
+        example = self._read()
+        windows = sampling.test_positions(_positions(example, self._config), self._config, self._windows)
+        if self._config.stream == "skeleton":
+            return example, windows, None, None
+        shown = itertools.chain.from_iterable(set(window.tolist()) for window in windows * self._crops)
+        frames = _Frames(example, self._config, self._config.resize, shown)
+        boxes = augment.test_boxes(*frames.shape(windows[0]), self._config.crop, self._crops)
+        return example, windows, frames, boxes
 
 
 def _positions(example: dict, config) -> int:
@@ -101,11 +131,26 @@ def _positions(example: dict, config) -> int:
 
 
 class _Frames:
-    """The pictures of one clip, each decoded when it is first asked for."""
+    """The pictures of one clip, each decoded by the thread that first asks for it.
 
-    def __init__(self, example: dict, config, short_side: int):
+    Args:
+      uses: the numbers of the pictures, each as often as it will be released; none where nothing will be.
+    """
+
+    def __init__(self, example: dict, config, short_side: int, uses: Iterable[int] = ()):
         self._example, self._config, self._short_side = example, config, short_side
-        self._picture = functools.cache(self._decode)
+        self._uses = collections.Counter(uses)
+        self._pictures: dict[int, np.ndarray] = {}
+        self._decoding: dict[int, threading.Lock] = {}  # so that a picture that two threads want is decoded by one
+        self._lock = threading.Lock()
+
+    def release(self, positions: np.ndarray) -> None:
+        """Lets go of those of the pictures at `positions` that this was the last use of."""
+        with self._lock:
+            for position in set(positions.tolist()):
+                self._uses[position] -= 1
+                if not self._uses[position]:
+                    self._pictures.pop(position, None)
 
     def shape(self, positions: np.ndarray) -> tuple[int, int]:
         """(height, width) of the pictures."""
@@ -139,6 +184,14 @@ class _Frames:
     def _frame_shape(self) -> tuple[int, int]:
         """(height, width) of the frames as they are stored."""
         return augment.decode(self._example["video"][0]).shape[:2]
+
+    def _picture(self, position: int) -> np.ndarray:
+        with self._lock:
+            decoding = self._decoding.setdefault(position, threading.Lock())
+        with decoding:
+            if position not in self._pictures:
+                self._pictures[position] = self._decode(position)
+            return self._pictures[position]
 
     def _decode(self, position: int) -> np.ndarray:
         if self._config.stream != "flow":

@@ -88,7 +88,7 @@ def test_the_surest_object_counts_and_only_in_its_frame():
     clip["objects"] = np.array([[1, 0, 0, 0, 1, 1, 0.2], [1, 0, 0, 0, 0.5, 1, 0.9], [4, 3, 0, 0, 1, 1, 1]], np.float32)
     data = settings("rgb+objects", frames=5, resize=48, crop=48)
     out = streams.empty_clips(data, 1)
-    streams.test_clip(clip, data, 1, 1, out)
+    streams.ClipViews(lambda: clip, data, 1, 1).write(0, streams.row(out, 0))
     heat = out["objects"][0]
     assert not heat[[0, 2, 3]].any()
     assert heat[1, :, :24, 0].min() == 229  # the crop's middle is the frame's
@@ -100,7 +100,7 @@ def test_a_person_crop_keeps_the_persons_size():
     """The square is 12 of the 24 pixels that a window of twice the box shows, whatever the frame's size."""
     data = settings("rgb", person_crop=2.0, frames=5, resize=32, crop=32)
     out = streams.empty_clips(data, 1)
-    streams.test_clip(example(), data, 1, 1, out)
+    streams.ClipViews(example, data, 1, 1).write(0, streams.row(out, 0))
     for picture in out["rgb"][0]:
         mask = picture[..., 0] > 130
         assert abs(mask.sum() - 16 * 16) < 40

@@ -1,4 +1,7 @@
 import itertools
+import threading
+import types
+import weakref
 
 import numpy as np
 import pytest
@@ -119,44 +122,116 @@ def test_frames_are_the_ones_that_were_sampled(train_split, tiny_config):
         assert list(found) == list(expected)
 
 
-@pytest.mark.parametrize("batch_size", [1, 5, 8, 12, 64])
-@pytest.mark.parametrize("processes", [1, 2])
-def test_evaluation_sees_every_clip_once(builder, tiny_config, batch_size, processes):
-    heads = objectives.make_heads("atomic", dataset.read_taxonomy(builder))
-    split = dataset.open_split(builder, "test", heads)
+@pytest.fixture
+def test_split(builder):
+    return dataset.open_split(builder, "test", objectives.make_heads("atomic", dataset.read_taxonomy(builder)))
+
+
+@pytest.mark.parametrize("views", [pipeline.Views(), pipeline.Views(2, 3)])
+@pytest.mark.parametrize("batch_size", [1, 5, 8, 64])
+@pytest.mark.parametrize("processes", [1, 2, 5])
+def test_evaluation_sees_every_view_of_every_clip_once(test_split, tiny_config, batch_size, processes, views):
     batch_size *= processes
     shares = [pipeline.Share(p, processes) for p in range(processes)]
-    runs = [list(pipeline.eval_batches(split, tiny_config.data, tiny_config.eval, batch_size, s)) for s in shares]
-    assert len({len(run) for run in runs}) == 1
-    seen = [i for run in runs for batch in run for i in batch["index"][batch["mask"]]]
-    assert sorted(seen) == list(range(12))
+    runs = [list(pipeline.eval_batches(test_split, tiny_config.data, views, batch_size, s)) for s in shares]
+    assert {len(run) for run in runs} == {pipeline.num_eval_batches(12, views, batch_size, share) for share in shares}
+    rows = [[row for batch in run for row in numbers(batch)] for run in runs]
+    assert sorted(itertools.chain(*rows)) == list(itertools.product(range(12), range(views.number)))
+    for own, other in itertools.combinations(rows, 2):
+        assert not {clip for clip, _ in own} & {clip for clip, _ in other}  # each is decoded in one process
     for batch in itertools.chain.from_iterable(runs):
-        assert len(batch["clips"]["rgb"]) == batch_size // processes
+        assert batch["clips"]["rgb"].shape == (batch_size // processes, 4, 32, 32, 3)
         assert not batch["clips"]["rgb"][~batch["mask"]].any()
 
 
-def test_views(builder, tiny_config):
-    tiny_config.eval.windows, tiny_config.eval.crops = 3, 3
-    heads = objectives.make_heads("atomic", dataset.read_taxonomy(builder))
-    split = dataset.open_split(builder, "test", heads)
-    (batch,) = pipeline.eval_batches(split, tiny_config.data, tiny_config.eval, 12, ALONE)
-    assert batch["clips"]["rgb"].shape == (12, 9, 4, 32, 32, 3)
-    views = batch["clips"]["rgb"][0].astype(float)
-    brightness = views.mean((1, 2, 3, 4)).reshape(3, 3)
-    assert (np.diff(brightness, axis=0) > 10).all()  # later windows are brighter
-    assert (np.diff(brightness, axis=1) > 1).all()  # crops further right too
+def numbers(batch) -> list[tuple[int, int]]:
+    """(clip, view) of the rows of a batch that are not padding."""
+    rows = zip(batch["index"], batch["view"], batch["mask"], strict=True)
+    return [(int(clip), int(view)) for clip, view, real in rows if real]
 
 
-def test_views_at_test_have_their_own_frames_and_sizes(builder, tiny_config):
+def test_views(test_split, tiny_config):
+    (batch,) = pipeline.eval_batches(test_split, tiny_config.data, pipeline.Views(3, 3), 9 * 12, ALONE)
+    assert batch["clips"]["rgb"].shape == (9 * 12, 4, 32, 32, 3)
+    for clip in range(12):
+        views = batch["clips"]["rgb"][9 * clip : 9 * clip + 9].astype(float)
+        brightness = views.mean((1, 2, 3, 4)).reshape(3, 3)
+        assert (np.diff(brightness, axis=0) > 10).all()  # later windows are brighter
+        assert (np.diff(brightness, axis=1) > 1).all()  # crops further right too
+
+
+@pytest.mark.parametrize("prefetch", [1, 4])
+def test_views_are_the_same_in_batches_of_any_size(test_split, tiny_config, prefetch):
+    views = pipeline.Views(5, 3)
+    (whole,) = pipeline.eval_batches(test_split, tiny_config.data, views, 15 * 12, ALONE)
+    tiny_config.data.prefetch, tiny_config.data.threads = prefetch, 5
+    parts = list(pipeline.eval_batches(test_split, tiny_config.data, views, 7, ALONE))
+    together = np.concatenate([part["clips"]["rgb"][part["mask"]] for part in parts])
+    assert np.array_equal(together, whole["clips"]["rgb"])
+
+
+def test_a_clip_whose_views_are_spread_over_batches_is_read_and_decoded_once(test_split, tiny_config, monkeypatch):
+    read, decoded = [], []
+    reader, decode = type(test_split.reader), streams.augment.decode
+    getitem = reader.__getitem__
+    monkeypatch.setattr(reader, "__getitem__", lambda self, clip: read.append(clip) or getitem(self, clip))
+    monkeypatch.setattr(streams.augment, "decode", lambda jpeg, **kw: decoded.append(jpeg) or decode(jpeg, **kw))
+    tiny_config.data.threads = 4
+    for _ in pipeline.eval_batches(test_split, tiny_config.data, pipeline.Views(7, 3), 4, ALONE):
+        pass
+    assert sorted(read) == list(range(12))
+    # Windows of 4 that start 3 frames apart or less, as 7 of them in 24 frames do, show all frames of a clip.
+    assert len(decoded) == test_split.index.num_frames.sum()
+
+
+@pytest.mark.parametrize("views", [pipeline.Views(8, 3), pipeline.Views(80, 3)])
+def test_memory_in_flight_does_not_grow_with_the_number_of_views(test_split, tiny_config, monkeypatch, views):
+    """Every array of a batch and every decoded picture that is alive at once, counted as each is made."""
+    alive, most = weakref.WeakSet(), [0]
+
+    class Counted(np.ndarray):
+        """An array that a WeakSet can hold: by identity."""
+
+        __hash__ = object.__hash__
+        __eq__ = object.__eq__
+
+    def counted(array):
+        array = array.view(Counted)
+        alive.add(array)
+        most[0] = max(most[0], sum(array.nbytes for array in list(alive)))
+        return array
+
+    decode, empty = streams.augment.decode, streams.empty_clips
+    monkeypatch.setattr(streams.augment, "decode", lambda *args, **kw: counted(decode(*args, **kw)))
+    monkeypatch.setattr(
+        streams, "empty_clips", lambda *args: {part: counted(array) for part, array in empty(*args).items()}
+    )
+    data = tiny_config.data
+    data.resize, data.crop, data.prefetch, data.threads = 48, 32, 2, 3  # as stored: a picture is what was decoded
+    for batch in pipeline.eval_batches(test_split, data, views, 6, ALONE):
+        del batch
+    view, picture = 4 * 32 * 32 * 3, 48 * 64 * 3
+    batches = 2 + 2  # those ahead, the next one, and the one that was handed out
+    assert most[0] <= batches * 6 * view + 3 * 24 * picture  # of three clips in flight, at most all of 24 frames
+    assert most[0] > 2 * 6 * view + 4 * picture  # it counts
+
+
+def test_an_evaluation_that_is_left_early_leaves_nothing_behind(test_split, tiny_config):
+    before = threading.active_count()
+    batches = pipeline.eval_batches(test_split, tiny_config.data, pipeline.Views(9, 3), 4, ALONE)
+    next(batches)
+    batches.close()
+    assert threading.active_count() == before
+
+
+def test_views_at_test_have_their_own_frames_and_sizes(test_split, tiny_config):
     assert pipeline.at_test(tiny_config.data, tiny_config.eval) == tiny_config.data  # 0: as in training
     tiny_config.eval.frames, tiny_config.eval.resize, tiny_config.eval.crop = 6, 44, 40
     at_test = pipeline.at_test(tiny_config.data, tiny_config.eval)
     assert (at_test.frames, at_test.resize, at_test.crop, at_test.stride) == (6, 44, 40, tiny_config.data.stride)
     assert (tiny_config.data.frames, tiny_config.data.resize, tiny_config.data.crop) == (4, 36, 32)
-    heads = objectives.make_heads("atomic", dataset.read_taxonomy(builder))
-    split = dataset.open_split(builder, "test", heads)
-    (batch,) = pipeline.eval_batches(split, at_test, tiny_config.eval, 12, ALONE)
-    assert batch["clips"]["rgb"].shape == (12, 1, 6, 40, 40, 3)
+    (batch,) = pipeline.eval_batches(test_split, at_test, pipeline.Views(), 12, ALONE)
+    assert batch["clips"]["rgb"].shape == (12, 6, 40, 40, 3)
 
 
 def test_an_area_keeps_its_clips_and_classes_only(builder):
@@ -204,10 +279,22 @@ def test_a_stream_that_the_dataset_has_not(builder, tiny_config, fields, message
         dataset.check_stream(builder, tiny_config.data)
 
 
-def test_a_split_that_the_dataset_has_not(builder):
-    heads = objectives.make_heads("atomic", dataset.read_taxonomy(builder))
-    with pytest.raises(dataset.DatasetError, match="has no extra split, only train, validation, test"):
-        dataset.open_split(builder, "extra", heads)
+@pytest.mark.parametrize(
+    ("lacking", "message"),
+    [
+        ("extra", "has no extra split, only train, validation, test$"),
+        ("test", "has no test split, only train, validation: set config.eval.split=validation$"),
+        (
+            "validation",
+            "no validation split, only train, test: set config.eval.every_epochs=0 and config.eval.split=test",
+        ),
+    ],
+)
+def test_a_split_that_the_dataset_has_not(builder, lacking, message):
+    splits = {name: info for name, info in builder.info.splits.items() if name != lacking}
+    without = types.SimpleNamespace(info=types.SimpleNamespace(splits=splits, full_name="haa500/tiny/1.1.0"))
+    with pytest.raises(dataset.DatasetError, match=message):
+        dataset.open_split(without, lacking, ())
 
 
 def test_fingerprint_is_that_of_the_contents(builder, data_dir):

@@ -1,6 +1,10 @@
 """Every stream of small generated examples, whose pictures say which frame, place and joint they show."""
 
+import concurrent.futures
 import functools
+import gc
+import time
+import weakref
 
 import cv2
 import numpy as np
@@ -64,7 +68,9 @@ def train(example, data, seed=0):
 
 def views_at_test(example, data, windows=1, crops=1):
     out = filled(streams.empty_clips(data, windows * crops))
-    streams.test_clip(example, data, windows, crops, out)
+    views = streams.ClipViews(lambda: example, data, windows, crops)
+    for view in range(windows * crops):
+        views.write(view, streams.row(out, view))
     return out if "+" in data.stream else out[data.stream]
 
 
@@ -419,6 +425,64 @@ def test_no_picture_is_decoded_twice(monkeypatch):
     decoded.clear()
     train(numbered_example(3), settings(frames=12))
     assert len(decoded) == 3
+
+
+def test_threads_that_want_the_same_picture_decode_it_once(monkeypatch):
+    decoded, decode = [], streams.augment.decode
+    monkeypatch.setattr(
+        streams.augment, "decode", lambda jpeg: decoded.append(jpeg) or time.sleep(0.01) or decode(jpeg)
+    )
+    example, data = numbered_example(8), settings(frames=6)
+    out = filled(streams.empty_clips(data, 9))
+    views = streams.ClipViews(lambda: example, data, 3, 3)
+    with concurrent.futures.ThreadPoolExecutor(9) as pool:
+        list(pool.map(lambda view: views.write(view, streams.row(out, view)), range(9)))
+    assert len(decoded) == len(set(decoded)) == 8
+    assert [frames_of(view, "rgb")[0] for view in out["rgb"]] == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+
+
+def test_a_picture_is_let_go_after_the_last_view_that_shows_it(monkeypatch):
+    pictures, decode = [], streams.augment.decode
+
+    def kept(jpeg):
+        picture = decode(jpeg)
+        pictures.append(weakref.ref(picture))
+        return picture
+
+    monkeypatch.setattr(streams.augment, "decode", kept)
+    data = settings(frames=4, resize=40)  # as stored: what is decoded is what is kept
+    example, out = numbered_example(30), filled(streams.empty_clips(data))
+    views = streams.ClipViews(lambda: example, data, 14, 3)  # windows two frames apart, each shares two with the next
+    alive = []
+    for view in range(14 * 3):
+        views.write(view, out)
+        alive.append(sum(picture() is not None for picture in pictures))
+    assert alive == [4, 4, 2] * 13 + [4, 4, 0]
+    assert len(pictures) == 30
+
+
+@pytest.mark.parametrize("stream", ["rgb", "flow", "pose"])
+def test_the_pictures_of_a_clip_are_gone_with_it_without_a_garbage_collection(stream, monkeypatch):
+    clips, init = [], streams._Frames.__init__
+    monkeypatch.setattr(
+        streams._Frames, "__init__", lambda self, *args: clips.append(weakref.ref(self)) or init(self, *args)
+    )
+    gc.disable()
+    try:
+        for _ in range(3):
+            train(textured_example(), settings(stream))
+            views_at_test(textured_example(), settings(stream), 2, 3)
+        assert len(clips) == 6
+        assert [clip() for clip in clips] == [None] * 6
+    finally:
+        gc.enable()
+
+
+def test_a_clip_that_cannot_be_read_is_an_error_for_each_of_its_views():
+    views = streams.ClipViews(lambda: {}["gone"], settings(), 2, 1)
+    for view in range(2):
+        with pytest.raises(KeyError, match="gone"):
+            views.write(view, streams.empty_clips(settings()))
 
 
 def test_the_colours_of_a_clip_change_together():
