@@ -35,7 +35,7 @@ def encode_segment(path: epath.PathLike, start: float, end: float, flow_method: 
     """
     estimate = flow.estimator(flow_method) if flow_method else None
     try:
-        with epath.Path(path).open("rb") as file, av.open(file, metadata_errors="replace") as container:
+        with epath.Path(path).open("rb") as file, video.open_container(file) as container:
             if not container.streams.video:
                 raise video.VideoError("has no video stream")
             stream = container.streams.video[0]

@@ -18,6 +18,10 @@ SHORT_SIDE = 256  # pixels; larger clips are scaled down to it, smaller ones are
 JPEG_QUALITY = 90  # 4:2:0; the README of this package has the size and the error it costs
 
 
+# Metadata that are not UTF-8: PyAV 19 lets them pass and has no such argument, before it they are an error by default.
+_OPEN = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "surrogateescape"}
+
+
 class VideoError(ValueError):
     """A video that cannot be decoded completely; the message is the reason."""
 
@@ -40,6 +44,11 @@ class EncodedClip:
     flow_y: list[bytes]
 
 
+def open_container(file, **options):
+    """`av.open` for reading, alike with every PyAV: a title or comment in another encoding is no fault of a video."""
+    return av.open(file, **_OPEN, **options)
+
+
 def encode_clip(
     data: bytes, short_side: int = SHORT_SIDE, quality: int = JPEG_QUALITY, flow_method: str = ""
 ) -> EncodedClip:
@@ -60,7 +69,7 @@ def encode_clip(
         raise VideoError("the file is empty")
     estimate = flow.estimator(flow_method) if flow_method else None
     try:
-        with av.open(io.BytesIO(data), metadata_errors="replace") as container:
+        with open_container(io.BytesIO(data)) as container:
             if not container.streams.video:
                 raise VideoError("has no video stream")
             stream = container.streams.video[0]
@@ -111,7 +120,7 @@ def _check_complete(data: bytes, num_frames: int) -> None:
     Frames hidden by an edit list are missing on purpose, so packets are counted with edit lists ignored. AVI counts
     dropped frames too, as empty packets that are not given out, but the times of the others count on over them.
     """
-    with av.open(io.BytesIO(data), options={"ignore_editlist": "1"}, metadata_errors="replace") as container:
+    with open_container(io.BytesIO(data), options={"ignore_editlist": "1"}) as container:
         stream = container.streams.video[0]
         found = [packet.dts for packet in container.demux(stream) if packet.size]
         packets = max(found, default=-1) + 1 if container.format.name == "avi" and None not in found else len(found)
