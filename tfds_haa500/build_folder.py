@@ -10,8 +10,11 @@
                                            DIR/v_<id>.mp4; each annotation is a clip; the testing videos, which
                                            have no labels, are left out
 
-Videos are mp4, avi, mkv, webm, gif, mov or m4v. `tfds.load("clip_folder/NAME")` loads the result, and
-`python -m haa_jax.main --config.data.dataset=clip_folder/NAME` trains on it.
+Videos are mp4, avi, mkv, webm, gif, mov, m4v, 3gp, flv, wmv, mpg, mpeg, ts or m2ts. (The last five, from
+wmv on, do not say how long they are: one that was cut short between two frames passes for whole.)
+
+`tfds.load("clip_folder/NAME")` loads the result, and `python -m haa_jax.main
+--config.data.dataset=clip_folder/NAME` trains on it.
 """
 
 import os

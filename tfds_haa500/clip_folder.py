@@ -16,7 +16,8 @@ from etils import epath
 
 from tfds_haa500 import split_lists
 
-SUFFIXES = (".mp4", ".avi", ".mkv", ".webm", ".gif", ".mov", ".m4v")  # in any case
+SUFFIXES = (".mp4", ".avi", ".mkv", ".webm", ".gif", ".mov", ".m4v", ".3gp", ".flv", ".wmv", ".mpg", ".mpeg", ".ts",
+            ".m2ts")  # in any case  # fmt: skip
 SPLITS = ("train", "validation", "test")
 _SPLIT_FOLDERS = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
 _POSES = "pose"
