@@ -15,7 +15,7 @@ import tfds_haa500
 from haa_jax import objectives
 from haa_jax.data import dataset
 from tests.conftest import REAL_CLASS, SIZE, numbered_frame, write_video
-from tfds_haa500 import clip_folder, cut, flow, split_lists, video
+from tfds_haa500 import clip_folder, cut, flow, parallel, split_lists, video
 from tfds_haa500.clip_folder_dataset_builder import Builder, ClipFolderConfig
 
 REAL_CLIPS = REAL_CLASS.parent / "clips"
@@ -220,7 +220,9 @@ def test_poses_that_do_not_pair_with_clips(tmp_path):
     assert len(clip_folder.scan(tmp_path)) == 2  # not wanted, not looked at
 
 
-def test_bad_files_are_all_named_and_nothing_is_left(folder, tmp_path):
+def test_bad_files_are_all_named_and_nothing_is_left(folder, tmp_path, monkeypatch):
+    bars, progress_bar = [], parallel.progress_bar
+    monkeypatch.setattr(parallel, "progress_bar", lambda *args: bars.append(progress_bar(*args)) or bars[-1])
     root = tmp_path / "folder"
     for split, name in (("train", "good.mp4"), ("train", "half.mp4"), ("test", "odd.avi"), ("test", "posed.mp4")):
         path = root / split / "run" / name
@@ -240,7 +242,8 @@ def test_bad_files_are_all_named_and_nothing_is_left(folder, tmp_path):
     assert "test/run/odd.avi: cannot be decoded" in text
     assert "pose/test/run/posed.json: has frames 5, but the clip's are 0 to 4" in text
     assert len(caught.value.problems) == 3
-    assert not list((tmp_path / "data").glob("**/*.tfrecord*"))
+    assert not (tmp_path / "data").exists()
+    assert [(bar.n, bar.total) for bar in bars] == [(4, 4)]
 
 
 def write_ucf101(root: pathlib.Path, train: str, test: str, classes: str = "1 Archery\n2 HandstandPushups\n"):

@@ -21,6 +21,7 @@ from absl import app, flags, logging
 from tfds_haa500 import archive, taxonomy
 from tfds_haa500.disk import full_disk_said
 from tfds_haa500.haa500_dataset_builder import FLOW_METHODS, Builder, Haa500Config
+from tfds_haa500.interrupt import interrupt_said
 
 _CONFIG = flags.DEFINE_enum("config", "rgb", list(Builder.builder_configs), "Builder config.")
 _MANUAL_DIR = flags.DEFINE_string("manual_dir", None, "Folder that holds the release, unpacked or as its zip file.")
@@ -61,7 +62,7 @@ def main(argv: list[str]) -> None:
         builder = Builder(config=config, data_dir=_DATA_DIR.value)
         if builder.info.splits:
             print("Already built; delete its folder to build it again.")
-        with full_disk_said():
+        with interrupt_said(), full_disk_said():
             builder.download_and_prepare(
                 download_config=tfds.download.DownloadConfig(manual_dir=_MANUAL_DIR.value),
                 file_format=_FILE_FORMAT.value,

@@ -28,6 +28,7 @@ from absl import app, flags, logging
 from tfds_haa500 import clip_folder, flow, split_lists
 from tfds_haa500.clip_folder_dataset_builder import Builder, ClipFolderConfig
 from tfds_haa500.disk import full_disk_said
+from tfds_haa500.interrupt import interrupt_said
 
 _DIR = flags.DEFINE_string("dir", None, "Folder of the videos.", required=True)
 _NAME = flags.DEFINE_string("name", None, "Name of the dataset's config: letters, digits, _ and -.", required=True)
@@ -53,7 +54,7 @@ def main(argv: list[str]) -> None:
         builder = Builder(config=config, data_dir=_DATA_DIR.value)
         if builder.info.splits:
             print("Already built; delete its folder to build it again.")
-        with full_disk_said():
+        with interrupt_said(), full_disk_said():
             builder.download_and_prepare()
     except clip_folder.FolderError as error:
         sys.exit(f"error: {error}")

@@ -77,10 +77,9 @@ def _draw_clips(seed: int, clips_per_class: int, classes: Sequence[str]) -> list
 
 
 def _write_partial(root: pathlib.Path, clips: list[demo_clip.Clip], kinds: Sequence[str], workers: int | None) -> None:
-    pool = parallel.executor(workers)
     with parallel.progress_bar(len(clips), "drawing") as bar:
         write = functools.partial(demo_files.write_clip, str(root), kinds=tuple(kinds))
-        for _ in pool.map(write, clips, chunksize=4):
+        for _ in parallel.ordered_map(write, clips, workers):
             bar.update()
     (root / "raw").mkdir(parents=True)
     for name in dict.fromkeys(clip.name for clip in clips):
