@@ -57,6 +57,7 @@ def test_features_of_an_example(builder):
     assert example["video"].dtype == np.uint8
     assert builder.info.features["label"].int2str(int(example["label"])) == "play_ otamatone"
     assert int(example["label"]) == 260  # of all 500, though only four were packaged
+    assert builder.info.features["label"].num_classes == 500
     assert builder.info.features["area"].int2str(int(example["area"])) == "games_hobbies"
     assert float(example["fps"]) == 10.0
     assert (float(example["start"]), float(example["end"])) == pytest.approx((7.5, 7.512))

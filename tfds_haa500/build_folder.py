@@ -14,7 +14,7 @@ Videos are mp4, avi, mkv, webm, gif, mov, m4v, 3gp, flv, wmv, mpg, mpeg, ts or m
 wmv on, do not say how long they are: one that was cut short between two frames passes for whole.)
 
 `tfds.load("clip_folder/NAME")` loads the result, and `python -m haa_jax.main
---config.data.dataset=clip_folder/NAME` trains on it.
+--config.data.dataset=clip_folder/NAME` trains on it. Ctrl-C is said in a line, with exit code 130, and leaves nothing.
 """
 
 import os

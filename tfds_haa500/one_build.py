@@ -57,17 +57,14 @@ def only_build(data_path: epath.PathLike) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _locked(folder: pathlib.Path, made: Sequence[pathlib.Path]) -> Iterator[None]:
-    file = _acquire(folder)
-    try:
-        yield
-    except BaseException:
-        (folder / LOCK_FILE).unlink()
-        _remove_empty(made)
-        raise
-    else:
-        (folder / LOCK_FILE).unlink()
-    finally:
-        file.close()
+    with _acquire(folder):
+        try:
+            yield
+        except BaseException:
+            (folder / LOCK_FILE).unlink(missing_ok=True)
+            _remove_empty(made)
+            raise
+        (folder / LOCK_FILE).unlink(missing_ok=True)
 
 
 def _acquire(folder: pathlib.Path) -> IO:

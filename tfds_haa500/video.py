@@ -125,23 +125,22 @@ def _check_complete(data: bytes, num_frames: int) -> None:
     """
     with open_container(io.BytesIO(data), options={"ignore_editlist": "1"}) as container:
         stream, kind = container.streams.video[0], container.format.name
-        packets = [packet for packet in container.demux() if packet.size]
-        found = [packet.dts for packet in packets if packet.stream.index == stream.index]
+        found, end = [], 0.0
+        for packet in container.demux():
+            if packet.size and packet.stream.index == stream.index:
+                found.append(packet.dts)
+            if packet.size and kind in _NAMES_LENGTH and packet.pts is not None:
+                end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
         count = max(found, default=-1) + 1 if kind == "avi" and None not in found else len(found)
         if count < stream.frames:
             raise VideoError(f"is truncated: {count} of {stream.frames} frames are there")
-        length, end = (container.duration or 0) / av.time_base, max(map(_end, packets), default=0.0)
+        length = (container.duration or 0) / av.time_base
         if kind in _NAMES_LENGTH and end < length - LENGTH_SLACK:
             raise VideoError(f"is truncated: it ends at {end:.2f} of {length:.2f} s")
     if kind == "gif" and not data.rstrip(b"\0").endswith(_GIF_TRAILER):
         raise VideoError("is truncated: its end is missing")
     if not num_frames:
         raise VideoError("has no frames")
-
-
-def _end(packet) -> float:
-    """Where a packet ends, in seconds."""
-    return float((packet.pts + (packet.duration or 0)) * packet.time_base) if packet.pts is not None else 0.0
 
 
 def _to_bgr(frame: av.VideoFrame, short_side: int) -> np.ndarray:
