@@ -10,7 +10,7 @@ import tensorflow_datasets as tfds
 
 import tfds_haa500
 from tests.conftest import CLASSES, REAL_CLASS, numbered_frame, write_archive, write_video
-from tfds_haa500 import archive, flow, haa500_dataset_builder, records
+from tfds_haa500 import archive, flow, haa500_dataset_builder, parallel, records
 
 
 class Haa500Test(tfds.testing.DatasetBuilderTestCase):
@@ -57,6 +57,7 @@ def test_features_of_an_example(builder):
     assert example["video"].dtype == np.uint8
     assert builder.info.features["label"].int2str(int(example["label"])) == "play_ otamatone"
     assert int(example["label"]) == 260  # of all 500, though only four were packaged
+    assert builder.info.features["label"].num_classes == 500
     assert builder.info.features["area"].int2str(int(example["area"])) == "games_hobbies"
     assert float(example["fps"]) == 10.0
     assert (float(example["start"]), float(example["end"])) == pytest.approx((7.5, 7.512))
@@ -153,7 +154,7 @@ def test_bad_poses_and_videos_of_all_splits_are_listed_and_nothing_is_left(tmp_p
     ]
     for problem, start in zip(error.value.problems, expected, strict=True):
         assert problem.startswith(start)
-    assert not list((tmp_path / "data" / "haa500" / "streams").iterdir())
+    assert not (tmp_path / "data").exists()
 
 
 @pytest.fixture(scope="module")
@@ -292,7 +293,9 @@ def test_configs_that_cannot_be():
         tfds_haa500.Haa500Config(name="x", flow_method="x")
 
 
-def test_bad_videos_of_all_splits_are_listed_and_nothing_is_left(tmp_path, archive_dir):
+def test_bad_videos_of_all_splits_are_listed_and_nothing_is_left(tmp_path, archive_dir, monkeypatch):
+    bars, progress_bar = [], parallel.progress_bar
+    monkeypatch.setattr(parallel, "progress_bar", lambda *args: bars.append(progress_bar(*args)) or bars[-1])
     root = shutil.copytree(archive_dir, tmp_path / "haa500_v1_1")
     good = (root / "video" / "CPR" / "CPR_003.mp4").read_bytes()
     (root / "video" / "CPR" / "CPR_003.mp4").write_bytes(good[: len(good) // 2])
@@ -306,7 +309,8 @@ def test_bad_videos_of_all_splits_are_listed_and_nothing_is_left(tmp_path, archi
         "video/play_erhu/play_erhu_019.mp4",
     ]
     assert "the file is empty" in error.value.problems[1]
-    assert not list((tmp_path / "data" / "haa500" / "bad").iterdir())
+    assert not (tmp_path / "data").exists()
+    assert [(bar.n, bar.total) for bar in bars] == [(80, 80)]
 
 
 def test_without_tensorflow_from_array_records(tmp_path, archive_dir):

@@ -15,7 +15,7 @@ import tfds_haa500
 from haa_jax import objectives
 from haa_jax.data import dataset
 from tests.conftest import REAL_CLASS, SIZE, numbered_frame, write_video
-from tfds_haa500 import clip_folder, cut, flow, split_lists, video
+from tfds_haa500 import clip_folder, cut, flow, parallel, split_lists, video
 from tfds_haa500.clip_folder_dataset_builder import Builder, ClipFolderConfig
 
 REAL_CLIPS = REAL_CLASS.parent / "clips"
@@ -30,10 +30,10 @@ REAL = {
 }
 
 
-def write_encoded(path: pathlib.Path, codec: str, num_frames: int, **options) -> None:
+def write_encoded(path: pathlib.Path, codec: str, num_frames: int, rate: int = 10, **options) -> None:
     """As `write_video`, by another encoder."""
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=10, options={name: str(value) for name, value in options.items()})
+        stream = container.add_stream(codec, rate=rate, options={name: str(value) for name, value in options.items()})
         stream.height, stream.width, stream.pix_fmt = *SIZE, "yuv420p"
         stream.bit_rate = 1_000_000
         for t in range(num_frames):
@@ -220,7 +220,9 @@ def test_poses_that_do_not_pair_with_clips(tmp_path):
     assert len(clip_folder.scan(tmp_path)) == 2  # not wanted, not looked at
 
 
-def test_bad_files_are_all_named_and_nothing_is_left(folder, tmp_path):
+def test_bad_files_are_all_named_and_nothing_is_left(folder, tmp_path, monkeypatch):
+    bars, progress_bar = [], parallel.progress_bar
+    monkeypatch.setattr(parallel, "progress_bar", lambda *args: bars.append(progress_bar(*args)) or bars[-1])
     root = tmp_path / "folder"
     for split, name in (("train", "good.mp4"), ("train", "half.mp4"), ("test", "odd.avi"), ("test", "posed.mp4")):
         path = root / split / "run" / name
@@ -240,7 +242,8 @@ def test_bad_files_are_all_named_and_nothing_is_left(folder, tmp_path):
     assert "test/run/odd.avi: cannot be decoded" in text
     assert "pose/test/run/posed.json: has frames 5, but the clip's are 0 to 4" in text
     assert len(caught.value.problems) == 3
-    assert not list((tmp_path / "data").glob("**/*.tfrecord*"))
+    assert not (tmp_path / "data").exists()
+    assert [(bar.n, bar.total) for bar in bars] == [(4, 4)]
 
 
 def write_ucf101(root: pathlib.Path, train: str, test: str, classes: str = "1 Archery\n2 HandstandPushups\n"):
@@ -399,12 +402,71 @@ def test_a_listed_class_has_no_poses_where_clips_are_parts(tmp_path):
     assert "cannot have poses" in faults(tmp_path, tmp_path / "list.json", poses=True)
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".avi", ".mkv"])
+# Suffix -> what is usually in such a file, as far as PyAV's wheels have an encoder of it.
+CODECS = {
+    ".mp4": ("libx264", "mpeg4"),
+    ".mkv": ("libx264", "mpeg4"),
+    ".webm": ("libvpx", "libvpx-vp9"),
+    ".mov": ("libx264", "mpeg4"),
+    ".m4v": ("mpeg4",),
+    ".avi": ("mpeg4", "msmpeg4"),
+    ".3gp": ("mpeg4", "libx264"),
+    ".flv": ("flv", "libx264"),
+    ".wmv": ("wmv1", "wmv2", "msmpeg4"),
+    ".mpg": ("mpeg1video", "mpeg2video"),
+    ".mpeg": ("mpeg1video", "mpeg2video"),
+    ".ts": ("mpeg2video", "libx264"),
+    ".m2ts": ("mpeg2video", "libx264"),
+}
+
+
+def test_every_suffix_but_gif_has_its_codecs():
+    assert set(CODECS) == set(clip_folder.SUFFIXES) - {".gif"}
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [(suffix, codec) for suffix in CODECS for codec in CODECS[suffix]])
+def test_all_frames_of_every_container(tmp_path, suffix, codec):
+    """MPEG-1 and -2 know 25 frames a second, and not 10."""
+    path = tmp_path / f"clip{suffix}"
+    write_encoded(path, codec, 40, rate=25)
+    clip = video.encode_clip(path.read_bytes())
+    expected = np.array([numbered_frame(t).mean() for t in range(40)])
+    assert (clip.fps, clip.size) == (25, SIZE[::-1])
+    assert brightness(clip.frames) == pytest.approx(expected, abs=2.5)
+    for first, end in ((0, 10), (0, 40), (11, 20), (30, 40)):
+        part = cut.encode_segment(path, first / 25, end / 25)
+        assert brightness(part.frames) == pytest.approx(expected[first:end], abs=2.5)
+
+
+WITHOUT_LENGTH = (".wmv", ".mpg", ".mpeg", ".ts", ".m2ts")
+
+
+@pytest.mark.parametrize("share", [0.5, 0.8])
+@pytest.mark.parametrize(("suffix", "codec"), [(s, CODECS[s][-1]) for s in CODECS if s not in WITHOUT_LENGTH])
+def test_files_cut_short(tmp_path, suffix, codec, share):
+    path = tmp_path / f"clip{suffix}"
+    write_encoded(path, codec, 60, rate=25)
+    data = path.read_bytes()
+    with pytest.raises(video.VideoError, match="truncated|damaged|cannot be decoded|no video stream"):
+        video.encode_clip(data[: int(len(data) * share)])
+
+
+@pytest.mark.parametrize("frame", [3, 5])
+def test_a_gif_cut_behind_a_frame(tmp_path, frame):
+    write_gif(tmp_path / "clip.gif", [10] * 6)
+    data = (tmp_path / "clip.gif").read_bytes()
+    assert len(video.encode_clip(data + bytes(3)).frames) == 6
+    starts = [place for place in range(len(data)) if data.startswith(b"\x21\xf9\x04", place)]
+    with pytest.raises(video.VideoError, match="truncated: its end is missing"):
+        video.encode_clip(data[: starts[frame]])
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".avi", ".mkv", ".ts"])
 @pytest.mark.parametrize("options", [{"g": 1}, {"g": 12, "bf": 2}, {"g": 600}])
 def test_a_part_holds_exactly_its_frames(tmp_path, options, suffix):
     """Wherever keyframes are, and whether frames lean on later ones or not."""
     path = tmp_path / f"clip{suffix}"
-    write_encoded(path, "mpeg4", 40, **options)
+    write_encoded(path, "libx264" if suffix == ".ts" else "mpeg4", 40, **options)
     whole = brightness(video.encode_clip(path.read_bytes()).frames)
     for start, end in ((0, 1), (1.1, 2.4), (2.35, 2.45), (3.9, 4.0), (0, 5)):
         clip = cut.encode_segment(path, start, end, "dis" if end - start > 0.2 else "")

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import write_video
+from tests.test_video import write_with_foreign_metadata
 from tfds_haa500 import pose
 
 TOOL = pathlib.Path(__file__).parent.parent / "tools" / "pose" / "estimate.py"
@@ -79,6 +80,11 @@ def test_frames_are_those_of_the_builder(tool, tmp_path):
     encoded = video.encode_clip((tmp_path / "a.mp4").read_bytes())
     assert len(frames) == len(encoded.frames) == 7
     assert frames[0].shape[1::-1] == encoded.size
+
+
+def test_metadata_that_are_not_utf8(tool, tmp_path):
+    write_with_foreign_metadata(tmp_path / "a.mp4", 3)
+    assert len(list(tool.read_frames(tmp_path / "a.mp4"))) == 3
 
 
 STARTS_WORKERS = """

@@ -1,9 +1,12 @@
+import pathlib
+
+import av
 import cv2
 import numpy as np
 import pytest
 
 from tests.conftest import REAL_CLASS, numbered_frame, write_video
-from tfds_haa500 import video
+from tfds_haa500 import cut, relaxed, video
 
 
 def decoded(clip: video.EncodedClip) -> np.ndarray:
@@ -37,8 +40,6 @@ def test_short_side_is_scaled_down_never_up(tmp_path, size, stored):
 
 
 def test_frames_of_two_sizes(tmp_path, monkeypatch):
-    import av
-
     frames = [av.VideoFrame(width, 48, "yuv420p") for width in (64, 64, 80)]
     monkeypatch.setattr(video, "_decode", lambda container, stream: iter(frames))
     with pytest.raises(video.VideoError, match="changes its frame size from 64x48 to 80x48"):
@@ -47,7 +48,6 @@ def test_frames_of_two_sizes(tmp_path, monkeypatch):
 
 def test_rotated_phone_video_is_stored_upright(tmp_path):
     path = tmp_path / "rotated.mp4"
-    import av
 
     image = np.zeros((48, 64, 3), np.uint8)
     image[:24, :32] = 255  # bright top left
@@ -63,6 +63,34 @@ def test_rotated_phone_video_is_stored_upright(tmp_path):
     assert frame.shape == (64, 48)
     assert frame[40:, :20].mean() > 200
     assert frame[:24].mean() < 60
+
+
+def write_with_foreign_metadata(path: pathlib.Path, num_frames: int) -> None:
+    """As `write_video`, with a title of the file and one of its video stream whose bytes are not UTF-8."""
+    title, foreign = "TITLETITLE", "Übung".encode("latin-1") + b"\xff\xfe\xc3("
+    assert len(title) >= len(foreign)
+    with av.open(str(path), "w") as container:
+        container.metadata["title"] = title
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+        stream.metadata["title"] = title
+        for t in range(num_frames):
+            image = np.repeat(numbered_frame(t)[..., None], 3, axis=2).astype(np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode())
+    data = path.read_bytes()
+    assert title.encode() in data
+    path.write_bytes(data.replace(title.encode(), foreign.ljust(len(title))))
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "avi", "mov"])
+def test_metadata_that_are_not_utf8(tmp_path, suffix):
+    """With the PyAV of every supported Python: they differ in how a file is opened."""
+    path = tmp_path / f"clip.{suffix}"
+    write_with_foreign_metadata(path, 12)
+    assert len(video.encode_clip(path.read_bytes()).frames) == 12
+    assert len(cut.encode_segment(path, 0.2, 0.6).frames) == 4
+    assert relaxed.duration(path) == pytest.approx(1.2)
 
 
 def fast_start(tmp_path, num_frames: int) -> bytes:
@@ -101,8 +129,6 @@ def test_cut_in_half(tmp_path):
 
 
 def test_sound_without_pictures(tmp_path):
-    import av
-
     path = tmp_path / "sound.mp4"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("aac", rate=8000, layout="mono")

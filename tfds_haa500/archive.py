@@ -28,6 +28,7 @@ from collections.abc import Iterable, Sequence
 
 from etils import epath
 
+from tfds_haa500.problems import listing
 from tfds_haa500.taxonomy import Taxonomy
 
 RELEASE = "haa500_v1_1"
@@ -36,6 +37,7 @@ SPLITS = {"train": range(0, 16), "validation": range(16, 17), "test": range(17, 
 # What lies beside the videos -> how the name of a clip's file ends; flow has a folder a clip.
 ALPHAPOSE_FILE = "alphapose-results.json"  # what a run of AlphaPose writes into its output folder
 SIDES = {"pose": ".json", "boxes": ".csv", "objects": ".json", "flow": ""}
+FEW = 10  # missing classes that are named one on a line
 # The longest real clip is 757 frames. A member that unpacks to more than this is a zip bomb, not a clip.
 MAX_FILE_BYTES = 1 << 30
 
@@ -49,8 +51,7 @@ class ArchiveError(ValueError):
 
     def __init__(self, root: str, problems: Sequence[str]):
         self.problems = list(problems)
-        count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
-        super().__init__("\n  ".join([f"{count} in {root}; nothing was built:", *problems]))
+        super().__init__(listing(root, problems))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,7 +118,8 @@ def scan(
       The clips, by class in label order, then by clip number.
 
     Raises:
-      ArchiveError: lists every missing, surplus or unreadable row, clip, file and folder at once.
+      ArchiveError: lists every missing, surplus or unreadable row, clip, file and folder at once; where many classes
+        are missing, in one line.
     """
     root = find_root(manual_dir)
     problems = [_unknown_class(name, taxonomy) for name in classes if name not in taxonomy.names]
@@ -128,6 +130,8 @@ def scan(
     if not classes:
         problems += _unknown_entries(folders, taxonomy.names)
     wanted = [name for name in taxonomy.names if not classes or name in classes]
+    for folder, holder in folders.items():
+        problems += _missing_classes(folder, holder, wanted) if holder else []
     clips = []
     for name in wanted:
         found, faults = _scan_class(folders, name)
@@ -147,11 +151,12 @@ def scan_annotations(manual_dir: epath.PathLike, taxonomy: Taxonomy, classes: Se
     clips, problems = [], [_unknown_class(name, taxonomy) for name in classes if name not in taxonomy.names]
     if not classes:
         problems += _unknown_entries({"raw": root}, taxonomy.names)
-    for name in taxonomy.names:
-        if not classes or name in classes:
-            rows, faults = _read_rows(root, name)
-            problems += faults
-            clips += [Clip(f"{name}_{number:03d}", name, row, "", "") for number, row in sorted(rows.items())]
+    wanted = [name for name in taxonomy.names if not classes or name in classes]
+    problems += _missing_classes("raw", root, wanted)
+    for name in wanted:
+        rows, faults = _read_rows(root, name)
+        problems += faults
+        clips += [Clip(f"{name}_{number:03d}", name, row, "", "") for number, row in sorted((rows or {}).items())]
     if problems:
         raise ArchiveError(str(root), problems)
     return clips
@@ -235,9 +240,31 @@ def _find_side(side: str, manual_dir, root) -> tuple[epath.Path | zipfile.Path |
     return found[0], []
 
 
+def _missing_classes(folder: str, holder, wanted: Sequence[str]) -> list[str]:
+    """A fault for each class that has no file in raw/, or no folder in another; one for all where they are many."""
+    files = {name: f"{folder}/{name}" + (".txt" if folder == "raw" else "") for name in wanted}
+    missing = [
+        name
+        for name, path in files.items()
+        if not ((holder / path).exists() if folder == "raw" else (holder / path).is_dir())
+    ]
+    there = [name for name in wanted if name not in missing]
+    what = "files" if folder == "raw" else "folders"
+    if len(missing) <= FEW:
+        return [f"{files[name]}: no such {what[:-1]}" for name in missing]
+    if not there:
+        return [f"{folder}: none of the {what} of the {len(wanted)} classes is there"]
+    part = f"{folder}: {len(missing)} of the {what} of the {len(wanted)} classes are missing"
+    if len(there) < len(missing):
+        return [f"{part}, all but {', '.join(there)} (for a part of the classes: --classes=A,B --name=some)"]
+    return [f"{part}: {', '.join(missing)}"]
+
+
 def _scan_class(folders: dict, name: str) -> tuple[list[Clip], list[str]]:
     """The clips of one class, and its faults; `folders` says what holds raw/, video/ and the sides that are wanted."""
     rows, problems = _read_rows(folders["raw"], name)
+    if rows is None:
+        rows = dict.fromkeys(range(CLIPS_PER_CLASS))  # the one fault is said; the clips are not to blame
     present, faults = _list_clips(folders["video"], f"video/{name}", name, ".mp4")
     problems += faults
     sides = {}
@@ -259,7 +286,7 @@ def _scan_class(folders: dict, name: str) -> tuple[list[Clip], list[str]]:
 def _list_clips(root, folder: str, name: str, suffix: str) -> tuple[dict[str, str], list[str]]:
     """The paths of a class's files in a folder by clip, and a fault for each that is missing or surplus."""
     if not (root / folder).is_dir():
-        return {}, [f"{folder}: no such folder"]
+        return {}, []  # said for all classes at once
     found = {entry.name for entry in (root / folder).iterdir() if not entry.name.startswith(".")}
     wanted = {f"{name}_{number:03d}": f"{name}_{number:03d}{suffix}" for number in range(CLIPS_PER_CLASS)}
     if folder.startswith("pose/"):
@@ -268,18 +295,19 @@ def _list_clips(root, folder: str, name: str, suffix: str) -> tuple[dict[str, st
         runs = {clip_id for clip_id in runs if (root / folder / clip_id / ALPHAPOSE_FILE).exists()}
         wanted |= {clip_id: f"{clip_id}/{ALPHAPOSE_FILE}" for clip_id in runs}
         found = (found - runs) | {wanted[clip_id] for clip_id in runs}
-    problems = [f"{folder}/{file}: no such file" for file in wanted.values() if file not in found]
+    missing = [f"{folder}/{file}: no such file" for file in wanted.values() if file not in found]
+    problems = missing if len(missing) < len(wanted) else [f"{folder}: has none of the {CLIPS_PER_CLASS} clips"]
     surplus = sorted(found - set(wanted.values()))
     problems += [f"{folder}/{file}: not one of the {CLIPS_PER_CLASS} clips of the class" for file in surplus]
     return {clip_id: f"{folder}/{file}" for clip_id, file in wanted.items() if file in found}, problems
 
 
-def _read_rows(root, name: str) -> tuple[dict[int, Annotation], list[str]]:
-    """The usable rows of a class by number, and the faults of the others."""
+def _read_rows(root, name: str) -> tuple[dict[int, Annotation] | None, list[str]]:
+    """The usable rows of a class by number, and the faults of the others; None where there is no file."""
     path = f"raw/{name}.txt"
     file = root / "raw" / f"{name}.txt"
     if not file.exists():
-        return {}, [f"{path}: no such file"]
+        return None, []  # said for all classes at once
     try:
         lines = file.read_bytes().decode("utf-8-sig").splitlines()
     except (OSError, zipfile.BadZipFile, *_ZIP_DAMAGE) as error:

@@ -6,8 +6,19 @@
     --manual_dir=DIR --area=musical_instruments --streams=flow,boxes --name=instruments
     --manual_dir=DIR --streams=flow --flow_method=tvl1 --name=slow_flow
     --config=relaxed --manual_dir=DIR                 cut longer, out of the videos in DIR/youtube
+    --manual_dir=DIR --beam_pipeline_options=runner=DirectRunner,direct_num_workers=2
+                                                      by Apache Beam, with any of the above (`pip install .[beam]`)
 
-(TFDS's own `tfds build` does the same where Apache Beam is installed: it does not start without it.)
+A subset keeps the class table that it is taken from: its labels are ids among all 500 classes, and a network trained on
+it has 500 outputs. For a network with an output for each of two classes, name them in --classes and give a
+--class_table with those two rows.
+
+A dataset has one build at a time: a second waits for the first. One that is stopped by Ctrl-C says so in a line, exits
+with code 130 and leaves nothing; after `kill -9` its worker processes end too, and the next build of the dataset
+deletes what it had written.
+
+(TFDS's own `tfds build haa500/CONFIG --imports=tfds_haa500` builds the configs by name, and no subset. It does not
+start without Apache Beam and mlcroissant.)
 """
 
 import os
@@ -21,6 +32,7 @@ from absl import app, flags, logging
 from tfds_haa500 import archive, taxonomy
 from tfds_haa500.disk import full_disk_said
 from tfds_haa500.haa500_dataset_builder import FLOW_METHODS, Builder, Haa500Config
+from tfds_haa500.interrupt import interrupt_said
 
 _CONFIG = flags.DEFINE_enum("config", "rgb", list(Builder.builder_configs), "Builder config.")
 _MANUAL_DIR = flags.DEFINE_string("manual_dir", None, "Folder that holds the release, unpacked or as its zip file.")
@@ -44,6 +56,9 @@ _CONTEXT_FACTOR = flags.DEFINE_float(
     "context_factor", None, "Cut clips so many times as long, out of youtube/; needs --name."
 )
 _FILE_FORMAT = flags.DEFINE_enum("file_format", "tfrecord", ["tfrecord", "array_record"], "How clips are stored.")
+_BEAM = flags.DEFINE_string(
+    "beam_pipeline_options", None, "Build by Apache Beam, with these options of it, comma-separated (as `tfds build`)."
+)
 _WORKERS = flags.DEFINE_integer("workers", None, "Processes that decode (default: one a core).", lower_bound=1)
 
 
@@ -54,6 +69,7 @@ def main(argv: list[str]) -> None:
     config = _builder_config()
     if not config.generated and not _MANUAL_DIR.value:
         raise app.UsageError(f"--manual_dir is missing.\n{Builder.MANUAL_DOWNLOAD_INSTRUCTIONS}")
+    beam_options = _beam_options()
     if _WORKERS.value:
         os.environ["TFDS_HAA500_WORKERS"] = str(_WORKERS.value)
     tfds.disable_progress_bar()  # ours knows the total
@@ -61,14 +77,25 @@ def main(argv: list[str]) -> None:
         builder = Builder(config=config, data_dir=_DATA_DIR.value)
         if builder.info.splits:
             print("Already built; delete its folder to build it again.")
-        with full_disk_said():
+        with interrupt_said(), full_disk_said():
             builder.download_and_prepare(
-                download_config=tfds.download.DownloadConfig(manual_dir=_MANUAL_DIR.value),
+                download_config=tfds.download.DownloadConfig(manual_dir=_MANUAL_DIR.value, beam_options=beam_options),
                 file_format=_FILE_FORMAT.value,
             )
     except (archive.ArchiveError, taxonomy.TaxonomyError) as error:
         sys.exit(f"error: {error}")
     print(_summary(builder))
+
+
+def _beam_options():
+    """Beam's own object with the options of the flag; None without it."""
+    if not _BEAM.value:
+        return None
+    try:
+        from apache_beam.options import pipeline_options
+    except ImportError as error:
+        raise app.UsageError("--beam_pipeline_options needs Apache Beam: pip install .[beam]") from error
+    return pipeline_options.PipelineOptions(flags=[f"--{option}" for option in _BEAM.value.split(",")])
 
 
 def _builder_config() -> Haa500Config:

@@ -10,8 +10,11 @@
                                            DIR/v_<id>.mp4; each annotation is a clip; the testing videos, which
                                            have no labels, are left out
 
-Videos are mp4, avi, mkv, webm, gif, mov or m4v. `tfds.load("clip_folder/NAME")` loads the result, and
-`python -m haa_jax.main --config.data.dataset=clip_folder/NAME` trains on it.
+Videos are mp4, avi, mkv, webm, gif, mov, m4v, 3gp, flv, wmv, mpg, mpeg, ts or m2ts. (The last five, from
+wmv on, do not say how long they are: one that was cut short between two frames passes for whole.)
+
+`tfds.load("clip_folder/NAME")` loads the result, and `python -m haa_jax.main
+--config.data.dataset=clip_folder/NAME` trains on it. Ctrl-C is said in a line, with exit code 130, and leaves nothing.
 """
 
 import os
@@ -25,6 +28,7 @@ from absl import app, flags, logging
 from tfds_haa500 import clip_folder, flow, split_lists
 from tfds_haa500.clip_folder_dataset_builder import Builder, ClipFolderConfig
 from tfds_haa500.disk import full_disk_said
+from tfds_haa500.interrupt import interrupt_said
 
 _DIR = flags.DEFINE_string("dir", None, "Folder of the videos.", required=True)
 _NAME = flags.DEFINE_string("name", None, "Name of the dataset's config: letters, digits, _ and -.", required=True)
@@ -50,7 +54,7 @@ def main(argv: list[str]) -> None:
         builder = Builder(config=config, data_dir=_DATA_DIR.value)
         if builder.info.splits:
             print("Already built; delete its folder to build it again.")
-        with full_disk_said():
+        with interrupt_said(), full_disk_said():
             builder.download_and_prepare()
     except clip_folder.FolderError as error:
         sys.exit(f"error: {error}")

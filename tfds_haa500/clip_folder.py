@@ -15,8 +15,10 @@ from collections.abc import Iterator, Sequence
 from etils import epath
 
 from tfds_haa500 import split_lists
+from tfds_haa500.problems import listing
 
-SUFFIXES = (".mp4", ".avi", ".mkv", ".webm", ".gif", ".mov", ".m4v")  # in any case
+SUFFIXES = (".mp4", ".avi", ".mkv", ".webm", ".gif", ".mov", ".m4v", ".3gp", ".flv", ".wmv", ".mpg", ".mpeg", ".ts",
+            ".m2ts")  # in any case  # fmt: skip
 SPLITS = ("train", "validation", "test")
 _SPLIT_FOLDERS = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
 _POSES = "pose"
@@ -28,8 +30,7 @@ class FolderError(ValueError):
 
     def __init__(self, root: str, problems: Sequence[str]):
         self.problems = list(problems)
-        count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
-        super().__init__("\n  ".join([f"{count} in {root}; nothing was built:", *problems]))
+        super().__init__(listing(root, problems))
 
 
 @dataclasses.dataclass(frozen=True)

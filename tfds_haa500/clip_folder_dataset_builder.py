@@ -17,6 +17,7 @@ import tensorflow_datasets as tfds
 from etils import epath
 
 from tfds_haa500 import clip_folder, cut, flow, parallel, pose, records, taxonomy, video
+from tfds_haa500.one_build import OneBuild
 
 STREAMS = ("flow", "pose")
 AREA = "all"
@@ -55,7 +56,7 @@ class Failure:
     problems: tuple[str, ...]
 
 
-class Builder(tfds.core.GeneratorBasedBuilder):
+class Builder(OneBuild, tfds.core.GeneratorBasedBuilder):
     """DatasetBuilder for a folder of videos (registered as `clip_folder`).
 
     Its configs are the user's own: `Builder(config=ClipFolderConfig(name=NAME, folder=DIR))` builds what
@@ -131,10 +132,11 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         config = self.builder_config
         names = clip_folder.class_names(self._clips)
         method = config.flow_method if "flow" in config.streams else ""
-        for clip, result in parallel.ordered_map(functools.partial(make_example, names, method), splits[split]):
+        results = parallel.ordered_map(functools.partial(make_example, names, method), splits[split])
+        for number, (clip, result) in enumerate(results):
             if isinstance(result, Failure):
                 later = itertools.dropwhile(lambda name: name != split, splits)
-                rest = list(itertools.chain.from_iterable(splits[name] for name in later))
+                rest = list(itertools.chain.from_iterable(splits[name] for name in later))[number:]
                 # "dis" is the faster flow, and fails on the same clips.
                 to_example = functools.partial(make_example, names, "dis" if method else "")
                 raise _all_failures(rest, to_example, progress)

@@ -35,7 +35,7 @@ def encode_segment(path: epath.PathLike, start: float, end: float, flow_method: 
     """
     estimate = flow.estimator(flow_method) if flow_method else None
     try:
-        with epath.Path(path).open("rb") as file, av.open(file, metadata_errors="replace") as container:
+        with epath.Path(path).open("rb") as file, video.open_container(file) as container:
             if not container.streams.video:
                 raise video.VideoError("has no video stream")
             stream = container.streams.video[0]
@@ -75,12 +75,14 @@ def _from(container, stream, start: float):
         rate = float(stream.average_rate)
         return ((number / rate, frame) for number, frame in enumerate(_decode(container, stream)))
     origin = stream.start_time or 0
-    for target in (max(0.0, start - _LEAD), 0.0):
-        container.seek(origin + int(target / stream.time_base), stream=stream)
+    # MPEG-TS finds no keyframe for the time of its first one, so the front is sought from before it.
+    places = origin + int(max(0.0, start - _LEAD) / stream.time_base), min(origin, 0)
+    for place in places:
+        container.seek(place, stream=stream)
         frames = _timed(_decode(container, stream), stream, origin)
         first = next(frames, None)
         # A file without an index may be sought too far; then from the front.
-        if first and (first[0] <= start + _EPSILON or not target):
+        if first and (first[0] <= start + _EPSILON or place == places[-1]):
             return itertools.chain([first], frames)
     return iter(())
 

@@ -16,13 +16,12 @@ import pathlib
 import shutil
 from collections.abc import Sequence
 
-import av
 import cv2
 import numpy as np
 from absl import app, flags
 from etils import epath
 
-from tfds_haa500 import demo_clip, demo_files, parallel, taxonomy
+from tfds_haa500 import demo_clip, demo_files, parallel, taxonomy, video
 
 TAXONOMY = taxonomy.load(taxonomy.DEMO_CSV)
 BUILT = ("video", "pose", "boxes", "objects")  # the kinds that the builder of `haa500/demo` needs
@@ -78,10 +77,9 @@ def _draw_clips(seed: int, clips_per_class: int, classes: Sequence[str]) -> list
 
 
 def _write_partial(root: pathlib.Path, clips: list[demo_clip.Clip], kinds: Sequence[str], workers: int | None) -> None:
-    pool = parallel.executor(workers)
     with parallel.progress_bar(len(clips), "drawing") as bar:
         write = functools.partial(demo_files.write_clip, str(root), kinds=tuple(kinds))
-        for _ in pool.map(write, clips, chunksize=4):
+        for _ in parallel.ordered_map(write, clips, workers):
             bar.update()
     (root / "raw").mkdir(parents=True)
     for name in dict.fromkeys(clip.name for clip in clips):
@@ -93,7 +91,7 @@ def write_sheet(archive: epath.PathLike, png: epath.PathLike) -> None:
     """Writes a picture of an archive: a row of frames over time for the first clip of every class."""
     rows = []
     for name in TAXONOMY.names:
-        with av.open(str(pathlib.Path(archive, "video", name, f"{name}_000.mp4"))) as container:
+        with video.open_container(str(pathlib.Path(archive, "video", name, f"{name}_000.mp4"))) as container:
             frames = [frame.to_ndarray(format="bgr24") for frame in container.decode(video=0)]
         rows.append(_sheet_row(name, frames))
     width = max(row.shape[1] for row in rows)

@@ -28,6 +28,7 @@ import tensorflow_datasets as tfds
 from etils import epath
 
 from tfds_haa500 import archive, boxes, flow, objects, parallel, pose, records, relaxed, side_files, taxonomy, video
+from tfds_haa500.one_build import OneBuild
 
 _INSTRUCTIONS = f"""\
 HAA500 cannot be downloaded automatically. Its authors announce the release at
@@ -107,7 +108,7 @@ class Haa500Config(tfds.core.BuilderConfig):
         return taxonomy.load(self.class_table or default)
 
 
-class Builder(tfds.core.GeneratorBasedBuilder):
+class Builder(OneBuild, tfds.core.GeneratorBasedBuilder):
     """DatasetBuilder for HAA500 (registered as `haa500`)."""
 
     VERSION = tfds.core.Version("1.1.0")
@@ -181,7 +182,9 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         if config.generated:
             from tfds_haa500 import demo  # here, so that `python -m tfds_haa500.demo` is loaded only once
 
-            folder = self._resources.enter_context(tempfile.TemporaryDirectory())
+            # Where a local dataset is being written, so that it goes with what else a killed build leaves.
+            place = None if "://" in os.fspath(self.data_path) else self.data_path
+            folder = self._resources.enter_context(tempfile.TemporaryDirectory(dir=place))
             manual_dir = os.path.join(folder, archive.RELEASE)
             demo.write_archive(manual_dir, classes=config.classes, kinds=("youtube",) if config.relaxed else demo.BUILT)
         else:
@@ -203,11 +206,11 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 
     def _generate_examples(self, split, clips, to_example, progress) -> Iterator[tuple[str, dict]]:
         """Examples of one split; on the first bad clip, looks for all others and raises instead."""
-        for clip, result in parallel.ordered_map(to_example, clips[split]):
+        for number, (clip, result) in enumerate(parallel.ordered_map(to_example, clips[split])):
             if isinstance(result, Failure):
-                splits = list(clips)
-                rest = itertools.chain.from_iterable(clips[later] for later in splits[splits.index(split) :])
-                raise all_failures(list(rest), self._to_example(quick=True), progress)
+                later = itertools.dropwhile(lambda name: name != split, clips)
+                rest = list(itertools.chain.from_iterable(clips[name] for name in later))[number:]
+                raise all_failures(rest, self._to_example(quick=True), progress)
             progress.update()
             yield clip.clip_id, result
 

@@ -1,9 +1,13 @@
 """Work over clips in parallel processes, in order, with bounded memory and a progress bar."""
 
 import collections
+import contextlib
 import itertools
 import os
+import signal
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
@@ -14,6 +18,7 @@ import tqdm
 In = TypeVar("In")
 Out = TypeVar("Out")
 IN_FLIGHT = 2  # clips a process may be ahead of the consumer: keeps it busy, bounds memory
+_LOOK = 0.5  # seconds between two looks of a worker whether its parent is still there
 
 
 def num_workers() -> int:
@@ -21,32 +26,44 @@ def num_workers() -> int:
     return int(os.environ.get("TFDS_HAA500_WORKERS") or loky.cpu_count())
 
 
-def executor(workers: int | None = None):
-    """The pool of worker processes: `workers` of them, or `num_workers()`. Each keeps to one core.
-
-    loky starts processes that do not import the caller's main module, so that a plain script or notebook
-    that calls `tfds.load` needs no `if __name__ == "__main__"`.
-    """
-    return loky.get_reusable_executor(
-        max_workers=workers or num_workers(), initializer=cv2.setNumThreads, initargs=(1,)
-    )
-
-
-def ordered_map(function: Callable[[In], Out], items: Iterable[In]) -> Iterator[tuple[In, Out]]:
+def ordered_map(
+    function: Callable[[In], Out], items: Iterable[In], workers: int | None = None
+) -> Iterator[tuple[In, Out]]:
     """Yields (item, function(item)) in the order of `items`, computed by worker processes.
+
+    loky starts processes that do not import the caller's main module, so that a plain script or notebook that calls
+    `tfds.load` needs no `if __name__ == "__main__"`. They end with this process, however it ends.
+
+    Args:
+      workers: how many processes, each of which keeps to one core; `num_workers()` by default.
 
     Raises:
       loky.process_executor.TerminatedWorkerError: a worker was killed (usually for memory).
     """
-    pool = executor()
-    items = iter(items)
-    pending = collections.deque(
-        (item, pool.submit(function, item)) for item in itertools.islice(items, IN_FLIGHT * num_workers())
-    )
-    while pending:
-        item, future = pending.popleft()
-        yield item, future.result()
-        pending.extend((item, pool.submit(function, item)) for item in itertools.islice(items, 1))
+    workers = workers or num_workers()
+    with _interrupts_are_ours():
+        pool = loky.get_reusable_executor(max_workers=workers, initializer=_start_worker, initargs=(os.getpid(),))
+    items, pending = iter(items), collections.deque()
+
+    def submit(count: int) -> None:
+        for item in itertools.islice(items, count):
+            with _interrupts_are_ours():
+                pending.append((item, pool.submit(function, item)))
+
+    submit(IN_FLIGHT * workers)
+    try:
+        while pending:
+            item, future = pending.popleft()
+            yield item, future.result()
+            submit(1)
+    finally:
+        for _, future in pending:
+            future.cancel()
+
+
+def stop() -> None:
+    """Ends the worker processes, whatever they are at."""
+    loky.get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
 
 
 def progress_bar(total: int, what: str) -> tqdm.tqdm:
@@ -55,3 +72,28 @@ def progress_bar(total: int, what: str) -> tqdm.tqdm:
     return tqdm.tqdm(
         desc=what, total=total, unit=" clips", mininterval=interval, maxinterval=interval, dynamic_ncols=True
     )
+
+
+@contextlib.contextmanager
+def _interrupts_are_ours() -> Iterator[None]:
+    """Processes and threads that are started within do not get SIGINT, which a terminal sends to all of them.
+
+    They inherit what is blocked here; the signal comes to this process as soon as it is unblocked.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _start_worker(parent: int) -> None:
+    cv2.setNumThreads(1)
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """Ends this process once its parent is gone: one that was killed cannot end it, and it would wait for ever."""
+    while os.getppid() == parent:
+        time.sleep(_LOOK)
+    os._exit(1)

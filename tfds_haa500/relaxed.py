@@ -191,7 +191,7 @@ def duration(path: epath.PathLike) -> float:
       SourceError: the file cannot be opened or read, has no video, frame rate or timestamps, or is truncated.
     """
     try:
-        with epath.Path(path).open("rb") as file, av.open(file) as container:
+        with epath.Path(path).open("rb") as file, video.open_container(file) as container:
             if not container.streams.video or not container.streams.video[0].average_rate:
                 raise SourceError("has no video stream with a frame rate")
             stream = container.streams.video[0]

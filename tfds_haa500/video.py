@@ -18,6 +18,13 @@ SHORT_SIDE = 256  # pixels; larger clips are scaled down to it, smaller ones are
 JPEG_QUALITY = 90  # 4:2:0; the README of this package has the size and the error it costs
 
 
+LENGTH_SLACK = 0.5  # seconds that a file may be shorter than it says: lengths are rounded, and last frames have none
+_NAMES_LENGTH = ("matroska,webm", "flv")  # containers without a number of frames whose head has their length
+_GIF_TRAILER = b";"
+# Metadata that are not UTF-8: PyAV 19 lets them pass and has no such argument, before it they are an error by default.
+_OPEN = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "surrogateescape"}
+
+
 class VideoError(ValueError):
     """A video that cannot be decoded completely; the message is the reason."""
 
@@ -40,6 +47,11 @@ class EncodedClip:
     flow_y: list[bytes]
 
 
+def open_container(file, **options):
+    """`av.open` for reading, alike with every PyAV: a title or comment in another encoding is no fault of a video."""
+    return av.open(file, **_OPEN, **options)
+
+
 def encode_clip(
     data: bytes, short_side: int = SHORT_SIDE, quality: int = JPEG_QUALITY, flow_method: str = ""
 ) -> EncodedClip:
@@ -60,7 +72,7 @@ def encode_clip(
         raise VideoError("the file is empty")
     estimate = flow.estimator(flow_method) if flow_method else None
     try:
-        with av.open(io.BytesIO(data), metadata_errors="replace") as container:
+        with open_container(io.BytesIO(data)) as container:
             if not container.streams.video:
                 raise VideoError("has no video stream")
             stream = container.streams.video[0]
@@ -106,17 +118,27 @@ def _decode(container, stream):
 
 
 def _check_complete(data: bytes, num_frames: int) -> None:
-    """A file cut short decodes without an error; its own index tells that samples are missing.
+    """A file cut short decodes without an error; its own index, length or last byte tells that samples are missing.
 
     Frames hidden by an edit list are missing on purpose, so packets are counted with edit lists ignored. AVI counts
     dropped frames too, as empty packets that are not given out, but the times of the others count on over them.
     """
-    with av.open(io.BytesIO(data), options={"ignore_editlist": "1"}, metadata_errors="replace") as container:
-        stream = container.streams.video[0]
-        found = [packet.dts for packet in container.demux(stream) if packet.size]
-        packets = max(found, default=-1) + 1 if container.format.name == "avi" and None not in found else len(found)
-        if packets < stream.frames:
-            raise VideoError(f"is truncated: {packets} of {stream.frames} frames are there")
+    with open_container(io.BytesIO(data), options={"ignore_editlist": "1"}) as container:
+        stream, kind = container.streams.video[0], container.format.name
+        found, end = [], 0.0
+        for packet in container.demux():
+            if packet.size and packet.stream.index == stream.index:
+                found.append(packet.dts)
+            if packet.size and kind in _NAMES_LENGTH and packet.pts is not None:
+                end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+        count = max(found, default=-1) + 1 if kind == "avi" and None not in found else len(found)
+        if count < stream.frames:
+            raise VideoError(f"is truncated: {count} of {stream.frames} frames are there")
+        length = (container.duration or 0) / av.time_base
+        if kind in _NAMES_LENGTH and end < length - LENGTH_SLACK:
+            raise VideoError(f"is truncated: it ends at {end:.2f} of {length:.2f} s")
+    if kind == "gif" and not data.rstrip(b"\0").endswith(_GIF_TRAILER):
+        raise VideoError("is truncated: its end is missing")
     if not num_frames:
         raise VideoError("has no frames")
 

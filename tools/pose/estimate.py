@@ -72,9 +72,11 @@ def read_frames(path: pathlib.Path) -> Iterator[np.ndarray]:
     """Every frame of a video, upright. Raises ClipError where it is damaged or has none."""
     import av
 
+    # PyAV 19, which requirements.txt pins for Python 3.12, lets metadata that are not UTF-8 pass without being told.
+    lenient = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "surrogateescape"}
     count = 0
     try:
-        with av.open(str(path), metadata_errors="replace") as container:
+        with av.open(str(path), **lenient) as container:
             if not container.streams.video:
                 raise ClipError("has no video stream")
             container.streams.video[0].thread_type = "NONE"
