@@ -93,11 +93,25 @@ def test_a_killed_build_leaves_no_process_and_the_next_clears_what_it_wrote(tmp_
     assert tfds.builder("haa500/drawn", data_dir=str(data_dir)).info.splits["train"].num_examples == 16
 
 
-def test_ctrl_c_is_one_line(tmp_path, archive_dir):
+def is_starting_workers(data_dir, process):
+    """Whether a worker is at its imports: NumPy is there, and OpenCV, which comes next, is not."""
+    for number in set(processes_of(process.pid)) - {process.pid}:
+        with contextlib.suppress(OSError):
+            maps = pathlib.Path(f"/proc/{number}/maps").read_text()
+            if "_multiarray_umath" in maps and "cv2" not in maps:
+                return True
+    return False
+
+
+@pytest.mark.parametrize("moment", [is_starting_workers, is_at_work])
+def test_ctrl_c_is_one_line(tmp_path, archive_dir, moment):
     data_dir = tmp_path / "data"
     with started(tmp_path, *small_build(archive_dir, data_dir)) as process:
-        until(lambda: is_at_work(data_dir, process), "workers")
+        until(lambda: moment(data_dir, process), "workers")
+        process.send_signal(signal.SIGSTOP)
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all processes
+        time.sleep(0.5)  # workers that took it to be for them would say so now
+        process.send_signal(signal.SIGCONT)
         assert process.wait(WITHIN) == 130
         until(lambda: not processes_of(process.pid), "the end of the workers")
     *before, last = (tmp_path / "said").read_text().strip().splitlines()

@@ -3,6 +3,7 @@
 import collections
 import contextlib
 import itertools
+import multiprocessing.resource_tracker
 import os
 import signal
 import sys
@@ -13,6 +14,7 @@ from typing import TypeVar
 
 import cv2
 import loky
+import loky.backend.resource_tracker
 import tqdm
 
 In = TypeVar("In")
@@ -41,6 +43,8 @@ def ordered_map(
       loky.process_executor.TerminatedWorkerError: a worker was killed (usually for memory).
     """
     workers = workers or num_workers()
+    for tracker in (multiprocessing.resource_tracker, loky.backend.resource_tracker):
+        tracker.ensure_running()  # it would be started with the first worker, and unblocks SIGINT when it is
     with _interrupts_are_ours():
         pool = loky.get_reusable_executor(max_workers=workers, initializer=_start_worker, initargs=(os.getpid(),))
     items, pending = iter(items), collections.deque()
