@@ -146,7 +146,8 @@ def verdicts(path, capsys, config, variables):
 
 
 @pytest.mark.parametrize("case", [*GOOD, *BAD])
-def test_the_report_says_what_loading_does(case, variables, tensors, tmp_path, capsys):
+def test_the_report_says_what_loading_does(case, variables, tensors, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(command, "abstract_variables", lambda config: variables)  # which takes time
     change, said = (GOOD | BAD)[case]
     (tmp_path / "w.pt").write_bytes(torch_bytes("zip", change(tensors)))
     fits, printed, loaded, account = verdicts(tmp_path / "w.pt", capsys, narrow(), variables)
