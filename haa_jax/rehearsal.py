@@ -3,8 +3,8 @@
     python -m haa_jax.rehearsal --workdir=DIR
 
 Builds the demo datasets into DIR/data, trains every network of configs/paper.py, most of them for a few steps only
-(their accuracies say nothing), those that the checks need for as long as the demo does, and prints all tables. About
-an hour and a half on two CPU cores; the same command goes on where it was stopped.
+(their accuracies say nothing), those that the checks need for as long as the demo does, and prints all tables. Hours
+on two CPU cores; the same command goes on where it was stopped.
 """
 
 import importlib

@@ -230,6 +230,21 @@ def test_results_of_another_split_or_without_the_figure_are_refused(tmp_path):
         tables.figure(cell, tmp_path)
 
 
+def test_activitynet_is_tested_on_its_validation_split(tmp_path):
+    """The labels of its test split are not public."""
+    cells = [cell for cell in paper.TABLES["table8"].cells if cell.column == "ActNet 100" and cell.run]
+    assert len(cells) == 6
+    for cell in cells:
+        assert "--config.eval.split=validation" in tables.command(cell.run, tmp_path)
+        write_metrics(tmp_path / cell.run, 1, 2, split="validation")
+        assert tables.figure(cell, tmp_path)["count"] == 2
+    others = [run for run in paper.RUNS.values() if run.fields.get("data.dataset") != "clip_folder/activitynet100"]
+    assert not any("eval.split" in run.fields for run in others)
+    (tmp_path / cell.run / "metrics.json").write_text('{"split": "test"}')
+    with pytest.raises(tables.PaperError, match="of the test split, not of the validation split"):
+        tables.figure(cell, tmp_path)
+
+
 def test_only_what_is_missing_is_run_and_a_failure_stops(tmp_path, monkeypatch):
     """The commands themselves are replaced: what they do is tested where they are."""
     done = []
