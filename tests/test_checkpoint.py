@@ -16,13 +16,13 @@ def tree(value: float):
 ABSTRACT = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), tree(0))
 
 
-def saved(workdir, steps, scores=None, keep=2, replace=False):
+def saved(workdir, steps, scores=None, keep=2):
     """Checkpoints of the steps, all on disk."""
     checkpoints = Checkpoints(workdir, keep)
     history = {}
     for step in steps:
         history |= {str(step): scores[step]} if step in (scores or {}) else {}
-        checkpoints.save(step, tree(step), {"history": dict(history), "note": step}, replace)
+        checkpoints.save(step, tree(step), {"history": dict(history), "note": step})
     checkpoints.wait()
     checkpoints.close()
 
@@ -96,7 +96,7 @@ def test_saving_a_step_again_is_no_error(tmp_path):
 
 def test_a_score_can_be_added_later(tmp_path):
     saved(tmp_path, [1])
-    saved(tmp_path, [1], scores={1: 0.7}, replace=True)
+    saved(tmp_path, [1], scores={1: 0.7})
     assert restored_step(tmp_path).meta["history"] == {"1": 0.7}
 
 
