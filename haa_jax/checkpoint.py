@@ -301,7 +301,7 @@ def _newest_whole(folder: epath.Path, steps: list[int]) -> int:
     newest_first = sorted(steps, reverse=True)
     damaged = _damaged_before_a_whole_one(folder, newest_first)
     if damaged and _steps(folder) != steps:
-        raise CheckpointError("the training deletes them")
+        raise CheckpointError(f"the checkpoints in {folder} changed each time that they were read; try again")
     if len(damaged) == len(steps):
         raise _all_damaged(folder, damaged)
     for step, faults in damaged.items():

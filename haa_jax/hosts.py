@@ -51,7 +51,7 @@ def from_first(what: str, value: int) -> int:
 def all_agree(what: str, yes: bool) -> bool:
     """Whether all processes say yes; the same answer in all."""
     with waiting(what):
-        return bool(np.all(multihost_utils.process_allgather(np.bool_(yes))))
+        return bool(np.all(multihost_utils.process_allgather(np.int32(yes))))
 
 
 def leave(message: object) -> NoReturn:

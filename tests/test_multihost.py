@@ -49,12 +49,12 @@ def arguments(data_dir, workdir, **fields):
     return [*command(data_dir, workdir), *(f"--config.{field}={value}" for field, value in fields.items())]
 
 
-def together(data_dir, workdir, processes=2, **fields) -> list[Host]:
+def together(data_dir, workdir, *more, processes=2, **fields) -> list[Host]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     common = [f"--coordinator_address=127.0.0.1:{port}", f"--num_processes={processes}"]
-    line = arguments(data_dir, workdir, **fields)
+    line = [*arguments(data_dir, workdir, **fields), *more]
     return [Host([*line, *common, f"--process_id={i}"]) for i in range(processes)]
 
 
@@ -100,6 +100,10 @@ def test_two_processes_do_what_one_does(data_dir, alone, tmp_path):
     assert [host.end() for host in hosts] == [0, 0], hosts[0].text + hosts[1].text
     assert "on 4 cpu in 2 process(es)" in hosts[0].text
     assert_losses_as_alone(hosts[0].text, alone, range(2, 5))
+    assert_as_alone(tmp_path, alone[0])
+    (tmp_path / evaluate.PREDICTIONS_FILE).unlink()
+    hosts = together(data_dir, tmp_path, "--mode=eval")
+    assert [host.end() for host in hosts] == [0, 0], hosts[0].text + hosts[1].text
     assert_as_alone(tmp_path, alone[0])
 
 
