@@ -69,6 +69,9 @@ RANGES = {
     "log_every_seconds": (0, None),
 }
 
+# At 1 itself nothing new would ever count: here the highest value is not allowed.
+BELOW_HIGHEST = ("model.bn_momentum", "optimizer.momentum", "optimizer.beta2")
+
 
 def check_config(config) -> None:
     """Raises ConfigError with every setting of `config` that cannot work, and what is allowed instead."""
@@ -99,9 +102,10 @@ def _choice_fault(field: str, value, allowed) -> str:
 
 
 def _range_fault(field: str, value, lowest, highest) -> str:
-    if value >= lowest and (highest is None or value <= highest):
+    below = field in BELOW_HIGHEST
+    if value >= lowest and (highest is None or value < highest or (value == highest and not below)):
         return ""
-    limits = f"from {lowest} to {highest}" if highest is not None else f"{lowest} or more"
+    limits = f"from {lowest} to {'below ' * below}{highest}" if highest is not None else f"{lowest} or more"
     return f"config.{field}={value!r} must be {limits}"
 
 

@@ -3,8 +3,9 @@
     python -m haa_jax.embed --config=configs/i3d.py --workdir=runs/i3d --split=test
 
 Restores the workdir's checkpoint as the test does and runs a split through the network up to the vector that the heads
-see. DIR (--out, by default the workdir) gets `features_<split>.npz`, `embed_<split>.json`, and `tsne_<split>.png`: a
-truncated SVD and t-SNE (van der Maaten and Hinton, JMLR 2008), coloured by area and by composite action.
+see; beside a training too, since nothing is changed there. DIR (--out, by default the workdir) gets
+`features_<split>.npz`, `embed_<split>.json`, and `tsne_<split>.png`: a truncated SVD and t-SNE (van der Maaten and
+Hinton, JMLR 2008), coloured by area and by composite action.
 
 How far areas and composites are clusters is also said as a number, in features and in the picture: the purity, the
 share of same-labelled ones among the nearest neighbours of a clip, beside what it would be by chance.
@@ -26,7 +27,7 @@ from absl import app, flags, logging
 from etils import epath
 from ml_collections import config_flags
 
-from haa_jax import evaluate, mesh, state, train
+from haa_jax import evaluate, mesh, paths, state, train
 from haa_jax.data import modalities
 from haa_jax.evaluate import EvaluationError
 from haa_jax.experiment import Experiment, prepare
@@ -84,7 +85,7 @@ def embed(config, workdir: epath.PathLike, split: str = "test", out: epath.PathL
         results["purity"]["map"] = purities(points, arrays)
         results["tsne"] = settings
     log.info("%s", describe(results))
-    out = epath.Path(workdir if out is None else out)
+    out = paths.folder(workdir if out is None else out)
     if jax.process_index() == 0:
         out.mkdir(parents=True, exist_ok=True)
         with evaluate.replacing(out / f"features_{split}.npz") as file:

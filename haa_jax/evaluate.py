@@ -4,6 +4,7 @@ import contextlib
 import functools
 import json
 import logging
+import secrets
 import time
 
 import jax
@@ -167,11 +168,14 @@ def write_files(workdir: epath.PathLike, arrays: dict[str, np.ndarray], results:
 
 
 class replacing:  # noqa: N801  used as a function
-    """Opens a temporary neighbour of a file for writing and puts it in the file's place when all went well."""
+    """Opens a temporary neighbour of a file for writing and puts it in the file's place when all went well.
+
+    The neighbour has a name of its own each time: a training and an evaluation may write the same file at once.
+    """
 
     def __init__(self, path: epath.Path):
         self._path = path
-        self._temporary = path.parent / f"{path.name}.tmp"
+        self._temporary = path.parent / f"{path.name}.{secrets.token_hex(4)}.tmp"
 
     def __enter__(self):
         self._file = self._temporary.open("wb")
@@ -181,6 +185,8 @@ class replacing:  # noqa: N801  used as a function
         self._file.close()
         if kind is None:
             self._temporary.replace(self._path)
+        else:
+            self._temporary.unlink()
 
 
 def describe(results: dict) -> str:

@@ -48,6 +48,12 @@ def from_first(what: str, value: int) -> int:
         return int(multihost_utils.broadcast_one_to_all(np.int64(value)))
 
 
+def all_agree(what: str, yes: bool) -> bool:
+    """Whether all processes say yes; the same answer in all."""
+    with waiting(what):
+        return bool(np.all(multihost_utils.process_allgather(np.int32(yes))))
+
+
 def leave(message: object) -> NoReturn:
     """Ends this process at once: leaving in order would mean to wait for processes and threads that may be gone."""
     sys.stdout.flush()

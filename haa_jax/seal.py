@@ -1,15 +1,20 @@
 """The seal of a folder: the SHA-256 of every file in it, so that damage is noticed before anything is believed.
 
-The format is that of `sha256sum`, whose `--check` reads it too.
+The format is that of `sha256sum`, whose `--check` reads it too. What becomes known only after the seal is added as a
+note with a sum of its own: no file of the folder is touched for it.
 """
 
 import hashlib
+import logging
 
 from etils import epath
 
+log = logging.getLogger(__name__)
+
 SEAL_FILE = "SHA256SUMS"
-# Orbax notes in these, after the seal, that and when the checkpoint was whole; nothing else is read from them.
-NOT_SEALED = (SEAL_FILE, "_CHECKPOINT_METADATA", "commit_success.txt")
+NOTE_FILE = "NOTE"
+# Orbax notes in the last two, after the seal, that and when the checkpoint was whole; nothing else is read from them.
+NOT_SEALED = (SEAL_FILE, NOTE_FILE, "_CHECKPOINT_METADATA", "commit_success.txt")
 _CHUNK = 1 << 24  # bytes
 
 
@@ -23,14 +28,9 @@ def seal(folder: epath.PathLike) -> None:
 def faults(folder: epath.PathLike) -> list[str]:
     """What is not as it was sealed, a line a file; [] where all is well."""
     folder = epath.Path(folder)
-    seal_file = folder / SEAL_FILE
-    if not seal_file.exists():
+    if not (folder / SEAL_FILE).exists():
         return [f"{SEAL_FILE} is missing"]
-    text = seal_file.read_bytes().decode(errors="replace")
-    expected = {}
-    for line in text.split("\n"):
-        digest, _, name = line.partition("  ")
-        expected[name] = digest
+    expected = _sealed(folder)
     if expected.pop("", None) != "" or not expected:  # what is left of a text that ends in a newline
         return [f"{SEAL_FILE} is damaged"]
     found = _files(folder)
@@ -38,6 +38,40 @@ def faults(folder: epath.PathLike) -> list[str]:
     problems += [f"{name} is not in {SEAL_FILE}" for name in sorted(found.keys() - expected.keys())]
     both = sorted(expected.keys() & found.keys())
     return problems + [f"{name} is damaged" for name in both if _sha256(found[name]) != expected[name]]
+
+
+def check_all_there(folder: epath.PathLike) -> None:
+    """Raises FileNotFoundError where a sealed file is gone; quick, since nothing is read but the seal."""
+    folder = epath.Path(folder)
+    gone = _sealed(folder).keys() - {""} - _files(folder).keys()
+    if gone:
+        raise FileNotFoundError(f"{min(gone)} is gone from {folder}")
+
+
+def add_note(folder: epath.PathLike, text: str) -> None:
+    """Writes a line of text into `NOTE_FILE`, in the place of one that was there.
+
+    The folder is as whole as it was at every moment: half a note is none.
+    """
+    (epath.Path(folder) / NOTE_FILE).write_text(f"{hashlib.sha256(text.encode()).hexdigest()}  {text}\n")
+
+
+def note(folder: epath.PathLike) -> str | None:
+    """The text of a folder's note; None, with a warning, where it is not whole, and where there is none."""
+    file = epath.Path(folder) / NOTE_FILE
+    if not file.exists():
+        return None
+    digest, _, text = file.read_bytes().decode(errors="replace").removesuffix("\n").partition("  ")
+    if digest == hashlib.sha256(text.encode()).hexdigest():
+        return text
+    log.warning("%s is cut or damaged, and taken as not there", file)
+    return None
+
+
+def _sealed(folder: epath.Path) -> dict[str, str]:
+    """Sum by name as the seal has them, "" for the end of its last line."""
+    text = (folder / SEAL_FILE).read_bytes().decode(errors="replace")
+    return {name: digest for digest, _, name in (line.partition("  ") for line in text.split("\n"))}
 
 
 def _files(folder: epath.Path, inside: str = "") -> dict[str, epath.Path]:

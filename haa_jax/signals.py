@@ -1,6 +1,7 @@
 """SIGTERM (a scheduler takes the machine back) and Ctrl-C ask a run to save and leave."""
 
 import logging
+import os
 import signal
 import threading
 
@@ -22,7 +23,7 @@ class StopSignals:
     """Within the `with` block, the first SIGTERM or SIGINT only sets `requested`; a second SIGINT interrupts.
 
     Where there are several processes, SIGTERM to any of them is JAX's to handle: it finds a step that all of them have
-    yet to reach, and there all stop.
+    yet to reach, and there all stop. The first SIGINT is handed on as SIGTERM; a second ends the process at once.
     """
 
     def __init__(self):
@@ -49,7 +50,7 @@ class StopSignals:
         if jax.process_count() == 1:
             return self.requested
         if multihost_utils.reached_preemption_sync_point(step):
-            log.warning("SIGTERM to one of the processes: all save at step %d and leave", step)
+            log.warning("SIGTERM or SIGINT to one of the processes: all save at step %d and leave", step)
             return True
         return False
 
@@ -58,3 +59,6 @@ class StopSignals:
             raise KeyboardInterrupt
         self.requested = True
         log.warning("%s: saving and leaving", signal.Signals(number).name)
+        if jax.process_count() > 1:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # in a collective operation no Python code would be reached
+            os.kill(os.getpid(), signal.SIGTERM)

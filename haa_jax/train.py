@@ -10,11 +10,12 @@ import jax
 import numpy as np
 from clu import metric_writers, parameter_overview
 from etils import epath
+from ml_collections import config_dict
 
-from haa_jax import evaluate, hosts, mesh, objectives, state
-from haa_jax.checkpoint import Checkpoints
+from haa_jax import checkpoint, evaluate, hosts, mesh, objectives, paths, state
+from haa_jax.checkpoint import Checkpoints, Restored
 from haa_jax.data import pipeline, sampling
-from haa_jax.experiment import Experiment, describe, fresh_state, prepare, train_step
+from haa_jax.experiment import Experiment, describe, fresh_state, prepare, total_steps, train_step
 from haa_jax.lock import locked
 from haa_jax.progress import Progress, clock
 from haa_jax.signals import Interrupted, StopSignals
@@ -41,15 +42,20 @@ def train_and_evaluate(config, workdir: epath.PathLike) -> dict:
 
     Raises:
       Interrupted: SIGTERM or Ctrl-C came; everything is saved, the same call goes on.
-      NonFiniteError: names the step; the last good checkpoint is kept.
+      NonFiniteError: names the step, and the checkpoint that is kept, if there is one.
       ResumeError: the workdir's checkpoints are of other classes, settings or data.
       Those of `experiment.prepare`, `checkpoint.CheckpointError`, `lock.WorkdirInUse`.
     """
-    exp = prepare(config)
-    log.info("%s", describe(exp))
-    workdir = epath.Path(workdir)
-    workdir.mkdir(parents=True, exist_ok=True)
-    with locked(workdir) if jax.process_index() == 0 else contextlib.nullcontext():
+    workdir = paths.folder(workdir)
+    with contextlib.ExitStack() as held:
+        new = not workdir.exists()
+        if not new:  # a second run is refused before any work, and a setting that is refused makes no folder
+            held.enter_context(_locked(workdir))
+        exp = prepare(config)
+        log.info("%s", describe(exp))
+        if new:
+            workdir.mkdir(parents=True, exist_ok=True)
+            held.enter_context(_locked(workdir))
         checkpoints = Checkpoints(workdir, config.checkpoint.keep)
         writer = metric_writers.create_default_writer(str(workdir), just_logging=jax.process_index() > 0)
         with StopSignals() as stop:
@@ -66,30 +72,49 @@ def train_and_evaluate(config, workdir: epath.PathLike) -> dict:
         return _finish(exp, workdir, step, logits)
 
 
+def _locked(workdir: epath.Path) -> contextlib.AbstractContextManager:
+    return locked(workdir) if jax.process_index() == 0 else contextlib.nullcontext()
+
+
 def evaluate_workdir(config, workdir: epath.PathLike) -> dict:
-    """Evaluates the split and the checkpoint that `config.eval` names; returns as training does."""
+    """Evaluates the split and the checkpoint that `config.eval` names; returns as training does.
+
+    May run beside a training. The results of a run that is not at its end go into a folder of the workdir,
+    `step_<number>`: those in the workdir itself are of finished runs.
+    """
+    workdir = paths.folder(workdir)
     exp = prepare(config)
     log.info("%s", describe(exp))
-    step, variables = restore_to_test(exp, workdir)
-    logits = evaluate.predict(exp, variables, config.eval.split)
-    return _finish(exp, epath.Path(workdir), step, logits)
+    restored = _restored_to_test(exp, workdir)
+    out = workdir if restored.newest >= _steps_planned(exp, restored.meta) else workdir / f"step_{restored.step}"
+    logits = evaluate.predict(exp, restored.state.variables, config.eval.split)
+    if jax.process_index() == 0:
+        out.mkdir(exist_ok=True)
+    return _finish(exp, out, restored.step, logits)
 
 
 def restore_to_test(exp: Experiment, workdir: epath.PathLike) -> tuple[int, dict]:
-    """The step and variables of a workdir's checkpoint that `config.eval.checkpoint` names.
+    """The step and variables of a workdir's checkpoint that `config.eval.checkpoint` names; changes nothing there.
 
     Raises:
       ResumeError: there is none, or its classes are not the dataset's.
       checkpoint.CheckpointError: none can be read.
     """
-    checkpoints = Checkpoints(workdir, exp.config.checkpoint.keep)
-    restored = checkpoints.restore_latest(exp.abstract_state)
+    restored = _restored_to_test(exp, paths.folder(workdir))
+    return restored.step, restored.state.variables
+
+
+def _restored_to_test(exp: Experiment, workdir: epath.Path) -> Restored:
+    restored = checkpoint.read(workdir, exp.abstract_state, best=exp.config.eval.checkpoint == "best")
     if restored is None:
         raise ResumeError(f"there is no checkpoint in {workdir}")
     _check_same_classes(exp, restored.meta)
-    step, variables = _variables_to_test(exp, checkpoints, restored.state)
-    checkpoints.close()
-    return step, variables
+    return restored
+
+
+def _steps_planned(exp: Experiment, meta: dict) -> int:
+    """The steps of the whole training that a checkpoint is of, whatever the config says now."""
+    return total_steps(config_dict.ConfigDict(meta["config"]), len(exp.splits["train"]))
 
 
 def _train(exp: Experiment, workdir, checkpoints: Checkpoints, writer, stop: StopSignals) -> state.TrainState:
@@ -107,9 +132,12 @@ def _train(exp: Experiment, workdir, checkpoints: Checkpoints, writer, stop: Sto
     first, last_metrics = step, None
     log.info("compiling the training step; the first step takes a while")
 
-    def save(replace: bool = False) -> None:
-        _check_finite(exp, workdir, last_metrics, step)  # never let a bad state become the newest checkpoint
-        checkpoints.save(step, train_state, {**exp.meta, "history": dict(history)}, replace)
+    def save() -> None:
+        check_finite()  # never let a bad state become the newest checkpoint
+        checkpoints.save(step, train_state, {**exp.meta, "history": dict(history)})
+
+    def check_finite() -> None:
+        _check_finite(exp, workdir, last_metrics, step, checkpoints)
 
     try:
         while True:
@@ -119,7 +147,7 @@ def _train(exp: Experiment, workdir, checkpoints: Checkpoints, writer, stop: Sto
                 except Interrupted:
                     save()
                     raise
-                save(replace=True)  # one without the score is there if a stop came in between
+                save()  # where a stop came in between, the score is added to the checkpoint that is there
             elif _due(step, save_every, total) and step > first:
                 save()
             if step == total:
@@ -131,7 +159,7 @@ def _train(exp: Experiment, workdir, checkpoints: Checkpoints, writer, stop: Sto
             batch = mesh.to_global(next(batches), exp.mesh)
             data_ready = time.monotonic()
             train_state, metrics = compiled_step(train_state, batch)
-            _check_finite(exp, workdir, last_metrics, step)  # of the step before, while this one runs
+            check_finite()  # of the step before, while this one runs
             last_metrics = metrics
             step += 1
             if step > first + 1:  # the first step compiles
@@ -198,7 +226,9 @@ def _report(progress: Progress, writer, step: int, total: int, metrics: dict) ->
     )
 
 
-def _check_finite(exp: Experiment, workdir: epath.Path, metrics: dict | None, step: int) -> None:
+def _check_finite(
+    exp: Experiment, workdir: epath.Path, metrics: dict | None, step: int, checkpoints: Checkpoints
+) -> None:
     """Raises where the metrics of the step that ended at `step` are not finite; writes down which clips it saw."""
     with hosts.waiting(f"step {step} done by all"):
         bad = {name: float(value) for name, value in (metrics or {}).items() if not math.isfinite(float(value))}
@@ -208,11 +238,13 @@ def _check_finite(exp: Experiment, workdir: epath.Path, metrics: dict | None, st
     clips, _ = sampling.batch_clips(exp.config.seed, step - 1, exp.config.train.batch_size, len(split))
     report = {"step": step, "metrics": {name: str(value) for name, value in bad.items()}}
     report["clip_ids"] = [split.index.clip_id[clip] for clip in clips]
+    report["checkpoint"] = kept = checkpoints.newest_step()
     if jax.process_index() == 0:
         (workdir / NOT_FINITE_FILE).write_text(json.dumps(report, indent=2))
+    last_good = "there is no checkpoint from before it" if kept is None else f"checkpoint {kept} is kept"
     raise NonFiniteError(
-        f"step {step}: {bad}; the last good checkpoint is kept, and {workdir / NOT_FINITE_FILE} names the clips of the "
-        "step. Lower the learning rate?"
+        f"step {step}: {bad}; {last_good}, and {workdir / NOT_FINITE_FILE} names the clips of the step. "
+        "Lower the learning rate?"
     )
 
 

@@ -1,12 +1,14 @@
 import shutil
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from haa_jax import mesh, seal
-from haa_jax.checkpoint import DAMAGED_FOLDER, CheckpointError, Checkpoints, read_variables
+from haa_jax import checkpoint, mesh, seal
+from haa_jax.checkpoint import DAMAGED_FOLDER, CheckpointError, Checkpoints, read, read_variables
 
 
 def tree(value: float):
@@ -16,13 +18,13 @@ def tree(value: float):
 ABSTRACT = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), tree(0))
 
 
-def saved(workdir, steps, scores=None, keep=2, replace=False):
+def saved(workdir, steps, scores=None, keep=2):
     """Checkpoints of the steps, all on disk."""
     checkpoints = Checkpoints(workdir, keep)
     history = {}
     for step in steps:
         history |= {str(step): scores[step]} if step in (scores or {}) else {}
-        checkpoints.save(step, tree(step), {"history": dict(history), "note": step}, replace)
+        checkpoints.save(step, tree(step), {"history": dict(history), "note": step})
     checkpoints.wait()
     checkpoints.close()
 
@@ -94,9 +96,26 @@ def test_saving_a_step_again_is_no_error(tmp_path):
     assert restored_step(tmp_path).step == 1
 
 
-def test_a_score_can_be_added_later(tmp_path):
+def test_a_score_can_be_added_later_and_nothing_of_the_checkpoint_is_touched(tmp_path):
     saved(tmp_path, [1])
-    saved(tmp_path, [1], scores={1: 0.7}, replace=True)
+    before = contents(tmp_path)
+    saved(tmp_path, [1], scores={1: 0.7})
+    after = contents(tmp_path)
+    assert after.items() > before.items()
+    assert len(after) == len(before) + 1
+    assert restored_step(tmp_path).meta["history"] == {"1": 0.7}
+    assert read(tmp_path, ABSTRACT, best=True).step == 1
+
+
+def test_a_score_that_was_cut_short_is_none_and_can_be_added_again(tmp_path, caplog):
+    saved(tmp_path, [1])
+    saved(tmp_path, [1], scores={1: 0.7})
+    note = tmp_path / "checkpoints" / "1" / seal.NOTE_FILE
+    note.write_text(note.read_text()[:-4])
+    restored = restored_step(tmp_path)
+    assert (restored.step, restored.meta["history"]) == (1, {})
+    assert "is cut or damaged" in caplog.text
+    saved(tmp_path, [1], scores={1: 0.7})
     assert restored_step(tmp_path).meta["history"] == {"1": 0.7}
 
 
@@ -164,6 +183,125 @@ def test_a_checkpoint_of_another_model_is_an_error_that_moves_nothing(tmp_path):
         checkpoints.restore_latest(other)
     checkpoints.close()
     assert steps_on_disk(tmp_path) == [1]
+
+
+def contents(workdir):
+    return {path: path.read_bytes() for path in workdir.rglob("*") if path.is_file()}
+
+
+def test_reading_takes_the_newest_whole_one_and_changes_nothing(tmp_path, caplog):
+    saved(tmp_path, [1, 2, 3], scores={1: 0.9, 2: 0.1}, keep=3)
+    shutil.copytree(tmp_path / "checkpoints" / "3", tmp_path / "checkpoints" / "4.orbax-checkpoint-tmp")  # being saved
+    damage(largest_file(tmp_path, 3))
+    before = contents(tmp_path)
+    found = read(tmp_path, ABSTRACT)
+    assert (found.step, found.newest, found.meta["note"]) == (2, 3, 2)
+    assert np.array_equal(found.state["w"], tree(2)["w"])
+    assert "CHECKPOINT 3 IS DAMAGED: state/" in caplog.text
+    assert "left where it is" in caplog.text
+    assert read(tmp_path, ABSTRACT, best=True).step == 1
+    with pytest.raises(CheckpointError, match="checkpoint 3 in .* is damaged: state/"):
+        read_variables(tmp_path)
+    assert contents(tmp_path) == before
+
+
+def test_reading_where_there_is_nothing_leaves_nothing(tmp_path):
+    assert read(tmp_path / "none", ABSTRACT) is None
+    with pytest.raises(CheckpointError, match="holds no checkpoint"):
+        read_variables(tmp_path / "none")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_be_read_is_said(tmp_path):
+    saved(tmp_path, [1, 2], scores={1: 0.5})
+    other = {**ABSTRACT, "w": jax.ShapeDtypeStruct((32, 64), jnp.float32, sharding=ABSTRACT["w"].sharding)}
+    with pytest.raises(CheckpointError, match="checkpoint 2 in .* cannot be restored: .*"):
+        read(tmp_path, other)
+    damage(largest_file(tmp_path, 1))
+    with pytest.raises(CheckpointError, match="checkpoint 1 in .* is damaged"):
+        read(tmp_path, ABSTRACT, best=True)
+    damage(largest_file(tmp_path, 2))
+    with pytest.raises(CheckpointError, match=r"all checkpoints in .*\n  step 2: .*\n  step 1: .*\n.*left as they are"):
+        read(tmp_path, ABSTRACT)
+    saved(tmp_path / "unscored", [1])
+    with pytest.raises(CheckpointError, match="no checkpoint in .* has a validation score"):
+        read(tmp_path / "unscored", ABSTRACT, best=True)
+
+
+@pytest.mark.parametrize("when", ["before it is read", "while it is read"])
+def test_a_checkpoint_that_the_training_deletes_meanwhile_is_not_believed(tmp_path, monkeypatch, caplog, when):
+    saved(tmp_path, [1, 2])
+    saved(tmp_path / "training", [3])
+    folder, restore, tried = tmp_path / "checkpoints", checkpoint._state_and_meta, []
+
+    def while_the_training_goes_on(path, abstract):
+        tried.append(path.name)
+        if path.name == "2" and when == "before it is read":
+            shutil.rmtree(folder / "2")
+        state_and_meta = restore(path, abstract)
+        if path.name == "2":
+            largest_file(tmp_path, 2).unlink()  # the first of its files to go
+        if len(tried) == 1:
+            (tmp_path / "training" / "checkpoints" / "3").rename(folder / "3")
+        return state_and_meta
+
+    def deletes_first(path, abstract):
+        try:
+            return while_the_training_goes_on(path, abstract)
+        finally:
+            new = tmp_path / "training" / "checkpoints" / "3"
+            if new.exists():
+                new.rename(folder / "3")
+
+    monkeypatch.setattr(checkpoint, "_state_and_meta", deletes_first)
+    found = read(tmp_path, ABSTRACT)
+    assert tried == ["2", "3"]
+    assert found.step == 3
+    assert np.array_equal(found.state["w"], tree(3)["w"])
+    assert "DAMAGED" not in caplog.text
+
+
+TRAINING = """
+import itertools, sys, threading
+from haa_jax.checkpoint import Checkpoints
+from tests.test_checkpoint import tree
+stop = threading.Event()
+threading.Thread(target=lambda: (sys.stdin.read(), stop.set()), daemon=True).start()
+checkpoints, history = Checkpoints(sys.argv[1], 2), {}
+for step in itertools.count():
+    history[str(step)] = step * 7 % 10 / 10
+    checkpoints.save(step, tree(step), {"history": dict(history)})
+    if step == 1:
+        print("going", flush=True)
+    if step > 1 and stop.is_set():
+        break
+checkpoints.wait()
+checkpoints.close()
+print(step)
+"""
+
+
+def test_twenty_readers_beside_a_training_that_saves_all_the_time(tmp_path):
+    training = subprocess.Popen(
+        [sys.executable, "-c", TRAINING, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert training.stdout.readline() == "going\n"
+        steps = []
+        for number in range(20):
+            found = read(tmp_path, ABSTRACT, best=number % 2 == 1)
+            assert np.array_equal(found.state["w"], tree(found.step)["w"])
+            steps.append(found.step)
+        last, _ = training.communicate("", timeout=60)
+    finally:
+        training.kill()
+        training.wait()
+    assert training.returncode == 0
+    assert steps[::2] == sorted(steps[::2])
+    assert steps[0] < steps[18]  # it did save meanwhile
+    kept = steps_on_disk(tmp_path)
+    assert kept[-1] == int(last)
+    assert [seal.faults(tmp_path / "checkpoints" / str(step)) for step in kept] == [[]] * len(kept)
 
 
 def test_what_a_killed_save_left_behind_is_not_a_checkpoint(tmp_path):

@@ -62,8 +62,50 @@ def test_a_save_on_a_full_disk_leaves_those_before_it_whole(disk):
     saved = int(first.split()[0])
     assert 2 <= saved < 99
     assert f"full: checkpoint {saved + 1} could not be saved in" in said
+    assert f"the same command goes on from checkpoint {saved}." in said
     assert "No space left on device" in said
     assert second.split()[0] == "99"
+
+
+SCORE = """
+import sys
+from haa_jax import seal
+from haa_jax.checkpoint import CheckpointError, FOLDER
+from tests.test_checkpoint import restored_step, saved
+for step, scores in ((1, {}), (1, {1: 0.5}), (2, {1: 0.5})):
+    try:
+        saved(sys.argv[1], [step], scores)
+    except CheckpointError as error:
+        print("full:", error)
+    found = restored_step(sys.argv[1])
+    print("whole:", found and (found.step, found.meta["history"], seal.faults(f"{sys.argv[1]}/{FOLDER}/{found.step}")))
+    if not scores and sys.argv[2] == "fill":
+        with open(f"{sys.argv[1]}/fill", "wb", buffering=0) as file:
+            try:
+                while file.write(bytes(1 << 12)):
+                    pass
+            except OSError:
+                pass
+"""
+
+
+def test_a_score_that_finds_the_disk_full_leaves_the_only_checkpoint_whole(disk):
+    python = shlex.join([sys.executable, "-c", SCORE])
+    said = disk(f"mkdir $DISK/run; {python} $DISK/run fill", "rm $DISK/run/fill", f"echo room; {python} $DISK/run no")
+    full, room = said.split("room\n")
+    assert full.count("whole: (1, {}, [])") == 3, said
+    assert "full: the validation score of checkpoint 1 could not be saved in" in full
+    assert "full: checkpoint 2 could not be saved in" in full
+    assert ["No space left on device" in line for line in full.splitlines() if line.startswith("full: ")] == [True] * 2
+    assert full.count("Nothing that was saved before was touched: the same command goes on from checkpoint 1.") == 2
+    assert "whole: (1, {'1': 0.5}, [])" in room.splitlines(), said  # the same command, now that there is room
+
+
+def test_a_first_save_on_a_full_disk_does_not_speak_of_others(disk):
+    python = shlex.join([sys.executable, "-c", SAVES.replace("restored_step(sys.argv[1]).step", "None")])
+    said = disk("mkdir $DISK/run", FILL.format(8), f"{python} $DISK/run")
+    assert "full: checkpoint 1 could not be saved in" in said
+    assert "There is no checkpoint yet: the same command begins anew." in said
 
 
 @pytest.mark.slow
@@ -81,9 +123,9 @@ def test_a_run_on_a_full_disk_keeps_its_last_checkpoint_and_goes_on_when_there_i
     assert first.startswith("1\n"), said
     assert "could not be saved in" in said
     assert "No space left on device" in said
-    assert "the same command goes on from the newest of them" in said
     kept = [int(name) for name in first.partition("kept ")[2].splitlines()[0].split() if name.isdigit()]
-    assert f"going on from the checkpoint of step {max(kept)}" in first
+    assert f"the same command goes on from checkpoint {max(kept)}." in first
+    assert f"going on from the checkpoint of step {max(kept)}" in second
     assert second.startswith("0"), said
     assert (disk.folder / evaluate.METRICS_FILE).exists()
 

@@ -149,3 +149,8 @@ def test_a_picture_that_fails_leaves_the_one_before(tmp_path):
     with pytest.raises(KeyError), evaluate.replacing(path) as file:
         embed.draw(file, TWO_GROUPS, {"areas": np.array(list("aaabbb"))}, "title")
     assert path.read_bytes() == b"before"
+    assert list(tmp_path.iterdir()) == [path]
+    with evaluate.replacing(path) as one, evaluate.replacing(path) as other:  # two processes
+        one.write(b"one")
+        other.write(b"other")
+    assert path.read_bytes() == b"one"

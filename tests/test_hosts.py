@@ -49,5 +49,7 @@ def test_alone_there_is_nobody_to_wait_for(caplog):
     with hosts.waiting("tea", seconds=0.01, quiet=0.0):
         time.sleep(0.1)
     assert hosts.from_first("number", 7) == 7
+    assert hosts.all_agree("yes", True) is True
+    assert hosts.all_agree("no", False) is False
     hosts.barrier("nothing")
     assert not caplog.text

@@ -49,12 +49,12 @@ def arguments(data_dir, workdir, **fields):
     return [*command(data_dir, workdir), *(f"--config.{field}={value}" for field, value in fields.items())]
 
 
-def together(data_dir, workdir, processes=2, **fields) -> list[Host]:
+def together(data_dir, workdir, *more, processes=2, **fields) -> list[Host]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     common = [f"--coordinator_address=127.0.0.1:{port}", f"--num_processes={processes}"]
-    line = arguments(data_dir, workdir, **fields)
+    line = [*arguments(data_dir, workdir, **fields), *more]
     return [Host([*line, *common, f"--process_id={i}"]) for i in range(processes)]
 
 
@@ -101,6 +101,10 @@ def test_two_processes_do_what_one_does(data_dir, alone, tmp_path):
     assert "on 4 cpu in 2 process(es)" in hosts[0].text
     assert_losses_as_alone(hosts[0].text, alone, range(2, 5))
     assert_as_alone(tmp_path, alone[0])
+    (tmp_path / evaluate.PREDICTIONS_FILE).unlink()
+    hosts = together(data_dir, tmp_path, "--mode=eval")
+    assert [host.end() for host in hosts] == [0, 0], hosts[0].text + hosts[1].text
+    assert_as_alone(tmp_path, alone[0])
 
 
 @pytest.mark.slow
@@ -134,10 +138,19 @@ def test_flags_that_go_together(data_dir, tmp_path):
     assert "go together" in host.text
 
 
-def test_a_signal_to_one_of_two_stops_both_at_one_step_and_one_alone_goes_on(data_dir, alone, tmp_path):
+@pytest.mark.parametrize(
+    ("number", "to"),
+    [
+        pytest.param(signal.SIGTERM, [1], marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, [1], marks=pytest.mark.slow),
+        (signal.SIGINT, [0, 1]),  # Ctrl-C reaches all processes of the terminal
+    ],
+)
+def test_a_signal_stops_both_at_one_step_and_one_alone_goes_on(data_dir, alone, tmp_path, number, to):
     hosts = together(data_dir, tmp_path)
     hosts[0].wait_for("step 2/")
-    hosts[1].process.send_signal(signal.SIGTERM)
+    for host in to:
+        hosts[host].process.send_signal(number)
     assert [host.end() for host in hosts] == [EXIT_INTERRUPTED] * 2, hosts[0].text + hosts[1].text
     (step,) = (int(path.name) for path in (tmp_path / "checkpoints").iterdir())
     for host in hosts:
@@ -149,6 +162,22 @@ def test_a_signal_to_one_of_two_stops_both_at_one_step_and_one_alone_goes_on(dat
     assert host.end() == 0, host.text
     assert f"going on from the checkpoint of step {step}" in host.text
     assert_as_alone(tmp_path, alone[0])
+
+
+@pytest.mark.slow
+def test_a_second_ctrl_c_ends_a_process_at_once_where_it_waits_for_another_that_hangs(data_dir, tmp_path):
+    hosts = together(data_dir, tmp_path, **{"train.steps": 10_000})
+    hosts[0].wait_for("step 3/")
+    hosts[1].process.send_signal(signal.SIGSTOP)
+    try:
+        hosts[0].process.send_signal(signal.SIGINT)
+        hosts[0].wait_for("SIGINT: saving and leaving")
+        hosts[0].wait_for("waiting for the other processes: ")
+        hosts[0].process.send_signal(signal.SIGINT)
+        assert hosts[0].end(10) == -signal.SIGINT
+    finally:
+        hosts[1].process.kill()
+        hosts[1].end()
 
 
 @pytest.mark.slow

@@ -50,10 +50,10 @@ def test_a_clip_that_is_not_finite_stops_the_run_at_its_step_and_is_named(config
     batches = [set(sampling.batch_clips(config.seed, step, BATCH, len(split))[0].tolist()) for step in range(4)]
     name = poison(config.data.data_dir, split, min(batches[2]))  # which comes in the third step of the first epoch
 
-    with pytest.raises(train.NonFiniteError, match=r"^step 3: .*nan"):
+    with pytest.raises(train.NonFiniteError, match=r"^step 3: .*nan.*; checkpoint 2 is kept, and "):
         train.train_and_evaluate(config, tmp_path / "run")
     report = json.loads((tmp_path / "run" / train.NOT_FINITE_FILE).read_text())
-    assert report["step"] == 3
+    assert (report["step"], report["checkpoint"]) == (3, 2)
     assert name in report["clip_ids"]
     assert {split.index.clip_id.index(clip) for clip in report["clip_ids"]} == batches[2]
 
@@ -62,3 +62,8 @@ def test_a_clip_that_is_not_finite_stops_the_run_at_its_step_and_is_named(config
     checkpoints.close()
     assert kept.step == 2
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(kept.state))
+
+    config.checkpoint.every_epochs = 0.0
+    with pytest.raises(train.NonFiniteError, match=r"^step 3: .*nan.*; there is no checkpoint from before it, and "):
+        train.train_and_evaluate(config, tmp_path / "unsaved")
+    assert json.loads((tmp_path / "unsaved" / train.NOT_FINITE_FILE).read_text())["checkpoint"] is None

@@ -6,13 +6,15 @@ import pathlib
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import jax
 import numpy as np
 import pytest
 
-from haa_jax import evaluate
+from haa_jax import evaluate, seal, train
+from haa_jax.lock import WorkdirInUse
 from haa_jax.signals import EXIT_INTERRUPTED
 from tests.test_train import assert_bitwise_equal, final_state
 
@@ -120,10 +122,53 @@ def test_killed_in_a_save_and_interrupted_it_ends_bitwise_the_same(tiny_config, 
     code, errors = interrupt_at(arguments, 5, signal.SIGTERM)
     assert code == EXIT_INTERRUPTED, errors
     assert "SIGTERM: saving and leaving" in errors
+    tiny_config.train.update(epochs=0.0, steps=STEPS)
+    step = train.evaluate_workdir(tiny_config, f"file://{tmp_path}")["step"]  # changes nothing
+    assert 5 <= step < STEPS
+    assert (tmp_path / f"step_{step}" / evaluate.PREDICTIONS_FILE).exists()
+    assert not (tmp_path / evaluate.METRICS_FILE).exists()  # which is of finished runs
     code, errors = run(arguments)
     assert code == 0, errors
-    assert "going on from the checkpoint of step" in errors
+    assert f"going on from the checkpoint of step {step}\n" in errors
     assert_same_end(tiny_config, straight, tmp_path)
+
+
+@pytest.mark.slow
+def test_twenty_evaluations_beside_a_training_that_saves_all_the_time(tiny_config, data_dir, tmp_path):
+    fields = ["train.steps=100000", "checkpoint.every_epochs=0.25", "checkpoint.keep=1"]
+    process = start(command(data_dir, tmp_path, *(f"--config.{field}" for field in fields)))
+    for line in process.stderr:
+        if "step 4: validation" in line:
+            break
+    drain = threading.Thread(target=process.stderr.read)
+    drain.start()
+    tiny_config.train.update(epochs=0.0, steps=100000)
+    steps = []
+    for number in range(20):
+        tiny_config.eval.checkpoint = ("last", "best")[number % 2]
+        steps.append(train.evaluate_workdir(tiny_config, tmp_path)["step"])
+    process.send_signal(signal.SIGTERM)
+    drain.join()
+    assert process.wait() == EXIT_INTERRUPTED
+    assert steps[0] < steps[18]
+    folders = [path for path in (tmp_path / "checkpoints").iterdir() if path.name.isdigit()]
+    assert folders
+    assert [seal.faults(folder) for folder in folders] == [[]] * len(folders)
+    assert {path.name for path in tmp_path.glob("step_*")} == {f"step_{step}" for step in steps}
+
+
+def test_a_second_run_is_refused_before_it_prepares_anything(tiny_config, tmp_path, monkeypatch):
+    monkeypatch.setattr(train, "prepare", lambda config: pytest.fail("data and model were prepared"))
+    hold = "import sys; from haa_jax.lock import locked\nwith locked(sys.argv[1]): print('held', flush=True); input()"
+    line = [sys.executable, "-c", hold, str(tmp_path)]
+    other = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(WorkdirInUse, match=f"is in use by process {other.pid} on "):
+            train.train_and_evaluate(tiny_config, f"file://{tmp_path}")
+    finally:
+        other.kill()
+        other.wait()
 
 
 @pytest.mark.slow

@@ -58,5 +58,31 @@ def test_no_seal(folder):
     assert seal.faults(folder) == [f"{seal.SEAL_FILE} is missing"]
 
 
+def test_a_note_is_added_to_what_is_sealed_and_half_of_it_is_none(folder):
+    assert seal.note(folder) is None
+    seal.add_note(folder, '{"4": 0.25}')
+    assert seal.note(folder) == '{"4": 0.25}'
+    assert seal.faults(folder) == []
+    whole = (folder / seal.NOTE_FILE).read_bytes()
+    for length in range(len(whole) - 1):  # without the newline it is whole still
+        (folder / seal.NOTE_FILE).write_bytes(whole[:length])
+        assert seal.note(folder) is None
+        assert seal.faults(folder) == []
+    for place in range(len(whole) - 1):
+        (folder / seal.NOTE_FILE).write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        assert seal.note(folder) is None
+    seal.add_note(folder, "other")
+    assert seal.note(folder) == "other"
+
+
+def test_what_is_gone_is_noticed_without_reading(folder):
+    seal.check_all_there(folder)
+    (folder / "a").write_bytes(b"two")
+    seal.check_all_there(folder)
+    (folder / "inner" / "deep" / "d").unlink()
+    with pytest.raises(FileNotFoundError, match="inner/deep/d is gone"):
+        seal.check_all_there(folder)
+
+
 def sums(folder) -> bytes:
     return (folder / seal.SEAL_FILE).read_bytes()
