@@ -82,13 +82,21 @@ def progress_bar(total: int, what: str) -> tqdm.tqdm:
 def _interrupts_are_ours() -> Iterator[None]:
     """Processes and threads that are started within do not get SIGINT, which a terminal sends to all of them.
 
-    They inherit what is blocked here; the signal comes to this process as soon as it is unblocked.
+    They inherit what is blocked here. This process, whose other threads may get the signal, takes it afterwards: a
+    worker that is half started would complain.
     """
+    came, handler = [], None
+    if threading.current_thread() is threading.main_thread():  # no other is interrupted, or may set handlers
+        handler = signal.signal(signal.SIGINT, lambda *signal_and_frame: came.append(signal_and_frame))
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if handler is not None:
+            signal.signal(signal.SIGINT, handler)
+    if came and callable(handler):
+        handler(*came[0])
 
 
 def _start_worker(parent: int) -> None:
