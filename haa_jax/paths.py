@@ -1,0 +1,52 @@
+"""Paths as people type them: `~` and `file://` too. Used wherever a setting names a folder or a file."""
+
+import os
+import pathlib
+import tempfile
+import urllib.parse
+import urllib.request
+
+
+class PathError(ValueError):
+    """A path that cannot be used; the message says which and why."""
+
+
+def expand(path: os.PathLike | str) -> str:
+    """A local path with `~` and `file://` resolved; buckets, such as gs://, and "" are left as they are.
+
+    Raises:
+      PathError: it names a user or a machine that is not known here.
+    """
+    text = os.fspath(path)
+    if text.startswith("file:"):
+        parts = urllib.parse.urlsplit(text)
+        if parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
+            raise PathError(f"{text} is not on this machine: write it as file:///FOLDER, or as a plain path")
+        text = urllib.request.url2pathname(parts.path)
+    found = os.path.expanduser(text)
+    if found.startswith("~"):
+        raise PathError(f"{text}: there is no home folder of that name; write ./{text} for a folder called so")
+    return found
+
+
+def is_local(path: str) -> bool:
+    """Whether an expanded path is one of this machine's file system."""
+    return "://" not in path
+
+
+def make_writable(folder: os.PathLike | str, named: str) -> None:
+    """Makes an expanded local folder where it is missing, and sees that files can be written in it.
+
+    Args:
+      named: what the user calls it, for the message.
+
+    Raises:
+      PathError: it cannot be made or written to.
+    """
+    try:
+        pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        why = "it is a file" if isinstance(error, FileExistsError) else error.strerror
+        raise PathError(f"{named}={folder} cannot be used as a folder to write to: {why}") from error
