@@ -127,7 +127,8 @@ def _range_fault(field: str, value, lowest, highest) -> str:
     if value >= lowest and (highest is None or value <= highest) and math.isfinite(value):
         return ""
     limits = f"from {lowest} to {highest}" if highest is not None else f"{lowest} or more"
-    return f"config.{field}={value!r} must be {limits}"
+    finite = "" if math.isfinite(value) else ", and finite"
+    return f"config.{field}={value!r} must be {limits}{finite}"
 
 
 def _contradictions(config):

@@ -46,7 +46,7 @@ def parse(argv: Sequence[str], default: str = "", flag_values: flags.FlagValues 
     try:
         return flag_values(argv)
     except flags.Error as error:
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {_wrong_type(str(error), flag_values) or error}")
 
 
 def require(*names: str, flag_values: flags.FlagValues = flags.FLAGS) -> None:
@@ -54,6 +54,22 @@ def require(*names: str, flag_values: flags.FlagValues = flags.FLAGS) -> None:
     missing = [f"--{name}" for name in names if flag_values[name].value is None]
     if missing:
         sys.exit(f"error: {' and '.join(missing)} must be given; --help says what it is")
+
+
+def _wrong_type(message: str, flag_values: flags.FlagValues) -> str:
+    """What a field takes, where absl's message is Python's own about a value that it cannot convert."""
+    found = re.match(r"flag --(config\.[^=]*)=(.*?): ", message, re.DOTALL)
+    if not found:
+        return ""
+    return f"--{found[1]}={found[2]}: {_WANTED[flag_values[found[1]].parser.flag_type()]} is wanted"
+
+
+_WANTED = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "tuple": "a list such as \"('a','b')\" or 1,2",
+}
 
 
 def no_arguments(rest: Sequence[str]) -> None:
@@ -139,7 +155,7 @@ def _what_else(wrong: str, fields: Sequence[str]) -> str:
     whole, part = difflib.get_close_matches(wrong, fields, n=1, cutoff=0.75), difflib.get_close_matches(name, last, n=1)
     close = last.get(name) or whole or (last[part[0]] if part else [])
     hint = " or ".join(f"config.{field}" for field in close)
-    return f"is not a field; {f'did you mean {hint}?' if hint else 'configs/base.py has them all'}"
+    return "is not a field; " + (f"did you mean {hint}?" if hint else f"{PACKAGED / 'base.py'} has them all")
 
 
 class _Parser(flags.ArgumentParser):

@@ -35,8 +35,8 @@ def check_batches(config: ConfigDict, processes: int) -> None:
         if need > host_bytes():
             what = " and ".join(f"{part} {shape} {dtype}" for part, (shape, dtype) in spec.items())
             raise ConfigError(
-                f"{count} {'batches' if count > 1 else 'batch'} of config.{name}.batch_size={clips:,} clips, each "
-                f"{what}, take {amount(need)} in each of {processes} processes; this machine has "
+                f"{count:,} {'batches' if count > 1 else 'batch'} of config.{name}.batch_size={clips:,} clips, each "
+                f"{what}, take {amount(need)}{_each(processes)}; this machine has "
                 f"{amount(host_bytes())}: lower {_named((f'{name}.batch_size', *fields))}"
             )
     for side in (data.resize, data.resize_max, test.resize) if data.stream != "skeleton" else ():
@@ -83,6 +83,10 @@ def amount(size: int) -> str:
         if size < 1000:
             break
     return f"{size:,.1f} {unit}"
+
+
+def _each(processes: int) -> str:
+    return f" in each of {processes} processes" if processes > 1 else ""
 
 
 def _named(fields: tuple[str, ...]) -> str:
