@@ -82,12 +82,12 @@ def main(argv: list[str]) -> None:
         leave(f"the processes no longer work together, one of them may be gone: {error}")
 
 
-def _usable_workdir() -> str | None:
-    """`--workdir` as a path, made where it is missing, unless it is only to be read."""
+def _usable_workdir() -> str:
+    """`--workdir` as a path, if it can be used."""
     try:
         workdir = paths.expand(_WORKDIR.value or "")
         if _MODE.value == "train" and paths.is_local(workdir):
-            paths.make_writable(workdir, "--workdir")
+            paths.check_writable(workdir, "--workdir")
         if _MODE.value == "eval" and paths.is_local(workdir) and not os.path.isdir(workdir):
             raise paths.PathError(f"--workdir={workdir} is not a folder; --mode=eval needs one with checkpoints")
     except paths.PathError as error:

@@ -34,8 +34,8 @@ def is_local(path: str) -> bool:
     return "://" not in path
 
 
-def make_writable(folder: os.PathLike | str, named: str) -> None:
-    """Makes an expanded local folder where it is missing, and sees that files can be written in it.
+def check_writable(folder: os.PathLike | str, named: str) -> None:
+    """Sees that files can be written in an expanded local folder, or that it can be made; leaves nothing behind.
 
     Args:
       named: what the user calls it, for the message.
@@ -43,10 +43,17 @@ def make_writable(folder: os.PathLike | str, named: str) -> None:
     Raises:
       PathError: it cannot be made or written to.
     """
+    there = pathlib.Path(folder).absolute()
+    while not there.exists() and there != there.parent:
+        there = there.parent
     try:
-        pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
+        with tempfile.TemporaryFile(dir=there):
             pass
     except OSError as error:
-        why = "it is a file" if isinstance(error, FileExistsError) else error.strerror
-        raise PathError(f"{named}={folder} cannot be used as a folder to write to: {why}") from error
+        raise PathError(
+            f"{named}={folder} cannot be used: nothing can be written to {there} ({_why(error)})"
+        ) from error
+
+
+def _why(error: OSError) -> str:
+    return "it is a file" if isinstance(error, NotADirectoryError) else error.strerror

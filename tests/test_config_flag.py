@@ -139,11 +139,11 @@ def run_main(*arguments, cwd):
         (["--config=i3d.py:demo", "--workdir=w", "more"], "unexpected argument 'more'"),
         (
             ["--config=i3d.py:demo", "--workdir=a_file"],
-            "--workdir=a_file cannot be used as a folder to write to: it is a file",
+            "--workdir=a_file cannot be used: nothing can be written to",
         ),
         (
             ["--config=i3d.py:demo", "--workdir=a_file/w"],
-            "--workdir=a_file/w cannot be used as a folder to write to: Not a",
+            "/a_file (it is a file)",
         ),
         (["--config=i3d.py:demo", "--workdir=none", "--mode=eval"], "--workdir=none is not a folder"),
         (["--config=i3d.py:demo", "--workdir=w", "--num_processes=2"], "go together"),

@@ -18,16 +18,18 @@ def test_places_that_are_not_here_are_named(path):
         paths.expand(path)
 
 
-def test_a_folder_is_made_or_the_reason_said(tmp_path, monkeypatch):
-    paths.make_writable(tmp_path / "a" / "b", "--workdir")
-    assert list((tmp_path / "a" / "b").iterdir()) == []
+def test_a_folder_that_cannot_be_used_is_named_with_the_reason(tmp_path, monkeypatch):
+    paths.check_writable(tmp_path / "a" / "b", "--workdir")
+    paths.check_writable(tmp_path, "--workdir")
+    assert list(tmp_path.iterdir()) == []
     (tmp_path / "file").touch()
-    with pytest.raises(paths.PathError, match="--workdir=.*file cannot be used as a folder to write to: it is a file"):
-        paths.make_writable(tmp_path / "file", "--workdir")
+    for folder in (tmp_path / "file", tmp_path / "file" / "a"):
+        with pytest.raises(paths.PathError, match=rf"--workdir={folder} .* written to \S+/file \(it is a file\)"):
+            paths.check_writable(folder, "--workdir")
 
     def read_only(dir):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(paths.tempfile, "TemporaryFile", read_only)
-    with pytest.raises(paths.PathError, match="to write to: Permission denied"):
-        paths.make_writable(tmp_path / "a", "--workdir")
+    with pytest.raises(paths.PathError, match=rf"written to {tmp_path} \(Permission denied\)"):
+        paths.check_writable(tmp_path / "a", "--workdir")
