@@ -7,14 +7,14 @@ operations that XLA's partitioner put in. Prints a row of a table for each: oper
 from them in a step, and megabytes of state that lie on each device. `--model` lists sizes of the mesh's "model" axis.
 """
 
+import functools
 import math
 import re
 
 import jax
 from absl import app, flags
-from ml_collections import config_flags
 
-from haa_jax import mesh, models, optim
+from haa_jax import config_flag, mesh, models, optim
 from haa_jax.data import streams
 from haa_jax.experiment import abstract_state_of, train_step
 
@@ -28,8 +28,7 @@ _SHAPE = re.compile(r"(\w+)\[([\d,]*)\]")
 
 
 def main(argv):
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected argument {argv[1]!r}")
+    config_flag.no_arguments(argv)
     options = flags.FLAGS
     counts = [int(count) for count in options.devices]
     jax.config.update("jax_platforms", "cpu")
@@ -91,7 +90,7 @@ def collectives(program: str) -> dict[str, tuple[int, int]]:
 
 def define_flags() -> None:
     """Not on import: tests use the functions above, and other programs have a --config of their own."""
-    config_flags.DEFINE_config_file("config", "configs/i3d.py", "Model and frames.", lock_config=True)
+    config_flag.define("Model and frames (default: configs/i3d.py).")
     flags.DEFINE_list("devices", ["8", "64", "256"], "Numbers of devices.")
     flags.DEFINE_list("model", ["1", "8"], "Devices that large parameters are split over (config.mesh.model).")
     flags.DEFINE_integer("clips_per_device", 1, "Clips in a step on each device.", lower_bound=1)
@@ -99,4 +98,4 @@ def define_flags() -> None:
 
 if __name__ == "__main__":
     define_flags()
-    app.run(main)
+    app.run(main, flags_parser=functools.partial(config_flag.parse, default="configs/i3d.py"))

@@ -7,18 +7,18 @@ the fraction of `--peak_tflops` that the network's multiply-adds come to (forwar
 forward), and the peak of device memory where the device tells it.
 """
 
+import functools
 import time
 
 import jax
 import numpy as np
 from absl import app, flags
-from ml_collections import config_flags
 
-from haa_jax import mesh, models, optim
+from haa_jax import config_flag, mesh, models, optim
 from haa_jax.data import streams
 from haa_jax.experiment import clip_shape, fresh_state, train_step
 
-_CONFIG = config_flags.DEFINE_config_file("config", "configs/i3d.py", "Model and frames to time.", lock_config=True)
+_CONFIG = config_flag.define("Model and frames to time (default: configs/i3d.py).")
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 64, "Clips in a step, over all devices.", lower_bound=1)
 _STEPS = flags.DEFINE_integer("steps", 20, "Steps timed, after two that compile and warm up.", lower_bound=1)
 _PEAK = flags.DEFINE_float("peak_tflops", 790.0, "TFLOP/s of one device: measured bfloat16 on an H200.")
@@ -27,8 +27,7 @@ CLASSES = 500
 
 
 def main(argv):
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected argument {argv[1]!r}")
+    config_flag.no_arguments(argv)
     config = _CONFIG.value
     if not _FLOAT32.value:
         config.model.dtype = "bfloat16"
@@ -82,4 +81,4 @@ def report(rate: float, flops: float) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    app.run(main, flags_parser=functools.partial(config_flag.parse, default="configs/i3d.py"))

@@ -1,6 +1,8 @@
 """Settings that cannot work are refused before any work is done, all of them at once."""
 
 import difflib
+import math
+import numbers
 
 from haa_jax import models, objectives, optim, state
 from haa_jax.data import augment, joints, pipeline, sampling, streams
@@ -10,6 +12,7 @@ class ConfigError(ValueError):
     """Settings that contradict each other or do not exist; the message lists every one."""
 
 
+MOST_STEPS = 2**31 - 1  # a state's step is an int32
 CHOICES = {
     "objective": tuple(objectives.OBJECTIVES),
     "data.stream": streams.STREAMS,
@@ -44,7 +47,7 @@ RANGES = {
     "model.bn_momentum": (0, 1),
     "train.batch_size": (1, None),
     "train.epochs": (0, None),
-    "train.steps": (0, None),
+    "train.steps": (0, MOST_STEPS),
     "train.accumulate": (1, None),
     "optimizer.learning_rate": (0, None),
     "optimizer.base_batch_size": (0, None),
@@ -73,8 +76,19 @@ RANGES = {
 BELOW_HIGHEST = ("model.bn_momentum", "optimizer.momentum", "optimizer.beta2")
 
 
+# Fields that hold several values -> what each must be.
+TUPLES = {
+    "data.mean": numbers.Real,
+    "data.std": numbers.Real,
+    "optimizer.drops": numbers.Real,
+    "optimizer.rates": numbers.Real,
+    "optimizer.trainable": str,
+}
+
+
 def check_config(config) -> None:
     """Raises ConfigError with every setting of `config` that cannot work, and what is allowed instead."""
+    _refuse([_tuple_fault(field, _get(config, field), kind) for field, kind in TUPLES.items()])
     choices = dict(CHOICES)
     if config.model.name in models.MODELS:
         choices |= {f"model.{field}": allowed for field, allowed in models.choices(config.model.name).items()}
@@ -82,6 +96,10 @@ def check_config(config) -> None:
     faults = [_choice_fault(field, values[field], allowed) for field, allowed in choices.items()]
     faults += [_range_fault(field, values[field], *limits) for field, limits in RANGES.items()]
     faults += _contradictions(config)
+    _refuse(faults)
+
+
+def _refuse(faults: list[str]) -> None:
     faults = [fault for fault in faults if fault]
     if faults:
         raise ConfigError("\n  ".join(["the config cannot work:", *faults]))
@@ -91,6 +109,16 @@ def _get(config, field: str):
     for part in field.split("."):
         config = config[part]
     return config
+
+
+def _tuple_fault(field: str, values, kind: type) -> str:
+    if all(isinstance(value, kind) and not isinstance(value, bool) for value in values):
+        return ""
+    wanted = "names" if kind is str else "numbers"
+    return f"config.{field}={tuple(values)} must be {wanted}, as in --config.{field}={_EXAMPLES[kind]}"
+
+
+_EXAMPLES = {str: "\"('Mixed_5c','Logits')\"", numbers.Real: "0.5,0.25"}
 
 
 def _choice_fault(field: str, value, allowed) -> str:
@@ -103,10 +131,12 @@ def _choice_fault(field: str, value, allowed) -> str:
 
 def _range_fault(field: str, value, lowest, highest) -> str:
     below = field in BELOW_HIGHEST
-    if value >= lowest and (highest is None or value < highest or (value == highest and not below)):
+    within = highest is None or value < highest or (value == highest and not below)
+    if value >= lowest and within and math.isfinite(value):
         return ""
     limits = f"from {lowest} to {'below ' * below}{highest}" if highest is not None else f"{lowest} or more"
-    return f"config.{field}={value!r} must be {limits}"
+    finite = "" if math.isfinite(value) else ", and finite"
+    return f"config.{field}={value!r} must be {limits}{finite}"
 
 
 def _contradictions(config):
@@ -125,7 +155,7 @@ def _contradictions(config):
         for field, neutral in (("crops", 1), ("validation_crops", 1), ("crop", 0), ("resize", 0)):
             if config.eval[field] != neutral:
                 yield f"config.eval.{field}={config.eval[field]}: skeletons are not cropped, set it to {neutral}"
-    if config.model.width <= 0:
+    if not 0 < config.model.width < math.inf:
         yield f"config.model.width={config.model.width} must be above 0"
     if sorted(config.optimizer.drops) != list(config.optimizer.drops) or not all(
         0 < fraction < 1 for fraction in config.optimizer.drops

@@ -18,19 +18,20 @@ import os
 import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # as in main.py
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import tensorflow as tf
-from absl import app, flags, logging
+from absl import app, flags
 from etils import epath
-from ml_collections import config_flags
 
-from haa_jax import evaluate, mesh, paths, state, train
+from haa_jax import config_flag, evaluate, mesh, paths, state, train
 from haa_jax.data import modalities
 from haa_jax.evaluate import EvaluationError
 from haa_jax.experiment import Experiment, prepare
+from haa_jax.spoken import speak_as
 
 log = std_logging.getLogger("haa_jax.embed")  # __name__ is __main__ here
 
@@ -44,18 +45,19 @@ MARKERS = "os^Dv"
 
 
 def main(argv: list[str]) -> None:
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected argument {argv[1]!r}; settings are given as --config.field=value")
-    logging.set_verbosity(logging.WARNING)
-    std_logging.getLogger("haa_jax").setLevel(std_logging.INFO)
+    config_flag.no_arguments(argv)
+    config_flag.require("config", "workdir")
     options = flags.FLAGS
+    speak_as(0)
     if options.multihost:
         jax.distributed.initialize()
+        speak_as(jax.process_index())
     tf.config.set_visible_devices([], "GPU")  # TensorFlow only reads records here, but would reserve a GPU's memory
     from haa_jax.errors import USER_ERRORS
 
     try:
-        embed(options.config, options.workdir, options.split, options.out, picture=not options.no_picture)
+        workdir, out = paths.expand(options.workdir), options.out and paths.expand(options.out)
+        embed(options.config, workdir, options.split, out, picture=not options.no_picture)
     except USER_ERRORS as error:
         sys.exit(f"error: {error}")
 
@@ -263,15 +265,14 @@ def _title(exp: Experiment, results: dict) -> str:
 
 def _define_flags() -> None:
     """Not on import: other commands have flags of the same names."""
-    config_flags.DEFINE_config_file("config", None, "The experiment: FILE.py[:words].", lock_config=True)
+    config_flag.define()
     flags.DEFINE_string("workdir", None, "The run whose checkpoint is used.")
     flags.DEFINE_enum("split", "test", SPLITS, "Clips to embed.")
     flags.DEFINE_string("out", None, "Folder for the features and the picture (default: the workdir).")
     flags.DEFINE_bool("no_picture", False, "Write the features and their purity only.")
     flags.DEFINE_bool("multihost", False, "This is one of several processes: jax.distributed.initialize().")
-    flags.mark_flags_as_required(["config", "workdir"])
 
 
 if __name__ == "__main__":
     _define_flags()
-    app.run(main)
+    app.run(main, flags_parser=config_flag.parse)

@@ -7,6 +7,7 @@ from haa_jax.evaluate import EvaluationError
 from haa_jax.lock import WorkdirInUse
 from haa_jax.mesh import MeshError
 from haa_jax.objectives import ObjectiveError
+from haa_jax.paths import PathError
 from haa_jax.train import NonFiniteError, ResumeError
 from haa_jax.weights.readers import WeightsError
 from tfds_haa500.records import RecordError
@@ -20,6 +21,7 @@ USER_ERRORS = (
     MeshError,
     NonFiniteError,
     ObjectiveError,
+    PathError,
     RecordError,
     ResumeError,
     TaxonomyError,

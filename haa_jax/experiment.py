@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from haa_jax import checks, freeze, mesh, models, objectives, optim, state
+from haa_jax import checks, freeze, memory, mesh, models, objectives, optim, state
 from haa_jax.data import dataset, modalities, pipeline, streams
 
 log = logging.getLogger(__name__)
@@ -102,6 +102,7 @@ def prepare(config) -> Experiment:
     checks.check_config(config)
     device_mesh = mesh.make_mesh(config.mesh.model)
     mesh.check_batch_size("config.train.batch_size", config.train.batch_size, device_mesh, config.train.accumulate)
+    memory.check_batches(config, jax.process_count(), device_mesh.size)
     builder = dataset.open_builder(config.data.dataset, config.data.data_dir)
     dataset.check_stream(builder, config.data)
     test_builder = _test_builder(config, builder)
@@ -115,6 +116,7 @@ def prepare(config) -> Experiment:
     steps = total_steps(config, len(splits["train"]))
     optimizer = optim.make_optimizer(config.optimizer, config.train.batch_size, steps)
     abstract_state = abstract_state_of(config, model, optimizer, device_mesh)
+    memory.check_state(config, abstract_state)
     check_trainable(config.optimizer.trainable, abstract_state.params)
     return Experiment(
         config=config,
@@ -148,10 +150,15 @@ def check_trainable(parts: tuple[str, ...], params: dict) -> None:
 
 
 def total_steps(config, num_clips: int) -> int:
-    """Optimizer steps of the whole training."""
+    """Optimizer steps of the whole training. Raises checks.ConfigError for more than a checkpoint can count."""
     if config.train.steps:
         return config.train.steps
-    return max(1, round(config.train.epochs * num_clips / config.train.batch_size))
+    steps = max(1, round(config.train.epochs * num_clips / config.train.batch_size))
+    if steps > checks.MOST_STEPS:
+        raise checks.ConfigError(
+            f"config.train.epochs={config.train.epochs:g} are {steps:.3g} steps; {checks.MOST_STEPS:,} is the most"
+        )
+    return steps
 
 
 def clip_shape(config) -> tuple[int, ...]:

@@ -1,21 +1,32 @@
 """Trains and evaluates: `python -m haa_jax.main --config=configs/i3d.py --workdir=DIR`.
 
+`--mode=show` checks everything as a run would, prints the resolved config and the network's parameters, and ends.
+
 Exit codes: 0 done; 1 an error, said on stderr; 75 stopped by SIGTERM or Ctrl-C with everything saved: the same
 command goes on from there.
 """
 
-import logging as std_logging
 import os
 import sys
+import threading
+from typing import NoReturn
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # TensorFlow computes nothing here, but would announce them
 
-from absl import app, flags, logging
-from ml_collections import config_flags
+from absl import app, flags
 
-_CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment: FILE.py[:words].", lock_config=True)
+from haa_jax import config_flag, paths
+from haa_jax.spoken import speak_as
+
+_CONFIG = config_flag.define()
 _WORKDIR = flags.DEFINE_string("workdir", None, "Where checkpoints, logs and results go.")
-_MODE = flags.DEFINE_enum("mode", "train", ["train", "eval"], "train (and evaluate), or only evaluate the workdir.")
+_MODE = flags.DEFINE_enum(
+    "mode",
+    "train",
+    ["train", "eval", "show"],
+    "train (and evaluate), only evaluate the workdir, or only show the config and the parameters.",
+)
 _MULTIHOST = flags.DEFINE_bool("multihost", False, "This is one of several processes, as TPU, Slurm or MPI say.")
 _COORDINATOR = flags.DEFINE_string("coordinator_address", None, "HOST:PORT of process 0, where nothing else says so.")
 _NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "With --coordinator_address: processes in all.")
@@ -24,50 +35,83 @@ _PROCESS_ID = flags.DEFINE_integer("process_id", None, "With --coordinator_addre
 JOIN_SECONDS = 300
 
 
-def main(argv: list[str]) -> None:
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected argument {argv[1]!r}; settings are given as --config.field=value")
-    logging.set_verbosity(logging.WARNING)  # Orbax alone says hundreds of things at INFO
-    std_logging.getLogger("haa_jax").setLevel(std_logging.INFO)
+QUIET_SECONDS = 15
 
-    _join_other_processes()
+
+def parse(argv: list[str]) -> list[str]:
+    """The flags; for `absl.app.run`."""
+    rest = config_flag.parse(argv)
+    config_flag.no_arguments(rest)
+    config_flag.require("config", *([] if _MODE.value == "show" else ["workdir"]))
+    return rest
+
+
+def main(argv: list[str]) -> None:
+    workdir = _usable_workdir()
+    speak_as(0)  # which one this is shows when all are there
+    process = _join_other_processes()
+    speak_as(process)
     _leave_accelerators_to_jax()
 
     import jax
 
-    from haa_jax import hosts, train
+    from haa_jax import hosts, overview, train
     from haa_jax.errors import USER_ERRORS
     from haa_jax.signals import EXIT_INTERRUPTED, Interrupted
     from tfds_haa500.disk import FULL
 
-    run = {"train": train.train_and_evaluate, "eval": train.evaluate_workdir}[_MODE.value]
+    def leave(message: object) -> NoReturn:
+        hosts.leave(f"process {process}: {message}" if process else message)
+
     try:
-        run(_CONFIG.value, _WORKDIR.value)
+        if _MODE.value == "show":
+            print(overview.show(_CONFIG.value))
+        else:
+            {"train": train.train_and_evaluate, "eval": train.evaluate_workdir}[_MODE.value](_CONFIG.value, workdir)
     except Interrupted:
         sys.exit(EXIT_INTERRUPTED)
     except USER_ERRORS as error:
-        hosts.leave(error)
+        leave(error)
     except OSError as error:
         if error.errno not in FULL:
             raise
-        hosts.leave(f"{error}; once there is room, the same command goes on")
+        leave(f"{error}; once there is room, the same command goes on")
     except jax.errors.JaxRuntimeError as error:
         if jax.process_count() == 1:
             raise
-        hosts.leave(f"the processes no longer work together, one of them may be gone: {error}")
+        leave(f"the processes no longer work together, one of them may be gone: {error}")
 
 
-def _join_other_processes() -> None:
-    """Waits until all processes of this run are there."""
-    import jax
+def _usable_workdir() -> str:
+    """`--workdir` as a path, if it can be used."""
+    try:
+        workdir = paths.expand(_WORKDIR.value or "")
+        if _MODE.value == "train" and paths.is_local(workdir):
+            paths.check_writable(workdir, "--workdir")
+        if _MODE.value == "eval" and paths.is_local(workdir) and not os.path.isdir(workdir):
+            raise paths.PathError(f"--workdir={workdir} is not a folder; --mode=eval needs one with checkpoints")
+    except paths.PathError as error:
+        sys.exit(f"error: {error}")
+    return workdir
 
+
+def _join_other_processes() -> int:
+    """Waits until all processes of this run are there; the number of this one."""
     own = (_COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
     if own.count(None) not in (0, 3):
-        raise app.UsageError("--coordinator_address, --num_processes and --process_id go together")
-    if _MULTIHOST.value or None not in own:
-        print(f"waiting for the other processes, {JOIN_SECONDS} s at most", flush=True)
-        jax.distributed.initialize(*own, initialization_timeout=JOIN_SECONDS)
-        print(f"this is process {jax.process_index()} of {jax.process_count()}", flush=True)
+        sys.exit("error: --coordinator_address, --num_processes and --process_id go together")
+    if not _MULTIHOST.value and None in own:
+        return 0
+    import jax
+
+    patience = threading.Timer(
+        QUIET_SECONDS, print, [f"waiting for the other processes, {JOIN_SECONDS} s at most"], {"flush": True}
+    )
+    patience.daemon = True
+    patience.start()
+    jax.distributed.initialize(*own, initialization_timeout=JOIN_SECONDS)
+    patience.cancel()
+    return jax.process_index()
 
 
 def _leave_accelerators_to_jax() -> None:
@@ -78,5 +122,4 @@ def _leave_accelerators_to_jax() -> None:
 
 
 if __name__ == "__main__":
-    flags.mark_flags_as_required(["config", "workdir"])
-    app.run(main)
+    app.run(main, flags_parser=parse)

@@ -93,3 +93,10 @@ def loss_fn(logits: dict, labels: dict):
         loss = optax.softmax_cross_entropy_with_integer_labels(logits[name], label).mean()
         losses.append(AUX_WEIGHT * loss if name.startswith(AUX) else loss)
     return jnp.sum(jnp.stack(losses))
+
+
+def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Mean cross-entropy in nats of predictions on the host: float (N, classes), int (N,)."""
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    own = np.take_along_axis(shifted, labels[:, None], axis=1)[:, 0]
+    return float((np.log(np.exp(shifted).sum(axis=1)) - own).mean())

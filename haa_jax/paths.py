@@ -1,17 +1,70 @@
-"""Folders as people give them on a command line."""
+"""Paths as people type them: `~` and `file://` too. Used wherever a setting names a folder or a file."""
 
 import os
+import pathlib
+import tempfile
 import urllib.parse
+import urllib.request
 
 from etils import epath
 
 
-def folder(given: epath.PathLike) -> epath.Path:
-    """A path with its `~` expanded, which a shell leaves after `--workdir=`, and `file://` URLs as the path they name.
+class PathError(ValueError):
+    """A path that cannot be used; the message says which and why."""
 
-    Buckets (`gs://...`) stay as they are.
+
+def expand(path: os.PathLike | str) -> str:
+    """A local path with `~` and `file://` resolved; buckets, such as gs://, and "" are left as they are.
+
+    Raises:
+      PathError: it names a user or a machine that is not known here.
     """
-    text = os.fspath(given)
-    if text.startswith("file://"):
-        text = urllib.parse.unquote(text.removeprefix("file://"))
-    return epath.Path(text).expanduser()
+    text = os.fspath(path)
+    if text.startswith("file:"):
+        parts = urllib.parse.urlsplit(text)
+        if parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
+            raise PathError(f"{text} is not on this machine: write it as file:///FOLDER, or as a plain path")
+        text = urllib.request.url2pathname(parts.path)
+    found = os.path.expanduser(text)
+    if found.startswith("~"):
+        raise PathError(f"{text}: there is no home folder of that name; write ./{text} for a folder called so")
+    return found
+
+
+def folder(path: os.PathLike | str) -> epath.Path:
+    """An expanded path, to be walked and read wherever it is.
+
+    Raises:
+      PathError: as `expand`.
+    """
+    return epath.Path(expand(path))
+
+
+def is_local(path: str) -> bool:
+    """Whether an expanded path is one of this machine's file system."""
+    return "://" not in path
+
+
+def check_writable(folder: os.PathLike | str, named: str) -> None:
+    """Sees that files can be written in an expanded local folder, or that it can be made; leaves nothing behind.
+
+    Args:
+      named: what the user calls it, for the message.
+
+    Raises:
+      PathError: it cannot be made or written to.
+    """
+    there = pathlib.Path(folder).absolute()
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise PathError(
+            f"{named}={folder} cannot be used: nothing can be written to {there} ({_why(error)})"
+        ) from error
+
+
+def _why(error: OSError) -> str:
+    return "it is a file" if isinstance(error, NotADirectoryError) else error.strerror

@@ -31,10 +31,11 @@ class Progress:
         self._waiting += data_seconds
 
     def due(self) -> bool:
-        return self._steps > 0 and time.monotonic() - self._last_report >= self._every
+        """Whether the step that is done next is to be added and reported."""
+        return time.monotonic() - self._last_report >= self._every
 
     def report(self, step: int) -> dict[str, float]:
-        """Figures since the last report; starts a new interval."""
+        """Figures of the steps since the last report, at least one; starts a new interval."""
         rate = self._steps / self._busy
         figures = {
             "clips_per_second": rate * self._batch_size,

@@ -1,6 +1,7 @@
 """The training loop, to be read from top to bottom."""
 
 import contextlib
+import glob
 import json
 import logging
 import math
@@ -8,11 +9,11 @@ import time
 
 import jax
 import numpy as np
-from clu import metric_writers, parameter_overview
+from clu import metric_writers
 from etils import epath
 from ml_collections import config_dict
 
-from haa_jax import checkpoint, evaluate, hosts, mesh, objectives, paths, state
+from haa_jax import checkpoint, evaluate, hosts, mesh, objectives, optim, overview, paths, state
 from haa_jax.checkpoint import Checkpoints, Restored
 from haa_jax.data import pipeline, sampling
 from haa_jax.experiment import Experiment, describe, fresh_state, prepare, total_steps, train_step
@@ -69,7 +70,9 @@ def train_and_evaluate(config, workdir: epath.PathLike) -> dict:
                 checkpoints.close()
                 writer.flush()
                 writer.close()
-        return _finish(exp, workdir, step, logits)
+        results = _finish(exp, workdir, step, logits)
+        _plot_test(exp, workdir, logits, results)
+        return results
 
 
 def _locked(workdir: epath.Path) -> contextlib.AbstractContextManager:
@@ -127,6 +130,7 @@ def _train(exp: Experiment, workdir, checkpoints: Checkpoints, writer, stop: Sto
         exp.splits["train"], config.data, config.train.batch_size, config.seed, step, exp.share
     )
     progress = Progress(total, config.train.batch_size, config.log_every_seconds)
+    rate = optim.learning_rate(config.optimizer, config.train.batch_size, total)
     eval_every = _steps(config.eval.every_epochs, exp)
     save_every = _steps(config.checkpoint.every_epochs, exp)
     first, last_metrics = step, None
@@ -162,10 +166,13 @@ def _train(exp: Experiment, workdir, checkpoints: Checkpoints, writer, stop: Sto
             check_finite()  # of the step before, while this one runs
             last_metrics = metrics
             step += 1
-            if step > first + 1:  # the first step compiles
-                progress.add(time.monotonic() - started, data_ready - started)
-            if progress.due():
-                _report(progress, writer, step, total, metrics)
+            if step == first + 1:
+                continue  # it was compiled
+            if due := progress.due():
+                values = _values(metrics, step)  # waits for this step, so that it counts in full
+            progress.add(time.monotonic() - started, data_ready - started)
+            if due:
+                _report(progress, writer, step, total, values | {"learning_rate": float(rate(step - 1))})
     finally:
         batches.close()
 
@@ -178,13 +185,24 @@ def _restore_or_init(exp: Experiment, checkpoints: Checkpoints) -> tuple[state.T
         _check_same_experiment(exp, restored.meta)
         log.info("going on from the checkpoint of step %d", restored.step)
         return restored.state, restored.meta["history"]
+    init_from = _init_from(exp.config)
     shardings = mesh.shardings_of(exp.abstract_state)
     train_state = fresh_state(exp.config, exp.model, exp.optimizer, shardings)
-    log.info("%s", parameter_overview.get_parameter_overview(train_state.params))
-    if exp.config.init_from:
-        train_state, fit = importer.start_from(exp.config.init_from, exp.config.model, train_state)
-        log.info("starting from %s with new heads; %s", exp.config.init_from, importer.describe(fit))
+    log.info("parameters:\n%s", overview.blocks(train_state.params))
+    if init_from:
+        train_state, fit = importer.start_from(init_from, exp.config.model, train_state)
+        log.info("starting from %s with new heads; %s", init_from, importer.describe(fit))
     return train_state, {}
+
+
+def _init_from(config) -> str:
+    """`config.init_from` as a path. Raises PathError where it is one, not a name, and nothing is there."""
+    path = paths.expand(config.init_from)
+    is_path = "/" in path or epath.Path(path).suffix
+    # A TensorFlow checkpoint is named by what its files' names begin with.
+    if is_path and paths.is_local(path) and not glob.glob(f"{glob.escape(path)}*"):
+        raise paths.PathError(f"config.init_from={path}: there is no such file or workdir")
+    return path
 
 
 def _compiled_step(exp: Experiment):
@@ -201,17 +219,36 @@ def _validate(exp: Experiment, train_state, writer, step: int, stop: StopSignals
     """Top-1 of the evaluated head on the validation split."""
     logits = evaluate.predict(exp, train_state.variables, "validation", stop.check, exp.validation_views)
     results = evaluate.score(exp, logits, "validation")
-    for name, figures in results["heads"].items():
-        shown = [key for key in ("top1", "top5") if key in figures]
-        writer.write_scalars(step, {f"validation/{name}_{key}": figures[key]["value"] for key in shown})
+    writer.write_scalars(step, _scalars(exp, logits, results))
     top1 = results["heads"][results["evaluated_head"]]["top1"]
     log.info("step %d: validation top-1 %.2f %% (%d/%d)", step, 100 * top1["value"], top1["correct"], top1["count"])
     return top1["value"]
 
 
-def _report(progress: Progress, writer, step: int, total: int, metrics: dict) -> None:
+def _scalars(exp: Experiment, logits: dict[str, np.ndarray], results: dict) -> dict[str, float]:
+    """TensorBoard's figures of an evaluated split: accuracies and the mean cross-entropy of each head."""
+    split, labels = results["split"], exp.splits[results["split"]].labels
+    found = {}
+    for head, figures in results["heads"].items():
+        accuracies = [name for name in ("top1", "top5", "mean_class") if name in figures]
+        found |= {f"{split}/{head}_{name}": figures[name]["value"] for name in accuracies}
+        found[f"{split}/{head}_loss"] = objectives.cross_entropy(logits[head], labels[head])
+    return found
+
+
+def _plot_test(exp: Experiment, workdir: epath.Path, logits: dict[str, np.ndarray], results: dict) -> None:
+    """The test's figures to TensorBoard, beside the training's."""
+    writer = metric_writers.create_default_writer(str(workdir), just_logging=jax.process_index() > 0)
+    writer.write_scalars(results["step"], _scalars(exp, logits, results))
+    writer.close()
+
+
+def _values(metrics: dict, step: int) -> dict[str, float]:
     with hosts.waiting(f"step {step} done by all"):
-        values = {name: float(value) for name, value in metrics.items()}
+        return {name: float(value) for name, value in metrics.items()}
+
+
+def _report(progress: Progress, writer, step: int, total: int, values: dict[str, float]) -> None:
     figures = progress.report(step)
     writer.write_scalars(step, {f"train/{name}": value for name, value in {**values, **figures}.items()})
     log.info(
@@ -230,8 +267,7 @@ def _check_finite(
     exp: Experiment, workdir: epath.Path, metrics: dict | None, step: int, checkpoints: Checkpoints
 ) -> None:
     """Raises where the metrics of the step that ended at `step` are not finite; writes down which clips it saw."""
-    with hosts.waiting(f"step {step} done by all"):
-        bad = {name: float(value) for name, value in (metrics or {}).items() if not math.isfinite(float(value))}
+    bad = {name: value for name, value in _values(metrics or {}, step).items() if not math.isfinite(value)}
     if not bad:
         return
     split = exp.splits["train"]

@@ -4,7 +4,7 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from absl import app, flags
+from absl import app
 
 # Five of I3D's 18 blocks.
 KEPT = ("Conv3d_1a_7x7", "MaxPool3d_2a_3x3", "Mixed_3b", "MaxPool3d_4a_3x3", "Mixed_5c")
@@ -14,5 +14,4 @@ if __name__ == "__main__":
     from haa_jax.models import i3d
 
     i3d.TRUNK = {name: i3d.TRUNK[name] for name in KEPT}
-    flags.mark_flags_as_required(["config", "workdir"])
-    app.run(main.main)
+    app.run(main.main, flags_parser=main.parse)

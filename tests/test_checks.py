@@ -2,7 +2,7 @@ import itertools
 
 import pytest
 
-from haa_jax import checks, models
+from haa_jax import checks, experiment, models
 from haa_jax.configs import base, i3d, slowfast, stgcn, tpn, tsn
 
 
@@ -86,7 +86,14 @@ def test_every_field_has_a_check_or_is_free_text():
         ("data.resize_max", -1, "config.data.resize_max=-1 must be 0 or more"),
         ("optimizer.drops", (0.9, 0.5), "rising fractions"),
         ("optimizer.learning_rate", float("nan"), "must be 0 or more"),
+        ("train.epochs", float("inf"), "must be 0 or more, and finite"),
+        ("train.steps", 2**31, "must be from 0 to 2147483647"),
+        ("data.mean", ("grey",), r"config.data.mean=\('grey',\) must be numbers"),
+        ("optimizer.drops", (True,), "must be numbers"),
+        ("optimizer.trainable", (3,), r"config.optimizer.trainable=\(3,\) must be names"),
         ("model.width", 0.0, "must be above 0"),
+        ("model.width", float("nan"), "must be above 0"),
+        ("model.width", float("inf"), "must be above 0"),
         ("eval.checkpoint", "bst", "did you mean 'best'"),
     ],
 )
@@ -166,6 +173,15 @@ def test_all_faults_at_once():
     with pytest.raises(checks.ConfigError) as error:
         checks.check_config(config)
     assert len(str(error.value).splitlines()) == 4
+
+
+def test_epochs_that_no_step_counter_holds():
+    config = good()
+    config.train.epochs = 1e300
+    with pytest.raises(
+        checks.ConfigError, match=r"config.train.epochs=1e\+300 are .* steps; 2,147,483,647 is the most"
+    ):
+        experiment.total_steps(config, 8000)
 
 
 def test_best_needs_evaluations():

@@ -61,6 +61,17 @@ def _shallow(monkeypatch):
         monkeypatch.setattr(module, table, {block: blocks[block] for block in kept})
 
 
+def test_every_demo_learns_by_one_recipe():
+    expected = i3d.get_config("demo").optimizer
+    assert not expected.nesterov
+    for module, words, _ in EVERY.values():
+        assert module.get_config(words).optimizer == expected
+
+
+def test_a_demo_keeps_the_parts_that_learn():
+    assert i3d.get_config("demo,last_three").optimizer.trainable == ("Mixed_5b", "Mixed_5c", "Logits")
+
+
 def small(name: str, mini_dir: str):
     module, words, changes = EVERY[name]
     config = module.get_config(words)

@@ -155,6 +155,9 @@ def test_a_signal_stops_both_at_one_step_and_one_alone_goes_on(data_dir, alone, 
     (step,) = (int(path.name) for path in (tmp_path / "checkpoints").iterdir())
     for host in hosts:
         assert f"all save at step {step} and leave" in host.text
+    assert ": loss" not in hosts[1].text  # only process 0 says how it goes
+    assert "process 1: W" in hosts[1].text
+    assert "process 0" not in hosts[0].text
     assert 2 <= step < STEPS
     assert "on 4 cpu in 2 process(es)" in hosts[0].text
     assert_losses_as_alone(hosts[0].text, alone, range(2, min(step, 4) + 1))

@@ -1,5 +1,6 @@
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from haa_jax import objectives
@@ -72,3 +73,10 @@ def test_which_head_is_evaluated():
     assert objectives.evaluated_head({"atomic": 0, "composite": 0}) == "composite"
     assert objectives.evaluated_head({"atomic": 0}) == "atomic"
     assert objectives.evaluated_head({"composite": 0}) == "composite"
+
+
+def test_cross_entropy_on_the_host_is_optaxs():
+    rng = np.random.default_rng(0)
+    logits, labels = rng.normal(scale=300.0, size=(7, 5)).astype(np.float32), rng.integers(0, 5, 7)
+    expected = optax.softmax_cross_entropy_with_integer_labels(jnp.asarray(logits), jnp.asarray(labels)).mean()
+    assert objectives.cross_entropy(logits, labels) == pytest.approx(float(expected), rel=1e-6)

@@ -212,7 +212,7 @@ def test_killed_at_twenty_random_moments(tiny_config, data_dir, straight, tmp_pa
     ("arguments", "message"),
     [
         (["config.seed=3"], "unexpected argument 'config.seed=3'"),
-        (["--config.trian.steps=3"], 'Did you mean "train"'),
+        (["--config.trian.steps=3"], "did you mean config.train.steps?"),
         (["--config.train.steps=3"], "set exactly one of them above 0"),
         (["--config.objective=atmic"], "did you mean 'atomic'"),
         (["--config.data.dataset=haa500/demo", "--config.data.data_dir=/nowhere"], "tfds_haa500.build --config=demo"),
@@ -223,7 +223,7 @@ def test_a_wrong_command_line_stops_before_any_work(tmp_path, arguments, message
     done = subprocess.run([*main, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert message in done.stderr + done.stdout
-    assert "Traceback" not in done.stderr or "Did you mean" in message
+    assert "Traceback" not in done.stderr
     assert not (tmp_path / "w").exists()
 
 

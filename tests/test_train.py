@@ -3,19 +3,24 @@
 import json
 import logging
 import math
+import re
 import subprocess
 import sys
 
 import jax
 import numpy as np
+import optax
 import pytest
+from tensorboard.backend.event_processing import event_file_loader
+from tensorboard.util import tensor_util
 
-from haa_jax import evaluate, train
+from haa_jax import evaluate, overview, train
 from haa_jax.checkpoint import CheckpointError, Checkpoints
 from haa_jax.data import sampling
 from haa_jax.experiment import prepare
 from haa_jax.lock import LOCK_FILE, WorkdirInUse, locked
 from haa_jax.metrics import top_k
+from haa_jax.paths import PathError
 from haa_jax.signals import Interrupted, StopSignals
 
 
@@ -50,6 +55,17 @@ def assert_bitwise_equal(left, right):
     assert not different
 
 
+def scalars(workdir) -> dict[str, dict[int, float]]:
+    """What TensorBoard shows: name -> step -> value."""
+    found = {}
+    for file in sorted(workdir.glob("events.out.tfevents.*")):
+        for event in event_file_loader.EventFileLoader(str(file)).Load():
+            for value in event.summary.value:
+                if value.HasField("tensor") and not value.tensor.tensor_shape.dim:
+                    found.setdefault(value.tag, {})[event.step] = float(tensor_util.make_ndarray(value.tensor))
+    return found
+
+
 def test_a_run_trains_evaluates_and_leaves_what_it_says(tiny_config, tmp_path, caplog):
     tiny_config.log_every_seconds = 0.0
     results = train.train_and_evaluate(tiny_config, tmp_path)
@@ -69,9 +85,17 @@ def test_a_run_trains_evaluates_and_leaves_what_it_says(tiny_config, tmp_path, c
 
     assert "step 8/8: loss" in caplog.text
     assert "waiting for data" in caplog.text
-    assert "Mixed_5c/Branch_0" in caplog.text  # the parameter table
+    assert re.search(r"^  Mixed_5c +[\d,]+$", caplog.text, re.MULTILINE)  # a line a block of the network
+    assert "Branch_0" not in caplog.text
     assert "step 4: validation top-1" in caplog.text
-    assert list(tmp_path.glob("events.out.tfevents.*"))
+    plotted = scalars(tmp_path)
+    assert plotted["train/learning_rate"][2] == pytest.approx(0.05)
+    assert plotted["train/learning_rate"][8] == pytest.approx(0.005)  # it dropped at 0.8435 of 8 steps
+    assert set(plotted["validation/atomic_loss"]) == set(plotted["validation/atomic_top1"]) == {4, 8}
+    assert plotted["test/atomic_top1"] == {8: pytest.approx(figure["value"])}
+    logits, labels = predictions["atomic_logits"], predictions["atomic_labels"]
+    loss = optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
+    assert plotted["test/atomic_loss"] == {8: pytest.approx(float(loss), rel=1e-5)}
     assert f"({figure['correct']}/12)" in caplog.text
 
     caplog.clear()
@@ -214,3 +238,17 @@ def test_evaluation_does_not_depend_on_the_batch_size(tiny_config):
     tiny_config.eval.batch_size = 3
     other = evaluate.predict(prepare(tiny_config), variables, "test")["atomic"]
     np.testing.assert_allclose(reference, other, rtol=1e-4, atol=1e-5)
+
+
+def test_a_run_that_starts_from_nothing_there_ends_before_any_work(tiny_config, tmp_path, caplog):
+    tiny_config.init_from = str(tmp_path / "no_such_run")
+    with pytest.raises(PathError, match="config.init_from=.*no_such_run: there is no such file or workdir"):
+        train.train_and_evaluate(tiny_config, tmp_path / "run")
+    assert "parameters" not in caplog.text.partition("steps of")[2]
+
+
+def test_show_has_every_field_and_every_parameter_and_writes_nothing(tiny_config):
+    text = overview.show(tiny_config)
+    assert "learning_rate: 0.05" in text
+    assert "Mixed_5c/Branch_0/Conv3d_0a_1x1" in text
+    assert "8 steps of 16 clips" in text

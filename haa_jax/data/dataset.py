@@ -8,7 +8,7 @@ import tensorflow_datasets as tfds
 from etils import epath
 
 import tfds_haa500  # noqa: F401  registers `haa500`
-from haa_jax import objectives
+from haa_jax import objectives, paths
 from haa_jax.data import streams
 from tfds_haa500 import records, taxonomy
 
@@ -42,13 +42,15 @@ def open_builder(name: str, data_dir: str = ""):
 
     Raises:
       DatasetError: it has not been built, or not as TFRecords; says how to build it.
+      paths.PathError: `data_dir` names no place.
     """
+    data_dir = paths.expand(data_dir)
     command = _build_command(name) + (f" --data_dir={data_dir}" if data_dir else "")
     try:
         builder = tfds.builder(name, data_dir=data_dir or None)
         version = builder.info.version
     except Exception as error:  # TFDS and its parsers raise whatever a damaged file provokes
-        why = str(error).strip().splitlines()[0]
+        why = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DatasetError(
             f"data.dataset={name!r} is not a dataset, or not built ({why}); build it with\n  {command}"
         ) from error

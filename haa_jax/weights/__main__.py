@@ -13,14 +13,13 @@ import sys
 
 import jax
 from absl import app
-from ml_collections import config_flags
 
-from haa_jax import experiment, models
+from haa_jax import config_flag, experiment, models
 from haa_jax.errors import USER_ERRORS
 from haa_jax.weights import importer
 from haa_jax.weights.readers import read
 
-_CONFIG = config_flags.DEFINE_config_file("config", None, "Network to compare with: a file in configs/.")
+_CONFIG = config_flag.define("Network to compare with: FILE.py[:words].")
 
 
 def main(argv: list[str]) -> None:

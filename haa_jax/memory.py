@@ -1,0 +1,99 @@
+"""What a run holds at the very least, beside what the machine has: sizes that cannot work are refused by arithmetic.
+
+Activations are not counted, which the compiler knows only: what passes here may still be too large for a device.
+"""
+
+import math
+import os
+
+import jax
+from ml_collections import ConfigDict
+
+from haa_jax import mesh
+from haa_jax.checks import ConfigError
+from haa_jax.data import pipeline, streams
+
+
+def check_batches(config: ConfigDict, processes: int, devices: int) -> None:
+    """Raises ConfigError if the host's memory cannot hold the clips that a process decodes ahead, or one picture.
+
+    Nothing is traced or allocated.
+
+    Args:
+      processes, devices: of the whole run; each process is on a machine like this one.
+    """
+    data, test = config.data, pipeline.at_test(config.data, config.eval)
+    ahead = data.prefetch + 1  # decoded while the first step is compiled
+    batches = {
+        "train": (config.train.batch_size, "clips", data, ("data.frames", "data.crop")),
+        "eval": (
+            config.eval.batch_size * devices,
+            f"views on each of {devices} devices",
+            test,
+            ("eval.frames", "eval.crop", "data.frames", "data.crop"),
+        ),
+    }
+    for name, (rows, what, seen, fields) in batches.items():
+        spec = streams.clip_spec(seen)
+        size = sum(math.prod(shape) * dtype.itemsize for shape, dtype in spec.values())
+        need = size * ahead * rows // processes
+        if need > host_bytes():
+            each = " and ".join(f"{part} {shape} {dtype}" for part, (shape, dtype) in spec.items())
+            raise ConfigError(
+                f"{ahead:,} batches of config.{name}.batch_size={config[name].batch_size:,} {what}, each {each}, take "
+                f"{amount(need)}{_each(processes)}; this machine has {amount(host_bytes())}: lower "
+                f"{_named((f'{name}.batch_size', *fields, 'data.prefetch'))}"
+            )
+    for side in (data.resize, data.resize_max, test.resize) if data.stream != "skeleton" else ():
+        if 3 * side * side > host_bytes():
+            raise ConfigError(
+                f"one picture with a short side of {side:,} pixels takes {amount(3 * side * side)}; this machine has "
+                f"{amount(host_bytes())}: lower {_named(('data.resize', 'data.resize_max', 'eval.resize'))}"
+            )
+
+
+def check_state(config: ConfigDict, abstract_state) -> None:
+    """Raises ConfigError if a device cannot hold the parameters and the optimizer's state, which are not allocated.
+
+    Args:
+      abstract_state: `ShapeDtypeStruct`s with shardings.
+    """
+    need, limit = mesh.bytes_per_device(abstract_state), device_bytes()
+    if limit is not None and need > limit:
+        parameters = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(abstract_state.params))
+        raise ConfigError(
+            f"config.model.width={config.model.width:g} makes {parameters:,} parameters; with the optimizer's state "
+            f"they take {amount(need)} on each device, which has {amount(limit)}: lower it, or raise "
+            "config.mesh.model"
+        )
+
+
+def host_bytes() -> int:
+    """Physical memory of this machine."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def device_bytes() -> int | None:
+    """Memory of one device, None where it does not tell; those of a CPU share the host's."""
+    device = jax.local_devices()[0]
+    if device.platform == "cpu":
+        return host_bytes() // jax.local_device_count()
+    return (device.memory_stats() or {}).get("bytes_limit")
+
+
+def amount(size: int) -> str:
+    """1,500,000,000 as "1.5 GB"."""
+    for unit in ("MB", "GB", "TB"):
+        size /= 1000 if unit != "MB" else 1e6
+        if size < 1000:
+            break
+    return f"{size:,.1f} {unit}"
+
+
+def _each(processes: int) -> str:
+    return f" in each of {processes} processes" if processes > 1 else ""
+
+
+def _named(fields: tuple[str, ...]) -> str:
+    *others, last = (f"config.{field}" for field in fields)
+    return f"{', '.join(others)} or {last}"
