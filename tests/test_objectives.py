@@ -75,8 +75,9 @@ def test_which_head_is_evaluated():
     assert objectives.evaluated_head({"composite": 0}) == "composite"
 
 
-def test_cross_entropy_on_the_host_is_optaxs():
+@pytest.mark.parametrize("scale", [1.0, 300.0])
+def test_cross_entropy_on_the_host_is_optaxs(scale):
     rng = np.random.default_rng(0)
-    logits, labels = rng.normal(scale=300.0, size=(7, 5)).astype(np.float32), rng.integers(0, 5, 7)
+    logits, labels = rng.normal(scale=scale, size=(7, 5)).astype(np.float32), rng.integers(0, 5, 7)
     expected = optax.softmax_cross_entropy_with_integer_labels(jnp.asarray(logits), jnp.asarray(labels)).mean()
     assert objectives.cross_entropy(logits, labels) == pytest.approx(float(expected), rel=1e-6)
