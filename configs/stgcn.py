@@ -38,7 +38,6 @@ def get_config(words: str = ""):
     config.eval.every_epochs = 5.0
     if "demo" in chosen:
         base.set_demo(config)
-        config.train.epochs = 25.0
         data.frames, config.eval.frames, data.random_move = 32, 0, False
         config.model.width = 0.25
     base.set_objective(config, chosen)

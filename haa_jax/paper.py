@@ -97,7 +97,7 @@ def needed(names) -> list[str]:
 
 
 def command(name: str, runs: pathlib.Path, data_dir: str = "") -> list[str]:
-    """The command line of a run or a fusion, for this interpreter."""
+    """The command line of a run or a fusion, for this interpreter, from any folder: the configs are in the package."""
     if name in paper.FUSIONS:
         fusion = paper.FUSIONS[name]
         files = [str(runs / run / PREDICTIONS_FILE) for run in fusion.runs]
@@ -112,14 +112,8 @@ def command(name: str, runs: pathlib.Path, data_dir: str = "") -> list[str]:
     settings = [f"--config.{field}={value}" for field, value in fields.items()]
     return [
         *(sys.executable, "-m", "haa_jax.main"),
-        *(f"--config={_config(run.config)}", *settings, f"--workdir={runs / name}"),
+        *(f"--config={run.config}", *settings, f"--workdir={runs / name}"),
     ]
-
-
-def _config(config: str) -> str:
-    """A run's config as `--config` takes it here: a file in a checkout, elsewhere the name of one in the package."""
-    file = pathlib.Path("configs", config.partition(":")[0])
-    return f"configs/{config}" if file.exists() else config
 
 
 def carry_out(names: Sequence[str], runs: pathlib.Path, data_dir: str) -> None:

@@ -310,7 +310,6 @@ def test_what_a_killed_save_left_behind_is_not_a_checkpoint(tmp_path):
     assert restored_step(tmp_path).step == 1
 
 
-@pytest.mark.skipif(jax.device_count() != 8, reason="needs 8 devices: run it with `make test`")
 def test_other_numbers_of_devices_restore_the_same_bits(tmp_path, monkeypatch):
     """8 devices that share parameters, then 2, then 1."""
     monkeypatch.setattr(mesh, "MIN_SHARDED_BYTES", 1)

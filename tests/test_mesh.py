@@ -8,17 +8,13 @@ from benchmarks import collectives
 from haa_jax import evaluate, experiment, mesh, train
 from haa_jax.configs import i3d
 
-eight = pytest.mark.skipif(jax.device_count() != 8, reason="needs 8 devices: run it with `make test`")
 
-
-@eight
 def test_the_mesh_takes_all_devices():
     assert dict(mesh.make_mesh(2).shape) == {"data": 4, "model": 2}
     with pytest.raises(mesh.MeshError, match="mesh.model=3 does not divide the 8 devices"):
         mesh.make_mesh(3)
 
 
-@eight
 def test_batches_must_split_evenly():
     device_mesh = mesh.make_mesh()
     mesh.check_batch_size("train.batch_size", 16, device_mesh, parts=2)
@@ -28,7 +24,6 @@ def test_batches_must_split_evenly():
         mesh.check_batch_size("train.batch_size", 8, device_mesh, parts=2)
 
 
-@eight
 def test_fsdp_splits_the_largest_axis_that_divides():
     device_mesh = mesh.make_mesh(4)
     big = {"a": (3, 512, 512), "b": (510, 1024), "c": (513, 515), "small": (4, 4)}
@@ -66,7 +61,6 @@ def test_what_each_device_holds():
     assert "state of 4.2 MB" in mesh.describe_state(abstract)
 
 
-@eight
 def test_split_parameters_do_what_whole_ones_do_with_less_memory(tiny_config, shallow_i3d, tmp_path, monkeypatch):
     monkeypatch.setattr(mesh, "MIN_SHARDED_BYTES", 100)
     tiny_config.train.update(epochs=0.0, steps=3)
@@ -103,7 +97,6 @@ def bytes_on_device_0(config) -> int:
     return held
 
 
-@eight
 def test_devices_exchange_gradients_and_statistics_and_nothing_else(shallow_i3d):
     config = i3d.get_config()
     config.model.width, config.data.frames, config.data.resize, config.data.crop = 0.125, 8, 36, 32

@@ -116,7 +116,6 @@ def test_statistics_that_a_step_did_not_touch_stay_bitwise():
     assert np.array_equal(kept, frozen)
 
 
-@pytest.mark.skipif(jax.device_count() != 8, reason="needs 8 devices: run it with `make test`")
 @pytest.mark.parametrize("model_axis", [1, 2])
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_eight_devices_do_what_one_does(model_axis, accumulate, monkeypatch):
