@@ -21,9 +21,8 @@ import cv2
 import jax
 import numpy as np
 from absl import app, flags, logging
-from ml_collections import config_flags
 
-from haa_jax import evaluate, mesh, state
+from haa_jax import config_flag, evaluate, mesh, state
 from haa_jax.data import pipeline
 from haa_jax.experiment import fresh_state, prepare
 from tfds_haa500.clip_folder_dataset_builder import Builder, ClipFolderConfig
@@ -34,7 +33,7 @@ LINE_SECONDS = 10.0
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Where the clips are, or are put.", required=True)
 _SECONDS = flags.DEFINE_float("seconds", 300.0, "Of evaluation, after which it is left; it may end before.")
 _NO_NETWORK = flags.DEFINE_bool("no_network", False, "Only what reads, decodes, crops and places the views.")
-_CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment: FILE.py[:words].", lock_config=True)
+_CONFIG = config_flag.define()
 
 
 class Enough(Exception):  # noqa: N818  not an error
@@ -42,8 +41,7 @@ class Enough(Exception):  # noqa: N818  not an error
 
 
 def main(argv):
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected argument {argv[1]!r}")
+    config_flag.no_arguments(argv)
     logging.set_verbosity(logging.WARNING)
     if not (pathlib.Path(_DATA_DIR.value) / "clip_folder" / NAME).exists():
         build(pathlib.Path(_DATA_DIR.value))
@@ -125,4 +123,4 @@ def write_clip(path: pathlib.Path, rng: np.random.Generator) -> None:
 
 if __name__ == "__main__":
     flags.mark_flag_as_required("config")
-    app.run(main)
+    app.run(main, flags_parser=config_flag.parse)
