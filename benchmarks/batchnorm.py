@@ -3,7 +3,7 @@
     python -m benchmarks.batchnorm --data_dir=DIR [--steps=300] [--seed=0]
 
 Trains the demo's I3D (a momentum of 0.999) on `haa500/demo` in DIR, and evaluates the same parameters on its test clips
-with the statistics of the published rule, of an average that is debiased as Adam's is, of the rule that training follows
+with the statistics of the published rule, of an average that is debiased as Adam's is, of the rule training follows
 (`state.running_statistics`), and with those computed anew from the last parameters over `PRECISE` batches, which is
 PySlowFast's precise BatchNorm. Minutes on two CPU cores.
 """
