@@ -112,21 +112,21 @@ def test_a_first_save_on_a_full_disk_does_not_speak_of_others(disk):
 def test_a_run_on_a_full_disk_keeps_its_last_checkpoint_and_goes_on_when_there_is_room(disk, data_dir):
     main = shlex.join(command(data_dir, disk.folder / "disk" / "run", "--config.train.steps=8"))
     said = disk(
-        FILL.format(2700),  # two checkpoints of a megabyte, not three
+        FILL.format(1000),  # two checkpoints of 0.4 MB, not three
         f"{main} 2>&1; echo code $?",
         "echo kept $(ls $DISK/run/checkpoints)",
         "rm $DISK/fill",
         f"{main} 2>&1; echo code $?",
         "cp $DISK/run/metrics.json $OUT",
     )
-    first, second = said.split("code ")[1:]
-    assert first.startswith("1\n"), said
-    assert "could not be saved in" in said
-    assert "No space left on device" in said
-    kept = [int(name) for name in first.partition("kept ")[2].splitlines()[0].split() if name.isdigit()]
-    assert f"the same command goes on from checkpoint {max(kept)}." in first
-    assert f"going on from the checkpoint of step {max(kept)}" in second
-    assert second.startswith("0"), said
+    stopped, gone_on, rest = said.split("code ")
+    assert gone_on.startswith("1\n"), said
+    assert rest.startswith("0\n"), said
+    assert "could not be saved in" in stopped, said
+    assert "No space left on device" in stopped
+    kept = [int(name) for name in gone_on.partition("kept ")[2].splitlines()[0].split() if name.isdigit()]
+    assert f"the same command goes on from checkpoint {max(kept)}." in stopped
+    assert f"going on from the checkpoint of step {max(kept)}" in gone_on
     assert (disk.folder / evaluate.METRICS_FILE).exists()
 
 
