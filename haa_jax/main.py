@@ -58,7 +58,7 @@ def main(argv: list[str]) -> None:
     from haa_jax import hosts, overview, train
     from haa_jax.errors import USER_ERRORS
     from haa_jax.signals import EXIT_INTERRUPTED, Interrupted
-    from tfds_haa500.disk import FULL
+    from tfds_haa500.disk import is_full_disk
 
     def leave(message: object) -> NoReturn:
         hosts.leave(f"process {process}: {message}" if process else message)
@@ -72,12 +72,10 @@ def main(argv: list[str]) -> None:
         sys.exit(EXIT_INTERRUPTED)
     except USER_ERRORS as error:
         leave(error)
-    except OSError as error:
-        if error.errno not in FULL:
-            raise
-        leave(f"{error}; once there is room, the same command goes on")
-    except jax.errors.JaxRuntimeError as error:
-        if jax.process_count() == 1:
+    except Exception as error:
+        if is_full_disk(error):  # TensorBoard's files may be what finds it full
+            leave(f"the disk is full: {error}\nOnce there is room, the same command goes on.")
+        if not isinstance(error, jax.errors.JaxRuntimeError) or jax.process_count() == 1:
             raise
         leave(f"the processes no longer work together, one of them may be gone: {error}")
 

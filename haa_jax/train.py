@@ -6,6 +6,7 @@ import json
 import logging
 import math
 import time
+from collections.abc import Iterator
 
 import jax
 import numpy as np
@@ -58,8 +59,7 @@ def train_and_evaluate(config, workdir: epath.PathLike) -> dict:
             workdir.mkdir(parents=True, exist_ok=True)
             held.enter_context(_locked(workdir))
         checkpoints = Checkpoints(workdir, config.checkpoint.keep)
-        writer = metric_writers.create_default_writer(str(workdir), just_logging=jax.process_index() > 0)
-        with StopSignals() as stop:
+        with StopSignals() as stop, _metric_writer(workdir) as writer:
             try:
                 train_state = _train(exp, workdir, checkpoints, writer, stop)
                 step, variables = _variables_to_test(exp, checkpoints, train_state)
@@ -68,11 +68,23 @@ def train_and_evaluate(config, workdir: epath.PathLike) -> dict:
             finally:
                 checkpoints.wait()
                 checkpoints.close()
-                writer.flush()
-                writer.close()
         results = _finish(exp, workdir, step, logits)
         _plot_test(exp, workdir, logits, results)
         return results
+
+
+@contextlib.contextmanager
+def _metric_writer(workdir: epath.Path) -> Iterator[metric_writers.MetricWriter]:
+    """TensorBoard's files; what goes wrong within is not hidden by closing them on a full disk."""
+    writer = metric_writers.create_default_writer(str(workdir), just_logging=jax.process_index() > 0)
+    try:
+        yield writer
+    except BaseException:
+        with contextlib.suppress(Exception):
+            writer.close()
+        raise
+    writer.flush()
+    writer.close()
 
 
 def _locked(workdir: epath.Path) -> contextlib.AbstractContextManager:
@@ -238,9 +250,8 @@ def _scalars(exp: Experiment, logits: dict[str, np.ndarray], results: dict) -> d
 
 def _plot_test(exp: Experiment, workdir: epath.Path, logits: dict[str, np.ndarray], results: dict) -> None:
     """The test's figures to TensorBoard, beside the training's."""
-    writer = metric_writers.create_default_writer(str(workdir), just_logging=jax.process_index() > 0)
-    writer.write_scalars(results["step"], _scalars(exp, logits, results))
-    writer.close()
+    with _metric_writer(workdir) as writer:
+        writer.write_scalars(results["step"], _scalars(exp, logits, results))
 
 
 def _values(metrics: dict, step: int) -> dict[str, float]:

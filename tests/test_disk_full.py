@@ -122,10 +122,12 @@ def test_a_run_on_a_full_disk_keeps_its_last_checkpoint_and_goes_on_when_there_i
     stopped, gone_on, rest = said.split("code ")
     assert gone_on.startswith("1\n"), said
     assert rest.startswith("0\n"), said
-    assert "could not be saved in" in stopped, said
+    assert "error: " in stopped, said
     assert "No space left on device" in stopped
+    assert "Traceback (most recent call last)" not in stopped.rpartition("error: ")[2]
     kept = [int(name) for name in gone_on.partition("kept ")[2].splitlines()[0].split() if name.isdigit()]
-    assert f"the same command goes on from checkpoint {max(kept)}." in stopped
+    # TensorBoard's files or a checkpoint: either may be the first that finds no room.
+    assert f"the same command goes on from checkpoint {max(kept)}." in stopped or "Once there is room" in stopped, said
     assert f"going on from the checkpoint of step {max(kept)}" in gone_on
     assert (disk.folder / evaluate.METRICS_FILE).exists()
 
