@@ -35,9 +35,6 @@ _PROCESS_ID = flags.DEFINE_integer("process_id", None, "With --coordinator_addre
 JOIN_SECONDS = 300
 
 
-QUIET_SECONDS = 15
-
-
 def parse(argv: list[str]) -> list[str]:
     """The flags; for `absl.app.run`."""
     rest = config_flag.parse(argv)
@@ -102,8 +99,10 @@ def _join_other_processes() -> int:
         return 0
     import jax
 
+    from haa_jax import hosts
+
     patience = threading.Timer(
-        QUIET_SECONDS, print, [f"waiting for the other processes, {JOIN_SECONDS} s at most"], {"flush": True}
+        hosts.QUIET_SECONDS, print, [f"waiting for the other processes, {JOIN_SECONDS} s at most"], {"flush": True}
     )
     patience.daemon = True
     patience.start()
