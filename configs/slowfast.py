@@ -7,6 +7,9 @@ The paper's figure for HAA500 (Table 6, SlowFast RGB, top-1 of 500 atomic classe
 25.07 %, which is 376 of 1500 clips; `configs/slowfast.py:flow` 22.87 % (343/1500), `:pose` 28.33 % (425/1500), the
 three fused 39.93 % (599/1500).
 
+Frames are sampled as if every clip had 30 a second, as the authors' code does; `--config.data.fps=0` leaves clips
+their own rate.
+
 Words after a colon, separated by commas: see WORDS. The demo, a narrow network on 8 small frames:
 
     python -m haa_jax.main --config=configs/slowfast.py:demo --workdir=runs/slowfast_demo
