@@ -198,7 +198,14 @@ def crops():
         for name in DRAWS:
             with drawn(name):
                 drawn_box = [corner(slowfast.random_crop(grid[None], 224)[0][0], 224)]
-            yield "slowfast:*", f"{SLOWFAST} slowfast/datasets/transform.py:random_crop", "train", *shape, name, drawn_box
+            yield (
+                "slowfast:*",
+                f"{SLOWFAST} slowfast/datasets/transform.py:random_crop",
+                "train",
+                *shape,
+                name,
+                drawn_box,
+            )
         if 256 in shape:
             boxes, _ = tpn.Group3CropSample(256)([np.empty(shape)])
             boxes = [(int(top), int(left), 256, 256, 0) for left, top, _, _ in boxes]
@@ -239,13 +246,22 @@ def rates():
         solver = types.SimpleNamespace(**({name: yaml.safe_load(value) for name, value in defaults} | given))
         for at in (0, 0.5, 3.4, 17, 33.9, 34.1, 60, 98, 147, 195.9):
             rate = policy.get_lr_at_epoch(types.SimpleNamespace(SOLVER=solver), at)
-            yield f"slowfast:{variant}", f"{SLOWFAST} slowfast/utils/lr_policy.py with {path}", at, solver.MAX_EPOCH, rate
+            yield (
+                f"slowfast:{variant}",
+                f"{SLOWFAST} slowfast/utils/lr_policy.py with {path}",
+                at,
+                solver.MAX_EPOCH,
+                rate,
+            )
     hooks = load(MMCV, "mmcv/runner/hooks/lr_updater.py", hook=types.SimpleNamespace(Hook=object))
     for recipe, path in (("tpn:slowonly", "kinetics400/tpn/r50f8s8.py"), ("tpn:tsm", "sthv1/tsm_tpn.py")):
         config = {}
         exec(read(TPN, f"config_files/{path}"), config)
         hook = hooks.StepLrUpdaterHook(config["lr_config"]["step"])
-        rate = lambda epoch, c=config, h=hook: h.get_lr(types.SimpleNamespace(epoch=epoch), c["optimizer"]["lr"])
+
+        def rate(epoch, hook=hook, lr=config["optimizer"]["lr"]):
+            return hook.get_lr(types.SimpleNamespace(epoch=epoch), lr)
+
         source = f"{MMCV} mmcv/runner/hooks/lr_updater.py:StepLrUpdaterHook with {TPN} config_files/{path}"
         for row in stepped(rate, config["lr_config"]["step"], config["total_epochs"]):
             yield recipe, source, *row
