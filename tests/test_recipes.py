@@ -162,9 +162,9 @@ def test_rates(recipe):
 
 
 @functools.cache
-def network(name: str, variant: str, channels_of: str):
-    """(paths of the parameters, paths of the modules that normalise) of a network with an auxiliary head if it can."""
-    config = configuration(channels_of)
+def network(name: str, variant: str) -> tuple[list, set]:
+    """(paths of the parameters, paths of the modules that normalise) of a network; no stream changes them."""
+    config = configuration(f"{name}:{variant}")
     config.model.width = 0.0625
     model = models.build(config.model, {"atomic": 5})
     clips = jax.ShapeDtypeStruct((1, *experiment.clip_shape(config)), jnp.float32)
@@ -176,7 +176,7 @@ def network(name: str, variant: str, channels_of: str):
 def groups(recipe: str) -> dict[tuple[str, ...], str]:
     """Parameter -> the group of the table that it belongs to."""
     model = configuration(recipe).model
-    paths, norms = network(model.name, model.variant, recipe)
+    paths, norms = network(model.name, model.variant)
     first = FIRST_CONVOLUTION.get(model.variant) if model.name == "tsn" else None
 
     def group(path):
@@ -184,7 +184,9 @@ def groups(recipe: str) -> dict[tuple[str, ...], str]:
             return "norm"
         if path[-1] not in ("kernel", "bias"):
             return "other"
-        return {"Logits": "head ", "AuxLogits": "head "}.get(path[0], "first " * (path[:-1] == first)) + path[-1]
+        if path[0] in ("Logits", "AuxLogits"):
+            return f"head {path[-1]}"
+        return f"first {path[-1]}" if path[:-1] == first else path[-1]
 
     return {path: group(path) for path in paths}
 
@@ -372,21 +374,26 @@ def seen(recipe: str, length: int) -> tuple[str, str]:
     """What a network is shown of a clip of so many frames, 30 a second: in training with draws of 0, and at test."""
     config = configuration(recipe)
     positions = streams.num_positions(length, config.data)
-    trained = sampling.train_positions(positions, 30.0, config.data, Draws("0")).tolist()
-    windows = [each.tolist() for each in sampling.test_positions(positions, 30.0, at_test(config), config.eval.windows)]
-    tested = brief(windows[0])
-    if len(windows) > 1:
-        same_windows = all(each == windows[0] for each in windows)
-        tested += f" ({len(windows)} times)" if same_windows else f"; last of {len(windows)}: {brief(windows[-1])}"
-    return brief(trained), tested
+
+    def words(numbers):
+        inside = [int(number) for number in numbers if number < length]
+        return brief(inside) + f", empty (x {len(numbers) - len(inside)})" * (len(inside) < len(numbers))
+
+    trained = words(sampling.train_positions(positions, 30.0, config.data, Draws("0")))
+    windows = sampling.test_positions(positions, 30.0, at_test(config), config.eval.windows)
+    tested = [words(window) for window in windows]
+    if len(set(tested)) == 1:
+        return trained, tested[0] + f" ({len(windows)} times)" * (len(windows) > 1)
+    return trained, f"{tested[0]}; last of {len(windows)}: {tested[-1]}"
 
 
 def rates_in_words(recipe: str) -> str:
-    """The rate wherever the table has another than before, or its course where it never stays."""
+    """Where the rate drops, half a unit before the table looks; or its course where it never stays."""
     rows = table("rates.csv", recipe)
-    marks = [row for before, row in zip([{"rate": ""}, *rows], rows, strict=False) if row["rate"] != before["rate"]]
-    unit = "k steps" if recipe.startswith("i3d") else ""
-    return ", ".join(f"{float(row['rate']):.3g} at {float(row['at']):g}{unit}" for row in marks)
+    changes = [row for before, row in zip([{"rate": ""}, *rows], rows, strict=False) if row["rate"] != before["rate"]]
+    stepped, unit = len(changes) < len(rows), "k steps" if recipe.startswith("i3d") else ""
+    marks = [max(0.0, float(row["at"]) - 0.5 * stepped) for row in changes]
+    return ", ".join(f"{float(row['rate']):.3g} from {at:g}{unit}" for row, at in zip(changes, marks, strict=True))
 
 
 def recipe_in_words(recipe: str) -> list[str]:
@@ -412,7 +419,10 @@ def recipe_in_words(recipe: str) -> list[str]:
         rates_in_words(recipe),
         f"{optimizer.momentum:g}{' Nesterov' * optimizer.nesterov}, decay {optimizer.weight_decay:g}, "
         + (f"clip {optimizer.clip_norm:g}" if optimizer.clip_norm else "no clip"),
-        "; ".join(f"{' x, '.join(f.split())}: {', '.join(kinds)}" for f, kinds in by_factors.items()),
+        "; ".join(
+            f"{factors.split()[0]} x{'' if factors.endswith(' 1') else ' without decay'}: {', '.join(members)}"
+            for factors, members in by_factors.items()
+        ),
         f"{config.model.dropout:g}",
         ", ".join(name for name in ("random_move",) if data[name]) if skeleton else ", ".join(draws),
         "" if skeleton else channels,
@@ -427,12 +437,17 @@ def markdown(columns: list[str], rows: list[list[str]]) -> str:
 
 
 def main() -> None:
-    words = "config|epochs, batch|rate|SGD|rate x, decay x: of|dropout|training|mean / std|test: windows x crops|source"
+    words = "config|epochs, batch|rate|SGD|rates of groups|dropout|training|mean / std|test: windows x crops|source"
     print(markdown(words.split("|"), [recipe_in_words(recipe) for recipe in RECIPES]), end="\n\n")
     differing = [row for row in _table("recipes.csv") if row["ours"]]
     columns = ["recipes", "field", "value", "ours", "why", "source"]
     titles = ["config", "field", "theirs", "ours", "why", "source"]
-    print(markdown(titles, [[row[column] or "-" for column in columns] for row in differing]), end="\n\n")
+    print(
+        markdown(
+            titles, [[row[column] or "not said" * (column == "value") for column in columns] for row in differing]
+        ),
+        end="\n\n",
+    )
     lengths = (7, 20, 40, 64, 300)
     for mode, name in enumerate(("in training (draws of 0)", "at test")):
         rows = [[f"`{recipe}`", *(seen(recipe, length)[mode] for length in lengths)] for recipe in RECIPES]

@@ -9,6 +9,7 @@ replaced by mocks, their random draws by `draws.Draws`, and a clip by the number
 
 import contextlib
 import csv
+import functools
 import itertools
 import pathlib
 import random
@@ -57,6 +58,12 @@ def load(repository: str, path: str, function: str = "", **siblings):
     return module
 
 
+def tpn_config(path: str) -> dict:
+    config = {}
+    exec(read(TPN, f"config_files/{path}"), config)
+    return config
+
+
 @contextlib.contextmanager
 def drawn(name: str):
     """Until it is left, `random` and `np.random` draw as `Draws(name)` does."""
@@ -74,95 +81,99 @@ def drawn(name: str):
         yield
 
 
-def slowfast_clip(decoder, length: int, fps: int, window: int, windows: int = 10) -> list[int]:
-    """What decoder.decode gives of a file with that many frames; frames are read by their times, as torchvision's
-    reader does: those from video_pts_range's start to its end, both included."""
+def frame_rows(recipes: str, source: str, clip, windows: int, fps: int = 0):
+    """Rows of frames.csv; `clip(length, None)` is a training clip, `clip(length, i)` window i of a test clip."""
+    for length in LENGTHS:
+        for name in DRAWS:
+            with drawn(name):
+                yield recipes, source, "train", length, fps, name, runs(clip(length, None))
+        for window in range(windows):
+            yield recipes, source, "test", length, fps, window, runs(clip(length, window))
+
+
+def slowfast_frames():
+    """Of decoder.decode on a file whose frames are read by their times, as torchvision's reader does: those from
+    video_pts_range's start to its end, both included."""
+    decoder = load(SLOWFAST, "slowfast/datasets/decoder.py", transform=None)
     tick = 512  # of the file's clock from one frame to the next
 
-    def reader(_, video_pts_range, **kwargs):
-        start, end = video_pts_range
-        seen = [frame for frame in range(length) if start <= frame * tick and (end < 0 or frame * tick <= end)]
-        return torch.tensor(seen).reshape(-1, 1, 1, 1), None
+    def clip(fps, length, window):
+        def reader(_, video_pts_range, **kwargs):
+            start, end = video_pts_range
+            seen = [frame for frame in range(length) if start <= frame * tick and (end < 0 or frame * tick <= end)]
+            return torch.tensor(seen).reshape(-1, 1, 1, 1), None
 
-    meta = {"video_denominator": tick * fps, "video_numerator": 1, "has_video": True, "video_fps": fps}
-    meta["video_duration"] = length / fps
-    decoder.io = types.SimpleNamespace(_read_video_from_memory=reader)
-    frames, _, _ = decoder.decode(b"file", [2], [32], window, windows, meta, backend="torchvision")
-    return frames[0].flatten().tolist()
+        meta = {"video_denominator": tick * fps, "video_numerator": 1, "has_video": True, "video_fps": fps}
+        meta["video_duration"] = length / fps
+        decoder.io = types.SimpleNamespace(_read_video_from_memory=reader)
+        window = -1 if window is None else window
+        sampled, _, _ = decoder.decode(bytearray(b"file"), [2], [32], window, 10, meta, backend="torchvision")
+        return sampled[0].flatten()
 
-
-def tpn_clip(dataset, length: int, config: dict, test: bool) -> list[int]:
-    """All frames that a sample of RawFramesDataset is made of."""
-    sampler = dataset.RawFramesDataset.__new__(dataset.RawFramesDataset)
-    sampler.num_segments, sampler.new_step, sampler.temporal_jitter = config["num_segments"], config["new_step"], False
-    sampler.old_length, sampler.img_prefix = config["new_length"] * config["new_step"], ""
-    sampler._load_image = lambda directory, template, modality, frame: [frame - 1]
-    record = dataset.RawFramesRecord(["", length, 0])
-    positions = sampler._get_test_indices(record) if test else sampler._sample_indices(record)
-    return [int(frame) for frame in sampler._get_frames(record, "", "RGB", *positions)]
-
-
-def tsn_clip(dataset, length: int, segments: int, stack: int, test: bool) -> list[int]:
-    """The first frame, or field, of each segment of a sample of TSNDataSet."""
-    sampler = dataset.TSNDataSet.__new__(dataset.TSNDataSet)
-    sampler.num_segments, sampler.new_length = segments, stack
-    sampler.dense_sample = sampler.twice_sample = False
-    record = dataset.VideoRecord(["", length, 0])
-    return [int(i) - 1 for i in (sampler._get_test_indices(record) if test else sampler._sample_indices(record))]
-
-
-def frames():
-    """(recipe, source, mode, length, fps, view, indices)."""
-
-    def rows(recipe, source, clip, tests, fps=0, lengths=LENGTHS):
-        """`clip(length)` is a training clip, `tests(length)` all windows of a test clip."""
-        for length in lengths:
-            for name in DRAWS:
-                with drawn(name):
-                    yield recipe, source, "train", length, fps, name, clip(length)
-            for window, indices in enumerate(tests(length)):
-                yield recipe, source, "test", length, fps, window, indices
-
-    decoder = load(SLOWFAST, "slowfast/datasets/decoder.py", transform=None)
     for fps in (15, 25, 30):
-        yield from rows(
-            "slowfast:*", f"{SLOWFAST} slowfast/datasets/decoder.py:decode",
-            lambda n, fps=fps: slowfast_clip(decoder, n, fps, -1),
-            lambda n, fps=fps: [slowfast_clip(decoder, n, fps, window) for window in range(10)], fps,
-        )  # fmt: skip
+        source = f"{SLOWFAST} slowfast/datasets/decoder.py:decode"
+        yield from frame_rows("slowfast:*", source, functools.partial(clip, fps), 10, fps)
+
+
+def tpn_frames():
+    """Of RawFramesDataset, which puts the windows one after another; of tsm's 16 segments at test, every second one is
+    a window (models/recognizers/TSN2D.py:forward_test)."""
     dataset = load(TPN, "mmaction/datasets/rawframes_dataset.py", transforms=mock.MagicMock(), utils=mock.MagicMock())
-    for recipe, path in (("tpn:slowonly", "kinetics400/tpn/r50f8s8.py"), ("tpn:tsm", "sthv1/tsm_tpn.py")):
-        config = {}
-        exec(read(TPN, f"config_files/{path}"), config)
-        # Ten windows one after another; of the 16 segments every second one (models/recognizers/TSN2D.py, fcn_testing).
-        part = (lambda i: slice(8 * i, 8 * i + 8)) if recipe == "tpn:slowonly" else (lambda i: slice(i, None, 2))
-        yield from rows(
-            recipe, f"{TPN} mmaction/datasets/rawframes_dataset.py:RawFramesDataset with config_files/{path}",
-            lambda n, config=config: tpn_clip(dataset, n, config["data"]["train"], test=False),
-            lambda n, config=config, part=part: [
-                tpn_clip(dataset, n, config["data"]["test"], test=True)[part(i)]
-                for i in range(10 if config["data"]["test"]["new_step"] == 8 else 2)
-            ],
-        )  # fmt: skip
-    for repository, path, recipe, segments, at_test in (
+
+    def clip(config, window_of, length, window):
+        config = config["train" if window is None else "test"]
+        sampler = dataset.RawFramesDataset.__new__(dataset.RawFramesDataset)
+        sampler.num_segments, sampler.new_step = config["num_segments"], config["new_step"]
+        sampler.temporal_jitter, sampler.img_prefix = False, ""
+        sampler.old_length = config["new_length"] * config["new_step"]
+        sampler._load_image = lambda directory, template, modality, frame: [frame - 1]
+        record = dataset.RawFramesRecord(["", length, 0])
+        positions = sampler._sample_indices(record) if window is None else sampler._get_test_indices(record)
+        images = sampler._get_frames(record, "", "RGB", *positions)
+        return images if window is None else images[window_of(window)]
+
+    source = f"{TPN} mmaction/datasets/rawframes_dataset.py:RawFramesDataset with config_files"
+    for recipe, path, windows, window_of in (
+        ("tpn:slowonly", "kinetics400/tpn/r50f8s8.py", 10, lambda i: slice(8 * i, 8 * i + 8)),
+        ("tpn:tsm", "sthv1/tsm_tpn.py", 2, lambda i: slice(i, None, 2)),
+    ):
+        data = tpn_config(path)["data"]
+        yield from frame_rows(recipe, f"{source}/{path}", functools.partial(clip, data, window_of), windows)
+
+
+def tsn_frames():
+    """Of TSNDataSet: the first frame, or field, of each segment."""
+
+    def clip(dataset, stack, segments, at_test, length, window):
+        sampler = dataset.TSNDataSet.__new__(dataset.TSNDataSet)
+        sampler.num_segments, sampler.new_length = segments if window is None else at_test, stack
+        sampler.dense_sample = sampler.twice_sample = False
+        record = dataset.VideoRecord(["", length, 0])
+        positions = sampler._sample_indices(record) if window is None else sampler._get_test_indices(record)
+        return positions - 1
+
+    for repository, path, recipe, *segments in (
         (TSN, "dataset.py", "tsn:bninception", 3, 25),
         (TSM, "ops/dataset.py", "tsn:resnet50", 5, 25),
         (TSM, "ops/dataset.py", "tsn:tsm", 8, 8),
     ):
         dataset = load(repository, path)
-        dataset.randint = lambda high, size: np.random.randint(high, size=size)  # imported by name
-        for word, stack in (("", 1), (",flow", 5)):
-            yield from rows(
-                recipe + word, f"{repository} {path}:TSNDataSet",
-                lambda n, d=dataset, k=segments, s=stack: tsn_clip(d, n, k, s, test=False),
-                lambda n, d=dataset, k=at_test, s=stack: [tsn_clip(d, n, k, s, test=True)],
-            )  # fmt: skip
+        dataset.randint = lambda high, size: np.random.randint(high, size=size)  # they import it by name
+        for words, stack in ((recipe, 1), (f"{recipe},flow", 5)):
+            of_clip = functools.partial(clip, dataset, stack, *segments)
+            yield from frame_rows(words, f"{repository} {path}:TSNDataSet", of_clip, 1)
+
+
+def stgcn_frames():
+    """Of the feeder: clips of any length are padded to 300 frames, of which a test sees all."""
     tools = load(STGCN, "feeder/tools.py")
-    padded = np.arange(300).reshape(1, 300, 1, 1)  # clips of any length, zeros behind their end
-    yield from rows(
-        "stgcn:*", f"{STGCN} feeder/tools.py:random_choose with config/st_gcn/kinetics-skeleton/train.yaml",
-        lambda n: tools.random_choose(padded, 150).flatten().tolist(), lambda n: [range(300)],
-    )  # fmt: skip
+    padded = np.arange(300).reshape(1, 300, 1, 1)
+    source = f"{STGCN} feeder/tools.py:random_choose with config/st_gcn/kinetics-skeleton/train.yaml"
+
+    def clip(length, window):
+        return (tools.random_choose(padded, 150) if window is None else padded).flatten()
+
+    yield from frame_rows("stgcn:*", source, clip, 1)
 
 
 class Picture:
@@ -181,115 +192,131 @@ class Picture:
         return Picture(self.size, self.box, flip=True)
 
 
+def boxes(*corners_and_flips, side: int) -> str:
+    return "; ".join(f"{top} {left} {side} {side} {flip:d}" for top, left, flip in corners_and_flips)
+
+
 def crops():
-    """(recipe, source, mode, height, width, view, boxes); a box is (top, left, height, width, flip)."""
+    """Rows of crops.csv; a box is top, left, height, width and whether it is mirrored."""
     slowfast = load(SLOWFAST, "slowfast/datasets/transform.py", rand_augment=mock.Mock(), random_erasing=mock.Mock())
     tpn, tsn = load(TPN, "mmaction/datasets/transforms.py"), load(TSN, "transforms.py")
     tpn.mmcv.imcrop = lambda _, box: box
 
-    def corner(cropped, side):  # of a picture whose two channels are the numbers of rows and columns
-        return *(int(x) for x in cropped[:, 0, 0]), side, side, 0
+    def corner(cropped):  # of a picture whose two channels are the numbers of rows and columns
+        return *cropped[:, 0, 0].tolist(), False
 
     for height, width in SHAPES:
         grid = torch.stack(torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij"))
-        shape = height, width
-        three = [corner(slowfast.uniform_crop(grid, 256, place)[0], 256) for place in range(3)]
-        yield "slowfast:*", f"{SLOWFAST} slowfast/datasets/transform.py:uniform_crop", "test", *shape, "", three
+        three = [corner(slowfast.uniform_crop(grid, 256, place)[0]) for place in range(3)]
+        source = f"{SLOWFAST} slowfast/datasets/transform.py"
+        yield "slowfast:*", f"{source}:uniform_crop", "test", height, width, "", boxes(*three, side=256)
         for name in DRAWS:
             with drawn(name):
-                drawn_box = [corner(slowfast.random_crop(grid[None], 224)[0][0], 224)]
+                cropped, _ = slowfast.random_crop(grid[None], 224)
             yield (
                 "slowfast:*",
-                f"{SLOWFAST} slowfast/datasets/transform.py:random_crop",
+                f"{source}:random_crop",
                 "train",
-                *shape,
+                height,
+                width,
                 name,
-                drawn_box,
+                boxes(corner(cropped[0]), side=224),
             )
-        if 256 in shape:
-            boxes, _ = tpn.Group3CropSample(256)([np.empty(shape)])
-            boxes = [(int(top), int(left), 256, 256, 0) for left, top, _, _ in boxes]
-            yield "tpn:*", f"{TPN} mmaction/datasets/transforms.py:Group3CropSample", "test", *shape, "", boxes
-        one = [corner(tsn.GroupCenterCrop(224)([grid])[0], 224)]
-        yield "tsn:tsm*", f"{TSN} transforms.py:GroupCenterCrop", "test", *shape, "", one
-        ten = [
-            (top, left, bottom - top, right - left, int(picture.flip))
-            for picture in tsn.GroupOverSample(224)([Picture((width, height))])
-            for left, top, right, bottom in [picture.box]
-        ]
-        yield "tsn:resnet50* tsn:bninception*", f"{TSN} transforms.py:GroupOverSample", "test", *shape, "", ten
-    for recipe, scales in (("tsn:*[0-9nm]", [1, 0.875, 0.75, 0.66]), ("tsn:*,flow", [1, 0.875, 0.75])):
-        places = tsn.GroupMultiScaleCrop(224, scales)
-        height, width = SHAPES[1]
+        if 256 in (height, width):  # Group3CropSample asks for it
+            three = [
+                (top, left, False) for left, top, _, _ in tpn.Group3CropSample(256)([np.empty((height, width))])[0]
+            ]
+            source = f"{TPN} mmaction/datasets/transforms.py:Group3CropSample"
+            yield "tpn:*", source, "test", height, width, "", boxes(*three, side=256)
+        one = corner(tsn.GroupCenterCrop(224)([grid])[0])
+        yield "tsn:tsm*", f"{TSN} transforms.py:GroupCenterCrop", "test", height, width, "", boxes(one, side=224)
+        ten = [(cut.box[1], cut.box[0], cut.flip) for cut in tsn.GroupOverSample(224)([Picture((width, height))])]
+        source = f"{TSN} transforms.py:GroupOverSample"
+        yield "tsn:resnet50* tsn:bninception*", source, "test", height, width, "", boxes(*ten, side=224)
+    yield from multi_scale_crops(tsn)
+
+
+def multi_scale_crops(tsn):
+    """Every box that GroupMultiScaleCrop can choose, with the scales of TSN's models.py:get_augmentation."""
+    height, width = SHAPES[1]
+    for recipes, scales in (
+        ("tsn:resnet50 tsn:bninception tsn:tsm", [1, 0.875, 0.75, 0.66]),
+        ("tsn:*,flow", [1, 0.875, 0.75]),
+    ):
         every = set()
-        for size, place in itertools.product(range(10), range(13)):
-            chosen = iter((size, place))
-            with mock.patch.object(random, "choice", lambda these, chosen=chosen: these[next(chosen) % len(these)]):
-                across, down, left, top = places._sample_crop_size((width, height))
-            every.add((top, left, down, across, 0))
-        yield recipe, f"{TSN} transforms.py:GroupMultiScaleCrop", "train", height, width, "every", sorted(every)
+        for chosen in itertools.product(range(10), range(13)):
+            rest = iter(chosen)
+            with mock.patch.object(random, "choice", lambda these, rest=rest: these[next(rest) % len(these)]):
+                across, down, left, top = tsn.GroupMultiScaleCrop(224, scales)._sample_crop_size((width, height))
+            every.add(f"{top} {left} {down} {across} 0")
+        source = f"{TSN} transforms.py:GroupMultiScaleCrop"
+        yield recipes, source, "train", height, width, "every", "; ".join(sorted(every))
 
 
-def rates():
-    """(recipe, source, at, of, rate): of the kernels of a hidden layer, at a point of a training of that length."""
+def stepped(recipes: str, source: str, rate, drops: list[int], epochs: int):
+    """Rows of rates.csv around the drops, at the start and at the end; `rate(epoch)`."""
+    around = (drop + shift for drop in drops if drop < epochs for shift in (-0.5, 0.5))
+    for at in (0, *around, epochs - 0.5):
+        yield recipes, source, at, epochs, f"{rate(int(at)):.9g}"
 
-    def stepped(rate, drops, epochs):
-        """Epochs around the drops, at the start and at the end."""
-        for at in (0, *(drop + shift for drop in drops if drop < epochs for shift in (-0.5, 0.5)), epochs - 0.5):
-            yield at, epochs, rate(int(at))
 
+def slowfast_rates():
     policy = load(SLOWFAST, "slowfast/utils/lr_policy.py")
     defaults = re.findall(r"^_C\.SOLVER\.(\w+) = (.+)$", read(SLOWFAST, "slowfast/config/defaults.py"), re.M)
     for variant in ("4x16", "8x8"):
         path = f"configs/Kinetics/SLOWFAST_{variant}_R50.yaml"
         given = yaml.safe_load(read(SLOWFAST, path))["SOLVER"]
         solver = types.SimpleNamespace(**({name: yaml.safe_load(value) for name, value in defaults} | given))
+        source = f"{SLOWFAST} slowfast/utils/lr_policy.py with {path}"
         for at in (0, 0.5, 3.4, 17, 33.9, 34.1, 60, 98, 147, 195.9):
             rate = policy.get_lr_at_epoch(types.SimpleNamespace(SOLVER=solver), at)
-            yield (
-                f"slowfast:{variant}",
-                f"{SLOWFAST} slowfast/utils/lr_policy.py with {path}",
-                at,
-                solver.MAX_EPOCH,
-                rate,
-            )
+            yield f"slowfast:{variant}", source, at, solver.MAX_EPOCH, f"{rate:.9g}"
+
+
+def tpn_rates():
     hooks = load(MMCV, "mmcv/runner/hooks/lr_updater.py", hook=types.SimpleNamespace(Hook=object))
     for recipe, path in (("tpn:slowonly", "kinetics400/tpn/r50f8s8.py"), ("tpn:tsm", "sthv1/tsm_tpn.py")):
-        config = {}
-        exec(read(TPN, f"config_files/{path}"), config)
-        hook = hooks.StepLrUpdaterHook(config["lr_config"]["step"])
-
-        def rate(epoch, hook=hook, lr=config["optimizer"]["lr"]):
-            return hook.get_lr(types.SimpleNamespace(epoch=epoch), lr)
-
+        config = tpn_config(path)
+        drops = config["lr_config"]["step"]
+        hook, lr = hooks.StepLrUpdaterHook(drops), config["optimizer"]["lr"]
         source = f"{MMCV} mmcv/runner/hooks/lr_updater.py:StepLrUpdaterHook with {TPN} config_files/{path}"
-        for row in stepped(rate, config["lr_config"]["step"], config["total_epochs"]):
-            yield recipe, source, *row
-    for repository, recipe, where, lr, drops, epochs in (
-        (TSN, "tsn:bninception", "README.md (RGB)", 0.001, [30, 60], 80),
-        (TSN, "tsn:bninception,flow", "README.md (Flow)", 0.001, [190, 300], 340),
-        (TSM, "tsn:resnet50*", "scripts/train_tsn_kinetics_rgb_5f.sh", 0.02, [20, 40], 50),
-        (TSM, "tsn:tsm*", "scripts/train_tsm_kinetics_rgb_8f.sh", 0.02, [20, 40], 50),
+        rate = functools.partial(lambda hook, lr, epoch: hook.get_lr(types.SimpleNamespace(epoch=epoch), lr), hook, lr)
+        yield from stepped(recipe, source, rate, drops, config["total_epochs"])
+
+
+def tsn_rates():
+    """Of main.py with the arguments of the command lines that the authors give."""
+
+    def rate(main, arguments, epoch):
+        group = {"lr_mult": 1, "decay_mult": 1}
+        main.adjust_learning_rate(types.SimpleNamespace(param_groups=[group]), epoch, *arguments)
+        return group["lr"]
+
+    for repository, recipe, path, number in (
+        (TSN, "tsn:bninception", "README.md", 0),
+        (TSN, "tsn:bninception,flow", "README.md", 1),
+        (TSM, "tsn:resnet50*", "scripts/train_tsn_kinetics_rgb_5f.sh", 0),
+        (TSM, "tsn:tsm*", "scripts/train_tsm_kinetics_rgb_8f.sh", 0),
     ):
-        words = f"--lr {lr} ", f"--lr_steps {drops[0]} {drops[1]} --epochs {epochs} "
-        if not all(word.replace(" --wd 1e-4", "") in read(repository, where.split()[0]) for word in words):
-            raise SystemExit(f"{where} says otherwise")
+        command = re.findall(r"--lr (\S+) .*?--lr_steps (\d+) (\d+) --epochs (\d+)", read(repository, path))[number]
+        lr, *drops, epochs = map(float, command)
         main = load(repository, "main.py", function="adjust_learning_rate")
         main.args = types.SimpleNamespace(lr=lr, weight_decay=0)
+        arguments = (drops,) if repository == TSN else ("step", drops)
+        source = f"{repository} main.py:adjust_learning_rate with {path}, command {number + 1}"
+        yield from stepped(recipe, source, functools.partial(rate, main, arguments), drops, epochs)
 
-        def rate(epoch, main=main, drops=drops, extra=() if repository == TSN else ("step",)):
-            group = {"lr_mult": 1, "decay_mult": 1}
-            main.adjust_learning_rate(types.SimpleNamespace(param_groups=[group]), epoch, *extra, drops)
-            return group["lr"]
 
-        for row in stepped(rate, drops, epochs):
-            yield recipe, f"{repository} main.py:adjust_learning_rate with {where}", *row
-    for recipe, part in zip(("i3d i3d:pose", "i3d:flow"), read(I3D, "README.md").split("\nFlow:\n"), strict=True):
-        steps = re.findall(r"^\*   ([\d.]+)k? - ([\d.]+)k: (.+)$", part, re.M)  # thousands
-        last = float(steps[-1][1])
-        for start, end, rate in steps:
-            for at in (float(start) + (0.5 if float(start) else 0), float(end) - 0.5):
-                yield recipe, f"{I3D} README.md", at, last, rate
+def i3d_rates():
+    """The list of the README, in thousands of steps."""
+    for recipes, part in zip(("i3d i3d:pose", "i3d:flow"), read(I3D, "README.md").split("\nFlow:\n"), strict=True):
+        steps = re.findall(r"^\*   ([\d.]+)k? - ([\d.]+)k: (.+)$", part, re.M)
+        for start, end, rate in ((float(start), float(end), rate) for start, end, rate in steps):
+            for at in (start + 0.5 if start else start, end - 0.5):
+                yield recipes, f"{I3D} README.md", at, steps[-1][1], rate
+
+
+def stgcn_rates():
     path = "config/st_gcn/kinetics-skeleton/train.yaml"
     given = yaml.safe_load(read(STGCN, path))
     recognition = load(STGCN, "processor/recognition.py", processor=types.SimpleNamespace(Processor=object))
@@ -300,8 +327,8 @@ def rates():
         recognition.REC_Processor.adjust_lr(run)
         return run.lr
 
-    for row in stepped(rate, given["step"], given["num_epoch"]):
-        yield "stgcn:*", f"{STGCN} processor/recognition.py:adjust_lr with {path}", *row
+    source = f"{STGCN} processor/recognition.py:adjust_lr with {path}"
+    yield from stepped("stgcn:*", source, rate, given["step"], given["num_epoch"])
 
 
 def write(name: str, columns: str, rows) -> None:
@@ -320,15 +347,8 @@ def runs(indices) -> str:
 
 
 if __name__ == "__main__":
-    np.random.seed(0)
-    write(
-        "frames.csv",
-        "recipes source mode length fps view indices",
-        [(*row[:-1], runs(row[-1])) for row in frames()],
-    )
-    write(
-        "crops.csv",
-        "recipes source mode height width view boxes",
-        [(*row[:-1], "; ".join(" ".join(map(str, box)) for box in row[-1])) for row in crops()],
-    )
-    write("rates.csv", "recipes source at of rate", rates())
+    frames = (slowfast_frames, tpn_frames, tsn_frames, stgcn_frames)
+    rates = (slowfast_rates, tpn_rates, tsn_rates, i3d_rates, stgcn_rates)
+    write("frames.csv", "recipes source mode length fps view indices", (row for rows in frames for row in rows()))
+    write("crops.csv", "recipes source mode height width view boxes", crops())
+    write("rates.csv", "recipes source at of rate", (row for rows in rates for row in rows()))
