@@ -33,7 +33,7 @@ TSN = "yjxiong/tsn-pytorch@2f0468e"
 TSM = "mit-han-lab/temporal-shift-module@1f6a834"
 STGCN = "yysijie/st-gcn@221c0e1"
 
-LENGTHS = (7, 20, 40, 64, 300)
+LENGTHS = (7, 17, 20, 40, 64, 300)
 SHAPES = ((256, 340), (256, 341), (256, 343), (340, 256), (343, 256), (257, 301))
 MOCKED = ("mmcv", "mmcv.parallel", "cv2", "scipy", "scipy.ndimage", "torchlight", "fvcore", "fvcore.common")
 
