@@ -396,7 +396,10 @@ def rates_in_words(recipe: str) -> str:
     changes = [row for before, row in zip([{"rate": ""}, *rows], rows, strict=False) if row["rate"] != before["rate"]]
     stepped, unit = len(changes) < len(rows), "k steps" if recipe.startswith("i3d") else ""
     marks = [max(0.0, float(row["at"]) - 0.5 * stepped) for row in changes]
-    return ", ".join(f"{float(row['rate']):.3g} from {at:g}{unit}" for row, at in zip(changes, marks, strict=True))
+    return ", ".join(
+        f"{float(row['rate']):.3g} {'from' if stepped else 'at'} {at:g}{unit}"
+        for row, at in zip(changes, marks, strict=True)
+    )
 
 
 def recipe_in_words(recipe: str) -> list[str]:
