@@ -54,7 +54,8 @@ def main(argv):
         f"{config.model.name}, {exp.test_views}, {exp.clip_shape} of width {config.model.width}: before {resident()} MB"
     )
     watch = Watch(_SECONDS.value)
-    total = pipeline.num_eval_batches(CLIPS, exp.test_views, exp.eval_batch_size, exp.share)
+    num_views = pipeline.num_views(exp.splits["test"], exp.test_data, exp.test_views)
+    total = pipeline.num_eval_batches(num_views, exp.eval_batch_size, exp.share)
     step, name = (jax.jit(pixel_mean), "no network") if _NO_NETWORK.value else (exp.eval_step, config.model.name)
     average = state.AVERAGES[config.eval.average]
     try:

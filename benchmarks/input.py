@@ -118,7 +118,7 @@ def records(builder, decoders):
 
 
 def frame_numbers() -> np.ndarray:
-    return sampling.frame_indices(16, LENGTH, FRAMES, 1, "loop")
+    return sampling.window(16, LENGTH, 0.0, base.get_config().data)
 
 
 def consume(data) -> None:

@@ -22,10 +22,14 @@ def get_config() -> ConfigDict:
     data.dataset = "haa500/rgb"  # TFDS name: haa500/rgb | haa500/demo | haa500/<name given when building>
     data.data_dir = ""  # where it was built; "" for TFDS's default (~/tensorflow_datasets)
     data.stream = "rgb"  # rgb | flow | pose (a heatmap) | skeleton (joints, for ST-GCN) | rgb+pose | rgb+objects
-    data.sampling = "window"  # window (consecutive frames) | segments (one frame in each of as many equal parts)
+    # window (every stride-th frame) | spread (evenly from the first to the last of frames * stride, as SlowFast) |
+    # segments (one frame in each of as many equal parts)
+    data.sampling = "window"
     data.frames = 32  # frames in a window, or segments
     data.stride = 1  # source frames from one frame of a window to the next
-    data.short_clips = "loop"  # after a clip's last frame: loop (from the first) | hold (the last) | zero (skeleton)
+    data.fps = 0.0  # frames per second at which stride counts, whatever the clip's own; 0 for the clip's own
+    # After a clip's last frame: loop (from the first) | hold (the last) | repeat (the last sampled) | zero (skeleton).
+    data.short_clips = "loop"
     data.flow_stack = 1  # flow: consecutive fields from each sampled frame on; 2 channels each
     data.resize = 256  # pixels, short side of a frame before cropping
     data.resize_max = 0  # pixels; the short side of a training clip is drawn from resize to this; 0 for no draw
@@ -78,6 +82,7 @@ def get_config() -> ConfigDict:
     optimizer.warmup_start = 0.0  # share of the rate that the warm-up starts from
     optimizer.head_rate = 1.0  # the linear heads, auxiliary ones too, learn this many times as fast
     optimizer.bias_rate = 1.0  # biases of convolutions and linear layers learn this many times as fast
+    optimizer.stem_rate = 1.0  # the first convolution, its bias too, learns this many times as fast
     optimizer.momentum = 0.9  # adamw: beta1
     optimizer.beta2 = 0.999  # adamw only
     optimizer.nesterov = False
@@ -94,7 +99,7 @@ def get_config() -> ConfigDict:
     evaluation.frames = 0  # frames in a window, or segments, at test; 0 for data.frames
     evaluation.resize = 0  # pixels, short side at test; 0 for data.resize
     evaluation.crop = 0  # pixels, side of the square crop at test; 0 for data.crop
-    evaluation.windows = 1  # windows in time of each clip
+    evaluation.windows = 1  # windows in time of each clip; 0 for as many, end to end, as show all of its frames
     evaluation.crops = 1  # crops of each window: 1 (centre) | 3 (along the long side) | 10 (corners, centre, mirrored)
     evaluation.validation_windows = 1  # the same of the evaluations during training
     evaluation.validation_crops = 1

@@ -6,6 +6,9 @@ The paper's figure for HAA500 (Table 6, I3D RGB, top-1 of 500 atomic classes) is
 The other streams are words: `configs/i3d.py:flow` (34.73 %, 521/1500) and `configs/i3d.py:pose` (35.73 %, 536/1500);
 the three fused, as by `python -m haa_jax.fuse`, are 49.87 % (748/1500).
 
+HAA500's paper says 32 frames; I3D's authors train on 64, 25 a second, and test on whole videos:
+`--config.eval.windows=0` tests on all frames.
+
 Words after a colon, separated by commas: see WORDS. The demo needs no files but its dataset:
 
     python -m tfds_haa500.build --config=demo

@@ -7,6 +7,9 @@ The paper's figure for HAA500 (Table 6, SlowFast RGB, top-1 of 500 atomic classe
 25.07 %, which is 376 of 1500 clips; `configs/slowfast.py:flow` 22.87 % (343/1500), `:pose` 28.33 % (425/1500), the
 three fused 39.93 % (599/1500).
 
+Frames are sampled as if every clip had 30 a second, as the authors' code does; `--config.data.fps=0` leaves clips
+their own rate.
+
 Words after a colon, separated by commas: see WORDS. The demo, a narrow network on 8 small frames:
 
     python -m haa_jax.main --config=configs/slowfast.py:demo --workdir=runs/slowfast_demo
@@ -34,7 +37,7 @@ def get_config(words: str = ""):
     data = config.data
     data.stream = base.one_of(chosen, "rgb", "flow", "pose")
     data.dataset = {"rgb": "haa500/rgb", "flow": "haa500/flow", "pose": "haa500/pose"}[data.stream]
-    data.frames, data.stride, data.short_clips = 32, 2, "hold"
+    data.sampling, data.frames, data.stride, data.fps, data.short_clips = "spread", 32, 2, 30.0, "hold"
     data.resize, data.resize_max, data.crop = 256, 320, 224
     if data.stream == "rgb":
         data.mean, data.std = (114.75,), (57.375,)
@@ -50,7 +53,7 @@ def get_config(words: str = ""):
     if "demo" in chosen:
         base.set_demo(config)
         config.train.epochs = 40.0
-        data.frames, data.stride, data.resize_max = 8, 2, 0
+        data.frames, data.stride, data.fps, data.resize_max = 8, 2, 0.0, 0
         evaluation.crop, evaluation.windows, evaluation.crops = 0, 1, 1
         config.model.width = 0.25
     base.set_objective(config, chosen)

@@ -3,7 +3,8 @@
     python -m haa_jax.main --config=configs/stgcn.py --workdir=runs/stgcn
 
 The paper's figure for HAA500 (Table 6, ST-GCN Pose, top-1 of 500 atomic classes) is 29.67 %, which is 445 of 1500
-clips. The joints are AlphaPose's 17 (COCO); the authors' 18 (OpenPose, with a neck) are the word `openpose18`.
+clips. The joints are AlphaPose's 17 (COCO); the authors' 18 (OpenPose, with a neck) are the word `openpose18`. The
+authors draw 150 of 300 padded frames; here the 150 lie within the clip, where it is that long.
 
 Words after a colon, separated by commas: see WORDS. The demo, a narrow network on the poses of the generated clips:
 

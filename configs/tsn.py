@@ -39,9 +39,10 @@ def get_config(words: str = ""):
     data = config.data
     data.stream = base.one_of(chosen, "rgb", "flow")
     data.sampling, data.augment = "segments", "multi_scale"
+    optimizer = config.optimizer
     if data.stream == "flow":
         data.dataset, data.flow_stack = "haa500/flow", 5
-    optimizer = config.optimizer
+        optimizer.stem_rate = 5.0
     optimizer.base_batch_size = 128
     optimizer.bias_rate = 2.0
     if config.model.variant == "bninception":
@@ -81,7 +82,7 @@ def _temporal_shift_module(config) -> None:
 def _tsn_pytorch(config) -> None:
     config.data.frames = 3
     if config.data.stream == "rgb":
-        config.data.bgr, config.data.mean, config.data.std = True, (104.0, 117.0, 123.0), (1.0,)
+        config.data.bgr, config.data.mean, config.data.std = True, (104.0, 117.0, 128.0), (1.0,)
         config.train.epochs, config.optimizer.drops, config.model.dropout = 80.0, (30 / 80, 60 / 80), 0.8
     else:
         config.data.mean, config.data.std = (128.0,), (1.0,)

@@ -35,6 +35,7 @@ RANGES = {
     "seed": (0, 2**32 - 1),
     "data.frames": (1, None),
     "data.stride": (1, None),
+    "data.fps": (0, None),
     "data.flow_stack": (1, None),
     "data.resize": (1, None),
     "data.resize_max": (0, None),
@@ -55,6 +56,7 @@ RANGES = {
     "optimizer.warmup_start": (0, 1),
     "optimizer.head_rate": (0, None),
     "optimizer.bias_rate": (0, None),
+    "optimizer.stem_rate": (0, None),
     "optimizer.momentum": (0, 1),
     "optimizer.beta2": (0, 1),
     "optimizer.weight_decay": (0, None),
@@ -64,8 +66,8 @@ RANGES = {
     "eval.frames": (0, None),
     "eval.resize": (0, None),
     "eval.crop": (0, None),
-    "eval.windows": (1, None),
-    "eval.validation_windows": (1, None),
+    "eval.windows": (0, None),
+    "eval.validation_windows": (0, None),
     "checkpoint.every_epochs": (0, None),
     "checkpoint.keep": (1, None),
     "mesh.model": (1, None),
@@ -144,6 +146,9 @@ def _contradictions(config):
         given = f"config.train.epochs={config.train.epochs} and config.train.steps={config.train.steps}"
         yield f"{given}: set exactly one of them above 0"
     yield from _data_contradictions(config.data)
+    yield from _window_contradictions(config)
+    if config.model.name == "stgcn" and config.optimizer.stem_rate != 1.0:
+        yield f"config.optimizer.stem_rate={config.optimizer.stem_rate}: ST-GCN has no first convolution, set it to 1.0"
     test = pipeline.at_test(config.data, config.eval)
     if test.crop > test.resize:
         yield f"crops of {test.crop} pixels at test (config.eval.crop) are larger than the short side, {test.resize}"
@@ -173,13 +178,26 @@ def _contradictions(config):
         )
 
 
+def _window_contradictions(config):
+    """What 0 windows, as many as show the whole clip, cannot go with."""
+    for field in ("windows", "validation_windows"):
+        if config.eval[field]:
+            continue
+        if config.data.sampling == "segments":
+            yield f"config.eval.{field}=0: segments show the whole clip in every view, set it to 1 or more"
+        if config.data.fps:  # the index, from which views are planned, has no rates
+            yield f"config.eval.{field}=0 counts frames of the clip, so config.data.fps={config.data.fps} must be 0"
+
+
 def _data_contradictions(data):
     if data.crop > data.resize:
         yield f"config.data.crop={data.crop} is larger than config.data.resize={data.resize}"
     if data.resize_max and data.resize_max < data.resize:
         yield f"config.data.resize_max={data.resize_max} is smaller than config.data.resize={data.resize}"
-    if data.sampling == "segments" and data.stride != 1:
-        yield f"config.data.stride={data.stride} means nothing where config.data.sampling='segments': set it to 1"
+    for field, neutral in (("stride", 1), ("fps", 0.0)) if data.sampling == "segments" else ():
+        if data[field] != neutral:
+            given = f"config.data.{field}={data[field]}"
+            yield f"{given} means nothing where config.data.sampling='segments': set it to {neutral}"
     pictures = tuple(part for part in streams.FEATURES if part != "skeleton")
     only = {  # field: is it set, and the parts of streams that it means something for
         "flow_stack": (data.flow_stack > 1, ("flow",)),

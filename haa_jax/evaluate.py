@@ -61,8 +61,9 @@ def run_split(
     """
     exp, split = experiment, experiment.splits[split_name]
     batches = pipeline.eval_batches(split, exp.test_data, views, exp.eval_batch_size, exp.share)
-    total = pipeline.num_eval_batches(len(split), views, exp.eval_batch_size, exp.share)
-    clips = ClipOutputs(len(split), views.number, average)
+    num_views = pipeline.num_views(split, exp.test_data, views)
+    total = pipeline.num_eval_batches(num_views, exp.eval_batch_size, exp.share)
+    clips = ClipOutputs(num_views, average)
     started = last_line = time.monotonic()
     with contextlib.closing(batches):
         for number, batch in enumerate(batches, start=1):
@@ -96,25 +97,29 @@ def _report(split_name: str, number: int, total: int, clips: int, seconds: float
 class ClipOutputs:
     """Outputs of views, averaged for each clip as soon as its last view is there.
 
+    Args:
+      num_views: int (clips,): how many views each clip has.
+      average: (views, size) and an axis to what the views say together.
+
     Attributes:
       averaged: name -> (clips, size); NaN for clips whose views are not all there.
     """
 
-    def __init__(self, clips: int, views: int, average):
-        self._shape, self._average = (clips, views), jax.jit(functools.partial(average, axis=0))
+    def __init__(self, num_views: np.ndarray, average):
+        self._num_views, self._average = num_views, jax.jit(functools.partial(average, axis=0))
         self._open: dict[int, dict] = {}  # clip -> what its views so far say
         self.averaged: dict[str, np.ndarray] = {}
 
     def add(self, outputs: dict, index: np.ndarray, view: np.ndarray, mask: np.ndarray) -> None:
         """Takes rows in any order: outputs name -> (rows, size), the clip and the view of each; padding is dropped."""
-        clips, views = self._shape
         if not self.averaged:
+            clips = len(self._num_views)
             self.averaged = {name: np.full((clips, x.shape[1]), np.nan, x.dtype) for name, x in outputs.items()}
         for row in np.flatnonzero(mask):
             clip = int(index[row])
             seen = self._open.setdefault(clip, {})
             seen[int(view[row])] = {name: values[row] for name, values in outputs.items()}
-            if len(seen) == views:
+            if len(seen) == self._num_views[clip]:
                 self._close(clip)
 
     def _close(self, clip: int) -> None:

@@ -9,6 +9,7 @@ from flax.traverse_util import flatten_dict, path_aware_map
 
 from haa_jax.freeze import freeze
 from haa_jax.models.heads import is_head
+from haa_jax.models.layers import is_stem
 
 OPTIMIZERS = ("sgd", "adamw")
 SCHEDULES = ("step", "cosine")
@@ -41,8 +42,9 @@ def learning_rate(config, batch_size: int, total_steps: int) -> optax.Schedule:
 
 
 def make_optimizer(config, batch_size: int, total_steps: int) -> optax.GradientTransformation:
-    """Clipping, then SGD with L2 and momentum, or AdamW with decoupled decay; heads and biases at their own rate.
+    """Clipping, then SGD with L2 and momentum, or AdamW with decoupled decay.
 
+    Heads, biases and first convolutions learn at their own rates.
     Where `config.trainable` names parts, the others are left as they are.
     """
     rate = learning_rate(config, batch_size, total_steps)
@@ -55,9 +57,8 @@ def make_optimizer(config, batch_size: int, total_steps: int) -> optax.GradientT
         steps = [decay, optax.sgd(rate, config.momentum, nesterov=nesterov)]
     if config.clip_norm:
         steps.insert(0, optax.clip_by_global_norm(config.clip_norm))
-    for factor, learns_faster in ((config.head_rate, _is_in_a_head), (config.bias_rate, _is_bias)):
-        if factor != 1.0:
-            steps.append(optax.masked(optax.scale(factor), _mask(learns_faster)))
+    faster = ((config.head_rate, _is_in_a_head), (config.bias_rate, _is_bias), (config.stem_rate, _is_first_layer))
+    steps += [optax.masked(optax.scale(factor), _mask(learns)) for factor, learns in faster if factor != 1.0]
     return freeze(optax.chain(*steps), config.trainable)
 
 
@@ -83,6 +84,10 @@ def _is_in_a_head(path: tuple[str, ...], kind: str) -> bool:
 
 def _is_bias(path: tuple[str, ...], kind: str) -> bool:
     return kind == "bias"
+
+
+def _is_first_layer(path: tuple[str, ...], kind: str) -> bool:
+    return kind in ("kernel", "bias") and is_stem(path)
 
 
 _DECAYED = {

@@ -6,6 +6,7 @@ from flax import traverse_util
 
 from haa_jax import models, optim
 from haa_jax.configs import base, i3d
+from haa_jax.models import layers as layers_module
 
 
 def rates(config, batch_size, total):
@@ -99,6 +100,27 @@ def test_heads_and_biases_learn_faster_but_not_the_biases_of_batchnorm():
     )
 
 
+def test_the_first_convolution_learns_faster_its_bias_too_but_not_its_batchnorm():
+    config = base.get_config()
+    config.optimizer.update(stem_rate=5.0, bias_rate=2.0, weight_decay=0.0)
+    layer = {"conv": {"kernel": jnp.zeros(1), "bias": jnp.zeros(1)}, "bn": {"scale": jnp.ones(1), "bias": jnp.zeros(1)}}
+    params = {"backbone": {"conv1_7x7_s2": layer, "conv2_3x3": layer}}
+    result = updates(config, params, jax.tree.map(jnp.ones_like, params))["backbone"]
+    found = {"/".join(path): float(*leaf) for path, leaf in traverse_util.flatten_dict(result).items()}
+    assert found == pytest.approx(
+        {
+            "conv1_7x7_s2/conv/kernel": -0.5,
+            "conv1_7x7_s2/conv/bias": -1.0,
+            "conv1_7x7_s2/bn/scale": -0.1,
+            "conv1_7x7_s2/bn/bias": -0.1,
+            "conv2_3x3/conv/kernel": -0.1,
+            "conv2_3x3/conv/bias": -0.2,
+            "conv2_3x3/bn/scale": -0.1,
+            "conv2_3x3/bn/bias": -0.1,
+        }
+    )
+
+
 NETWORKS = [
     ("i3d", "", (16, 64, 64, 3)),
     ("slowfast", "4x16", (32, 64, 64, 3)),
@@ -120,6 +142,8 @@ def test_the_parameters_of_batchnorm_are_those_whose_module_has_statistics(name,
     layers = {path[:-1] for path in params if path[-1] == "kernel"}
     norms = {path[:-1] for path in params if optim.kind_of(path, layers) == "norm"}
     assert norms == {path[:-1] for path in traverse_util.flatten_dict(variables["batch_stats"])}
+    stems = {"/".join(path[:-1]) for path in layers if layers_module.is_stem(path)}
+    assert len(stems) == {"slowfast": 2, "stgcn": 0}.get(name, 1)
     others = {path[-1] for path in params if optim.kind_of(path, layers) == "other"}
     assert others == ({"edge_importance"} if name == "stgcn" else set())
 

@@ -66,13 +66,14 @@ def _multi_scale(height: int, width: int, config, rng) -> tuple[int, int, int, i
 
 
 def _resized_crop(height: int, width: int, config, rng) -> tuple[int, int, int, int]:
-    """A random 8 % to 100 % of the frame, of a random ratio of 3:4 to 4:3 (GoogLeNet, arXiv 1409.4842 section 6).
+    """A random 8 % to 100 % of the frame, of a random ratio of 3:4 to 4:3, on its side half of the time.
 
-    Where ten draws do not fit, the largest centred square.
+    So TPN draws it (mmaction/datasets/transforms.py RandomResizedCrop); GoogLeNet (arXiv 1409.4842 section 6) says no
+    more than the limits. Where ten draws do not fit, the largest centred square.
     """
     for _ in range(10):
         area = height * width * rng.uniform(0.08, 1.0)
-        ratio = math.exp(rng.uniform(math.log(3 / 4), math.log(4 / 3)))
+        ratio = rng.uniform(3 / 4, 4 / 3) ** rng.choice((-1, 1))
         box_height, box_width = round(math.sqrt(area / ratio)), round(math.sqrt(area * ratio))
         if 0 < box_height <= height and 0 < box_width <= width:
             top, left = int(rng.integers(height - box_height + 1)), int(rng.integers(width - box_width + 1))
@@ -82,16 +83,25 @@ def _resized_crop(height: int, width: int, config, rng) -> tuple[int, int, int, 
 
 
 def test_boxes(height: int, width: int, crop: int, crops: int) -> list[Box]:
-    """The crops of one of CROPS."""
-    room = np.array([height - crop, width - crop])
-    if crops == 10:
-        corners = [np.array(fractions) * room for fractions in ((0, 0), (0, 1), (1, 0), (1, 1), (0.5, 0.5))]
-    else:
-        along = np.array([height >= width, height < width])
-        fractions = [0.5] if crops == 1 else [0.0, 0.5, 1.0]
-        corners = [np.where(along, room * fraction, room / 2) for fraction in fractions]
-    flips = (False, True) if crops == 10 else (False,)
-    return [Box(int(top), int(left), crop, crop, flip) for flip in flips for top, left in np.floor(corners)]
+    """The crops of one of CROPS.
+
+    Three are PySlowFast's (datasets/transform.py uniform_crop); ten, of which the last ones may end up to three pixels
+    short of the edge, are tsn-pytorch's (transforms.py GroupOverSample), the mirrored ones after the others here.
+    """
+    down, right = height - crop, width - crop
+    if crops == 1:
+        return [Box(down // 2, right // 2, crop, crop)]
+    if crops == 3:
+        middle = -(-down // 2), -(-right // 2)
+        along = (
+            [(0, middle[1]), middle, (down, middle[1])]
+            if height > width
+            else [(middle[0], 0), middle, (middle[0], right)]
+        )
+        return [Box(*corner, crop, crop) for corner in along]
+    down, right = down // 4, right // 4
+    corners = [(0, 0), (0, 4 * right), (4 * down, 0), (4 * down, 4 * right), (2 * down, 2 * right)]
+    return [Box(*corner, crop, crop, flip) for flip in (False, True) for corner in corners]
 
 
 def cut(picture: np.ndarray, box: Box, crop: int) -> np.ndarray:

@@ -21,14 +21,16 @@ from haa_jax.data.dataset import Split
 
 
 class Views(NamedTuple):
-    """How often a clip is looked at: windows in time, and crops of each."""
+    """How often a clip is looked at: windows in time (0: as many as show all of it), and crops of each."""
 
     windows: int = 1
     crops: int = 1
 
-    @property
-    def number(self) -> int:
-        return self.windows * self.crops
+
+def num_views(split: Split, config, views: Views) -> np.ndarray:
+    """How many views each clip of a split has: int64 (clips,)."""
+    lengths = [streams.num_positions(int(frames), config) for frames in split.index.num_frames]
+    return np.array([views.crops * sampling.num_windows(length, config, views.windows) for length in lengths], np.int64)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,20 +99,23 @@ def eval_batches(split: Split, config, views: Views, batch_size: int, share: Sha
         }
         return batch, [write or _blank for write in fill]
 
-    return _prefetched(map(plan, range(num_eval_batches(len(split), views, batch_size, share))), config)
+    total = num_eval_batches(num_views(split, config, views), batch_size, share)
+    return _prefetched(map(plan, range(total)), config)
 
 
-def num_eval_batches(clips: int, views: Views, batch_size: int, share: Share) -> int:
-    """Batches that `eval_batches` yields: what the process with the most clips needs."""
-    size, most = batch_size // share.num_processes, -(-clips // share.num_processes)
-    return -(-most * views.number // size)
+def num_eval_batches(num_views: np.ndarray, batch_size: int, share: Share) -> int:
+    """Batches that `eval_batches` yields for clips of so many views: what the process with the most views needs."""
+    size = batch_size // share.num_processes
+    most = max(int(num_views[process :: share.num_processes].sum()) for process in range(share.num_processes))
+    return -(-most // size)
 
 
 def _views(split: Split, config, views: Views, share: Share) -> Iterator[tuple[int, int, Callable]]:
     """(clip, view, function that writes it) of every view of the clips of this process."""
+    numbers = num_views(split, config, views)
     for clip in range(share.process, len(split), share.num_processes):
         clip_views = streams.ClipViews(functools.partial(split.reader.__getitem__, clip), config, *views)
-        for view in range(views.number):
+        for view in range(numbers[clip]):
             yield clip, view, functools.partial(clip_views.write, view)
 
 

@@ -8,8 +8,8 @@ import numpy as np
 
 _ORDER, _AUGMENT = 0, 1  # separate random streams of one seed
 
-SAMPLINGS = ("window", "segments")
-SHORT_CLIPS = ("loop", "hold", "zero")
+SAMPLINGS = ("window", "spread", "segments")
+SHORT_CLIPS = ("loop", "hold", "repeat", "zero")
 
 
 def clip_order(seed: int, epoch: int, num_clips: int) -> np.ndarray:
@@ -35,72 +35,111 @@ def batch_clips(seed: int, step: int, batch_size: int, num_clips: int) -> tuple[
     return clips, examples
 
 
-def span(frames: int, stride: int) -> int:
-    """Source frames that a window of `frames` sampled frames covers."""
-    return (frames - 1) * stride + 1
-
-
-def random_start(num_frames: int, frames: int, stride: int, rng: np.random.Generator) -> int:
-    """First frame of a window placed at random; 0 where the clip is shorter than the window."""
-    return int(rng.integers(max(1, num_frames - span(frames, stride) + 1)))
-
-
-def segment_positions(length: int, segments: int, offsets: np.ndarray | float) -> np.ndarray:
-    """One position in each of `segments` equal parts of a clip: int64 (segments,).
-
-    Args:
-      length: positions to choose from; fewer than `segments` is fine, some are then taken again.
-      offsets: where in its part each lies, in [0, 1): random in training, 0.5 for the centre at test (TSN, arXiv
-        1608.00859 section 3.1; yjxiong/tsn-pytorch dataset.py).
-    """
-    positions = np.floor((np.arange(segments) + offsets) * length / segments).astype(np.int64)
-    return np.minimum(positions, length - 1)  # an offset next to 1 is rounded up to it
-
-
-def train_positions(length: int, config, rng: np.random.Generator) -> np.ndarray:
+def train_positions(length: int, fps: float, config, rng: np.random.Generator) -> np.ndarray:
     """Positions of a training clip: int64 (frames,), drawn as `config.sampling` says.
 
     Args:
       length: positions to choose from.
+      fps: of the clip, frames per second; counts only where `config.fps` is set.
       config: `config.data`.
     """
     if config.sampling == "segments":
-        return segment_positions(length, config.frames, rng.random(config.frames))
-    start = random_start(length, config.frames, config.stride, rng)
-    return frame_indices(start, length, config.frames, config.stride, config.short_clips)
+        return random_segments(length, config, rng)
+    room = max(0.0, length - span(fps, config))
+    start = rng.uniform(0, room) if config.sampling == "spread" else rng.integers(int(room) + 1)
+    return window(start, length, fps, config)
 
 
-def test_positions(length: int, config, windows: int) -> list[np.ndarray]:
-    """Positions of each of `windows` views of a test clip.
+def test_positions(length: int, fps: float, config, windows: int) -> list[np.ndarray]:
+    """Positions of each view of a test clip, in the order of time.
 
-    Several views of segments lie evenly inside each segment; one lies in its centre.
+    Args:
+      windows: how many; 0 for as many as `num_windows` says, which then lie end to end.
+
+    Several views of segments lie evenly inside each segment, as TPN's two (decisionforce/TPN recognizers/TSN2D.py).
     """
     if config.sampling == "segments":
-        return [segment_positions(length, config.frames, (view + 0.5) / windows) for view in range(windows)]
-    starts = window_starts(length, config.frames, config.stride, windows)
-    return [frame_indices(start, length, config.frames, config.stride, config.short_clips) for start in starts]
+        positions = centers(length, config.frames * windows)
+        return [positions[view::windows] for view in range(windows)]
+    return [window(start, length, fps, config) for start in window_starts(length, fps, config, windows)]
 
 
-def window_starts(num_frames: int, frames: int, stride: int, windows: int) -> list[int]:
-    """First frames of `windows` evenly spread windows: the centre for one, else from end to end.
+def span(fps: float, config) -> float:
+    """Source frames that a window covers: `frames` steps of `stride`, counted at `config.fps` where that is set.
+
+    PySlowFast (datasets/decoder.py) and TPN (datasets/rawframes_dataset.py) take the length of a window so.
+    """
+    source_frames = config.frames * config.stride
+    return max(1.0, source_frames * fps / config.fps) if config.fps else source_frames
+
+
+def num_windows(length: int, config, windows: int) -> int:
+    """`windows`, or for 0 as many as a clip needs for each of its frames to lie in one; `config.fps` must be 0."""
+    return windows or -(-length // int(span(0.0, config)))
+
+
+def window_starts(length: int, fps: float, config, windows: int) -> list[float]:
+    """Where the windows of a test clip start.
 
     Short clips have fewer distinct windows than asked for: then some of the starts are equal.
     """
-    room = max(0, num_frames - span(frames, stride))
-    if windows == 1:
-        return [room // 2]
-    return [int(start) for start in np.linspace(0, room, windows).round()]
+    room = max(0.0, length - span(fps, config))
+    if not windows:
+        return [int(start) for start in np.linspace(0, room, num_windows(length, config, 0)).round()]
+    if config.sampling == "spread" and windows > 1:
+        return [room * index / windows for index in range(windows)]  # PySlowFast, datasets/decoder.py
+    return [int(start) for start in centers(int(room) + 1, windows)]  # TPN; a single one lies in the middle
 
 
-def frame_indices(start: int, num_frames: int, frames: int, stride: int, short_clips: str) -> np.ndarray:
-    """Frame numbers of a window: int64 (frames,).
+def window(start: float, length: int, fps: float, config) -> np.ndarray:
+    """Positions of the window that begins at `start`: int64 (frames,)."""
+    steps = np.arange(config.frames)
+    if config.sampling == "spread":
+        positions = np.linspace(start, start + span(fps, config) - 1, config.frames)
+    elif config.fps:
+        positions = start + steps * config.stride * fps / config.fps
+    else:
+        positions = start + steps * config.stride
+    return within(np.floor(positions).astype(np.int64), length, config.short_clips)
+
+
+def within(positions: np.ndarray, length: int, short_clips: str) -> np.ndarray:
+    """Rising positions, with something in place of those behind the end of a short clip.
 
     Args:
-      short_clips: what follows the last frame of a clip: "loop" starts again from the first (I3D, arXiv
-        1705.07750 section 3), "hold" repeats the last (PySlowFast, slowfast/datasets/decoder.py), "zero" leaves
-        numbers behind the end, where skeletons are empty (ST-GCN).
+      short_clips: "loop" starts again from the first (I3D, arXiv 1705.07750 section 3), "hold" shows the last frame
+        (PySlowFast, datasets/decoder.py), "repeat" the last that was sampled, which is never the clip's very last (TPN,
+        datasets/rawframes_dataset.py), "zero" leaves positions behind the end, where skeletons are empty (ST-GCN).
     """
-    indices = start + stride * np.arange(frames)
     if short_clips == "zero":
-        return indices
-    return indices % num_frames if short_clips == "loop" else np.minimum(indices, num_frames - 1)
+        return positions
+    if short_clips == "loop":
+        return positions % length
+    if short_clips == "hold":
+        return np.minimum(positions, length - 1)
+    sampled = np.flatnonzero(positions <= length - 2)
+    return positions[np.minimum(np.arange(len(positions)), sampled[-1] if len(sampled) else 0)]
+
+
+def random_segments(length: int, config, rng: np.random.Generator) -> np.ndarray:
+    """A position drawn in each of `config.frames` parts of a clip: int64 (frames,) (yjxiong/tsn-pytorch dataset.py).
+
+    The parts have whole lengths and leave what remains at the end of the clip. A clip with fewer positions than parts
+    shows its first one in all of them; where stacks of flow leave too few, positions are drawn and sorted.
+    """
+    parts = config.frames
+    part = length // parts
+    if part:
+        return part * np.arange(parts) + rng.integers(part, size=parts)
+    if length + config.flow_stack - 1 > parts:
+        return np.sort(rng.integers(length, size=parts))
+    return np.zeros(parts, np.int64)
+
+
+def centers(length: int, parts: int) -> np.ndarray:
+    """The middle position of each of `parts` equal parts of a clip: int64 (parts,) (yjxiong/tsn-pytorch dataset.py).
+
+    Fewer positions than parts are fine: some are then taken again.
+    """
+    tick = length / parts
+    return np.floor(tick / 2 + tick * np.arange(parts)).astype(np.int64)

@@ -71,7 +71,7 @@ def row(clips: Clip, index: int) -> Clip:
 
 def train_clip(example: dict, config, rng: np.random.Generator, out: Clip) -> None:
     """Writes one random view of a stored example to `out`."""
-    positions = sampling.train_positions(_positions(example, config), config, rng)
+    positions = sampling.train_positions(_length(example, config), _fps(example, config), config, rng)
     if config.stream == "skeleton":
         view = _skeleton(example, positions, config, mirrored=bool(config.flip and rng.random() < 0.5))
         out["skeleton"][...] = joints.random_move(view, rng) if config.random_move else view
@@ -92,7 +92,8 @@ class ClipViews:
     Args:
       read: returns the stored example.
       config: `config.data`, as it is at test.
-      windows, crops: the clip has `windows * crops` views; those of skeletons are windows, crops must be 1.
+      windows, crops: the clip has `windows * crops` views, `windows` as in `sampling.test_positions`; those of
+        skeletons are windows, crops must be 1.
     """
 
     def __init__(self, read: Callable[[], dict], config, windows: int, crops: int):
@@ -114,7 +115,8 @@ class ClipViews:
 
     def _open(self) -> tuple:
         example = self._read()
-        windows = sampling.test_positions(_positions(example, self._config), self._config, self._windows)
+        length, fps = _length(example, self._config), _fps(example, self._config)
+        windows = sampling.test_positions(length, fps, self._config, self._windows)
         if self._config.stream == "skeleton":
             return example, windows, None, None
         shown = itertools.chain.from_iterable(set(window.tolist()) for window in windows * self._crops)
@@ -123,11 +125,20 @@ class ClipViews:
         return example, windows, frames, boxes
 
 
-def _positions(example: dict, config) -> int:
+def num_positions(num_frames: int, config) -> int:
     """Positions that a clip can be sampled at: its frames, or where a whole stack of flow fields starts."""
+    return max(1, num_frames - config.flow_stack) if config.stream == "flow" else num_frames
+
+
+def _length(example: dict, config) -> int:
     if config.stream == "flow":
-        return max(1, len(example["flow_x"]) - config.flow_stack + 1)
-    return len(example["pose" if config.stream == "skeleton" else "video"])
+        return num_positions(len(example["flow_x"]) + 1, config)
+    return num_positions(len(example["pose" if config.stream == "skeleton" else "video"]), config)
+
+
+def _fps(example: dict, config) -> float:
+    """Frames per second of a clip; 0 where the config does not ask."""
+    return float(example["fps"]) if config.fps else 0.0
 
 
 class _Frames:

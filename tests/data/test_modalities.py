@@ -21,7 +21,7 @@ IMAGENET_MEAN, IMAGENET_STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 
         (tsn.get_config(), lambda level: (level - IMAGENET_MEAN) / IMAGENET_STD),
         (tsn.get_config("tsm"), lambda level: (level - IMAGENET_MEAN) / IMAGENET_STD),
         (tsn.get_config("flow"), lambda level: (level - 0.5) / 0.226),
-        (tsn.get_config("bninception"), lambda level: 255 * level - np.array([104, 117, 123])),
+        (tsn.get_config("bninception"), lambda level: 255 * level - np.array([104, 117, 128])),
         (tsn.get_config("bninception,flow"), lambda level: 255 * level - 128),
         (tpn.get_config(), lambda level: (level - IMAGENET_MEAN) / IMAGENET_STD),
         (tpn.get_config("tsm"), lambda level: (level - IMAGENET_MEAN) / IMAGENET_STD),
@@ -48,7 +48,7 @@ def test_caffe_networks_see_blue_green_red():
     red = np.zeros((1, 1, 1, 1, 3), np.uint8)
     red[..., 0] = 255
     (pixel,) = np.asarray(modalities.prepare({"rgb": red}, tsn.get_config("bninception").data)).reshape(1, 3)
-    assert pixel.tolist() == [-104, -117, 255 - 123]
+    assert pixel.tolist() == [-104, -117, 255 - 128]
     (pixel,) = np.asarray(modalities.prepare({"rgb": red}, tsn.get_config("").data)).reshape(1, 3)
     assert pixel.argmax() == 0
 

@@ -115,8 +115,8 @@ def test_frames_are_the_ones_that_were_sampled(train_split, tiny_config):
     (batch,) = take(split, tiny_config.data, 1)
     for row, clip, example in zip(batch["clips"]["rgb"], clips, examples, strict=True):
         num_frames = int(split.index.num_frames[clip])
-        start = sampling.random_start(num_frames, 6, 2, sampling.example_rng(1, int(example)))
-        expected = sampling.frame_indices(start, num_frames, 6, 2, "loop")
+        rng = sampling.example_rng(1, int(example))
+        expected = sampling.train_positions(num_frames, 0.0, tiny_config.data, rng)
         brightness = row.astype(float).mean((1, 2, 3))
         found = expected[0] + np.round((brightness - brightness[0]) / 4)
         assert list(found) == list(expected)
@@ -127,16 +127,19 @@ def test_split(builder):
     return dataset.open_split(builder, "test", objectives.make_heads("atomic", dataset.read_taxonomy(builder)))
 
 
-@pytest.mark.parametrize("views", [pipeline.Views(), pipeline.Views(2, 3)])
+@pytest.mark.parametrize("views", [pipeline.Views(), pipeline.Views(2, 3), pipeline.Views(0, 3)])
 @pytest.mark.parametrize("batch_size", [1, 5, 8, 64])
 @pytest.mark.parametrize("processes", [1, 2, 5])
 def test_evaluation_sees_every_view_of_every_clip_once(test_split, tiny_config, batch_size, processes, views):
     batch_size *= processes
     shares = [pipeline.Share(p, processes) for p in range(processes)]
     runs = [list(pipeline.eval_batches(test_split, tiny_config.data, views, batch_size, s)) for s in shares]
-    assert {len(run) for run in runs} == {pipeline.num_eval_batches(12, views, batch_size, share) for share in shares}
+    num_views = pipeline.num_views(test_split, tiny_config.data, views)
+    windows = [views.windows or -(-frames // 4) for frames in test_split.index.num_frames.tolist()]
+    assert num_views.tolist() == [views.crops * each for each in windows]
+    assert {len(run) for run in runs} == {pipeline.num_eval_batches(num_views, batch_size, share) for share in shares}
     rows = [[row for batch in run for row in numbers(batch)] for run in runs]
-    assert sorted(itertools.chain(*rows)) == list(itertools.product(range(12), range(views.number)))
+    assert sorted(itertools.chain(*rows)) == [(clip, view) for clip in range(12) for view in range(num_views[clip])]
     for own, other in itertools.combinations(rows, 2):
         assert not {clip for clip, _ in own} & {clip for clip, _ in other}  # each is decoded in one process
     for batch in itertools.chain.from_iterable(runs):
@@ -177,10 +180,9 @@ def test_a_clip_whose_views_are_spread_over_batches_is_read_and_decoded_once(tes
     monkeypatch.setattr(reader, "__getitem__", lambda self, clip: read.append(clip) or getitem(self, clip))
     monkeypatch.setattr(streams.augment, "decode", lambda jpeg, **kw: decoded.append(jpeg) or decode(jpeg, **kw))
     tiny_config.data.threads = 4
-    for _ in pipeline.eval_batches(test_split, tiny_config.data, pipeline.Views(7, 3), 4, ALONE):
+    for _ in pipeline.eval_batches(test_split, tiny_config.data, pipeline.Views(0, 3), 4, ALONE):
         pass
     assert sorted(read) == list(range(12))
-    # Windows of 4 that start 3 frames apart or less, as 7 of them in 24 frames do, show all frames of a clip.
     assert len(decoded) == test_split.index.num_frames.sum()
 
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from haa_jax.configs import base
 from haa_jax.data import sampling
 
 
@@ -42,52 +43,143 @@ def test_the_golden_order():
     assert sampling.example_rng(0, 0).integers(1000) == 522
 
 
-def test_random_starts_cover_the_clip_and_stay_inside():
-    rng = np.random.default_rng(0)
-    starts = {sampling.random_start(20, frames=8, stride=2, rng=rng) for _ in range(300)}
-    assert starts == set(range(6))  # 15 frames are spanned
-    assert sampling.random_start(10, frames=8, stride=2, rng=rng) == 0
+def settings(**fields):
+    data = base.get_config().data
+    data.update(fields)
+    return data
 
 
-@pytest.mark.parametrize(("windows", "expected"), [(1, [6]), (2, [0, 12]), (3, [0, 6, 12]), (5, [0, 3, 6, 9, 12])])
-def test_window_starts(windows, expected):
-    assert sampling.window_starts(20, frames=8, stride=1, windows=windows) == expected
+def starts(length, fps=0.0, windows=1, **fields):
+    return sampling.window_starts(length, fps, settings(**fields), windows)
+
+
+def test_random_windows_cover_the_clip_and_stay_inside():
+    data, rng = settings(frames=8, stride=2), np.random.default_rng(0)
+    seen = [sampling.train_positions(20, 0.0, data, rng).tolist() for _ in range(300)]
+    assert {positions[0] for positions in seen} == set(range(5))  # a window covers 16 frames
+    assert all(np.diff(positions).tolist() == [2] * 7 for positions in seen)
+    assert sampling.train_positions(10, 0.0, data, rng).tolist() == [0, 2, 4, 6, 8, 0, 2, 4]
+
+
+@pytest.mark.parametrize(("windows", "expected"), [(1, [6]), (2, [3, 9]), (3, [2, 6, 10]), (0, [0, 6, 12])])
+def test_windows_lie_in_the_middle_of_equal_parts_and_all_of_them_end_to_end(windows, expected):
+    assert starts(20, windows=windows, frames=8) == expected
+
+
+@pytest.mark.parametrize("length", [7, 31, 32, 33, 64, 65, 300])
+def test_no_frame_is_left_out_by_as_many_windows_as_a_clip_needs(length):
+    data = settings(frames=32)
+    windows = sampling.test_positions(length, 0.0, data, 0)
+    assert len(windows) == sampling.num_windows(length, data, 0) == -(-length // 32)
+    assert set(np.concatenate(windows)) == set(range(length))
+
+
+def test_a_number_of_windows_is_itself():
+    assert sampling.num_windows(20, settings(frames=32), 10) == 10
 
 
 def test_short_clips_have_one_window():
-    assert sampling.window_starts(5, frames=8, stride=1, windows=3) == [0, 0, 0]
+    assert starts(5, windows=3, frames=8) == [0, 0, 0]
+    assert starts(5, windows=3, frames=8, sampling="spread") == [0, 0, 0]
+
+
+def test_spread_windows_begin_at_tenths_of_the_room_and_a_single_one_in_the_middle():
+    fields = {"sampling": "spread", "frames": 8, "stride": 2}
+    assert starts(41, windows=10, **fields) == [2.5 * index for index in range(10)]
+    assert starts(41, windows=1, **fields) == [13]
+    assert starts(41, windows=0, **fields) == [0, 12, 25]
+
+
+def test_spread_frames_reach_from_the_first_to_the_last_of_the_window():
+    data = settings(sampling="spread", frames=4, stride=2)
+    assert sampling.window(0, 30, 0.0, data).tolist() == [0, 2, 4, 7]
+    assert sampling.window(2.5, 30, 0.0, data).tolist() == [2, 4, 7, 9]
 
 
 @pytest.mark.parametrize(
-    ("start", "stride", "short_clips", "expected"),
+    ("kind", "fps", "expected"),
     [
-        (0, 1, "loop", [0, 1, 2, 3, 4, 0, 1, 2]),
-        (0, 2, "loop", [0, 2, 4, 1, 3, 0, 2, 4]),
-        (0, 1, "hold", [0, 1, 2, 3, 4, 4, 4, 4]),
-        (0, 2, "hold", [0, 2, 4, 4, 4, 4, 4, 4]),
+        ("window", 30.0, [0, 2, 4, 6]),
+        ("window", 15.0, [0, 1, 2, 3]),
+        ("window", 25.0, [0, 1, 3, 5]),
+        ("window", 60.0, [0, 4, 8, 12]),
+        ("spread", 30.0, [0, 2, 4, 7]),
+        ("spread", 15.0, [0, 1, 2, 3]),
+        ("spread", 60.0, [0, 5, 10, 15]),
     ],
 )
-def test_short_clips_loop_or_hold(start, stride, short_clips, expected):
-    assert list(sampling.frame_indices(start, 5, 8, stride, short_clips)) == expected
+def test_a_window_lasts_as_long_at_any_frame_rate(kind, fps, expected):
+    data = settings(sampling=kind, frames=4, stride=2, fps=30.0)
+    assert sampling.window(0, 100, fps, data).tolist() == expected
+    assert sampling.span(fps, data) == pytest.approx(8 * fps / 30)
+    room = 100 - sampling.span(fps, data)
+    rng = np.random.default_rng(0)
+    found = {int(sampling.train_positions(100, fps, data, rng)[0]) for _ in range(3000)}
+    assert min(found) == 0
+    assert room - 1 <= max(found) <= room
+
+
+def test_the_rate_of_a_clip_counts_only_where_one_is_asked_for():
+    assert sampling.window(0, 100, 60.0, settings(frames=4, stride=2)).tolist() == [0, 2, 4, 6]
+
+
+@pytest.mark.parametrize(
+    ("stride", "short_clips", "expected"),
+    [
+        (1, "loop", [0, 1, 2, 3, 4, 0, 1, 2]),
+        (2, "loop", [0, 2, 4, 1, 3, 0, 2, 4]),
+        (1, "hold", [0, 1, 2, 3, 4, 4, 4, 4]),
+        (2, "hold", [0, 2, 4, 4, 4, 4, 4, 4]),
+        (1, "repeat", [0, 1, 2, 3, 3, 3, 3, 3]),
+        (2, "repeat", [0, 2, 2, 2, 2, 2, 2, 2]),
+        (8, "repeat", [0] * 8),
+        (1, "zero", [0, 1, 2, 3, 4, 5, 6, 7]),
+    ],
+)
+def test_what_follows_the_end_of_a_short_clip(stride, short_clips, expected):
+    assert sampling.within(stride * np.arange(8), 5, short_clips).tolist() == expected
+
+
+def test_a_clip_of_one_frame():
+    for short_clips in ("loop", "hold", "repeat"):
+        assert sampling.within(np.arange(3), 1, short_clips).tolist() == [0, 0, 0]
+    for kind in sampling.SAMPLINGS:
+        data = settings(sampling=kind, frames=3)
+        assert sampling.train_positions(1, 0.0, data, np.random.default_rng(0)).tolist() == [0, 0, 0]
+        assert [view.tolist() for view in sampling.test_positions(1, 0.0, data, 2)] == [[0, 0, 0]] * 2
 
 
 def test_long_clips_are_read_straight():
     for short_clips in sampling.SHORT_CLIPS:
-        assert list(sampling.frame_indices(7, 40, 4, 3, short_clips)) == [7, 10, 13, 16]
+        data = settings(frames=4, stride=3, short_clips=short_clips)
+        assert sampling.window(7, 40, 0.0, data).tolist() == [7, 10, 13, 16]
 
 
-def test_segments_are_equal_parts():
-    assert list(sampling.segment_positions(12, 4, 0.0)) == [0, 3, 6, 9]
-    assert list(sampling.segment_positions(12, 4, 0.5)) == [1, 4, 7, 10]
-    assert list(sampling.segment_positions(3, 5, 0.5)) == [0, 0, 1, 2, 2]
-    assert list(sampling.segment_positions(1, 3, 0.5)) == [0, 0, 0]
+def test_one_position_is_drawn_in_each_whole_part_and_the_rest_is_left():
+    data, rng = settings(sampling="segments", frames=4), np.random.default_rng(0)
+    found = np.array([sampling.train_positions(15, 0.0, data, rng) for _ in range(100)])
+    assert [set(column) for column in found.T] == [{0, 1, 2}, {3, 4, 5}, {6, 7, 8}, {9, 10, 11}]
 
 
-def test_an_offset_next_to_one_stays_inside_the_clip():
-    """(24 + offset) rounds to 25 here."""
-    for length in (1, 10, 25, 57):
-        assert sampling.segment_positions(length, 25, np.nextafter(1, 0)).max() == length - 1
+def test_clips_of_fewer_frames_than_segments_train_on_their_first():
+    data = settings(sampling="segments", frames=8)
+    assert sampling.train_positions(7, 0.0, data, np.random.default_rng(0)).tolist() == [0] * 8
 
 
-def test_zero_leaves_positions_behind_the_end():
-    assert list(sampling.frame_indices(0, 5, 8, 1, "zero")) == list(range(8))
+def test_few_stacks_of_flow_are_drawn_and_sorted():
+    data = settings(sampling="segments", frames=5, flow_stack=5, stream="flow")
+    found = [sampling.train_positions(3, 0.0, data, np.random.default_rng(seed)).tolist() for seed in range(30)]
+    assert all(positions == sorted(positions) for positions in found)
+    assert {position for positions in found for position in positions} == {0, 1, 2}
+    assert sampling.train_positions(1, 0.0, data, np.random.default_rng(0)).tolist() == [0] * 5
+
+
+def test_centers_of_equal_parts():
+    assert sampling.centers(12, 4).tolist() == [1, 4, 7, 10]
+    assert sampling.centers(3, 5).tolist() == [0, 0, 1, 2, 2]
+    assert sampling.centers(1, 3).tolist() == [0, 0, 0]
+
+
+def test_views_of_segments_take_turns():
+    views = sampling.test_positions(16, 0.0, settings(sampling="segments", frames=4), 2)
+    assert [view.tolist() for view in views] == [[1, 5, 9, 13], [3, 7, 11, 15]]
