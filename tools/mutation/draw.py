@@ -40,7 +40,7 @@ TESTS = {
         "tests/data/test_fusion.py",
         "tests/data/test_pipeline.py",
     ),
-    "haa_jax/evaluate.py": ("tests/test_evaluate.py", "tests/test_not_finite.py", "tests/test_train.py"),
+    "haa_jax/evaluate.py": ("tests/test_evaluate.py", "tests/test_train.py", "tests/test_multihost.py"),
     "haa_jax/fuse.py": ("tests/test_fuse.py",),
     "haa_jax/mesh.py": ("tests/test_mesh.py",),
     "haa_jax/metrics.py": ("tests/test_metrics.py", "tests/test_fuse.py"),
