@@ -31,6 +31,8 @@ from cosmic_ray.work_item import MutationSpec
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 CONFIG = pathlib.Path(__file__).with_name("cosmic-ray.toml")
+# In pytest's summary; a parameter may hold blanks, and " - " and a message may follow.
+NAMED = re.compile(r"^(?:FAILED|ERROR) (\S+?\.py(?:::[^\s\[]+(?:\[.*?\](?= - |$))?)?)", re.MULTILINE)
 # Module -> the test files that concern it, the likely killer first.
 TESTS = {
     "haa_jax/checkpoint.py": ("tests/test_checkpoint.py", "tests/test_disk_full.py", "tests/test_train.py"),
@@ -40,7 +42,7 @@ TESTS = {
         "tests/data/test_fusion.py",
         "tests/data/test_pipeline.py",
     ),
-    "haa_jax/evaluate.py": ("tests/test_evaluate.py", "tests/test_train.py", "tests/test_multihost.py"),
+    "haa_jax/evaluate.py": ("tests/test_evaluate.py", "tests/test_not_finite.py", "tests/test_train.py"),
     "haa_jax/fuse.py": ("tests/test_fuse.py",),
     "haa_jax/mesh.py": ("tests/test_mesh.py",),
     "haa_jax/metrics.py": ("tests/test_metrics.py", "tests/test_fuse.py"),
@@ -156,7 +158,7 @@ def run_tests(copy: pathlib.Path, tests, command: str, timeout: float | None = N
         stop_group(process)
     if process.returncode == 0:
         return "survived"
-    if failed := re.search(r"^(?:FAILED|ERROR) (\S+)", output, re.MULTILINE):
+    if failed := NAMED.search(output):
         return failed[1]
     if process.returncode < 0:
         return f"crashed with signal {-process.returncode}"
