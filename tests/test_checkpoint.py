@@ -171,7 +171,11 @@ def test_a_damaged_best_checkpoint_is_named(tmp_path):
 def test_what_others_start_from_is_checked_too(tmp_path):
     saved(tmp_path, [1])
     damage(largest_file(tmp_path, 1))
-    with pytest.raises(CheckpointError, match="checkpoint 1 in .* is damaged: state/.* is damaged"):
+    with pytest.raises(CheckpointError, match="checkpoint 1 in .* is damaged: state/.* is damaged$"):
+        read_variables(tmp_path)
+    gone = [file for file in files_of(tmp_path, 1) if "state" in file.parts]
+    shutil.rmtree(tmp_path / "checkpoints" / "1" / "state")
+    with pytest.raises(CheckpointError, match=f"is damaged: state/.* is missing, and {len(gone) - 1} more files$"):
         read_variables(tmp_path)
 
 

@@ -160,6 +160,12 @@ def test_a_clip_that_lacks_a_view_is_no_number():
     assert (outputs.averaged["atomic"][1] == 1).all()
 
 
+def test_the_progress_of_an_evaluation_is_its_rate_and_the_time_left(caplog):
+    with caplog.at_level("INFO"):
+        evaluate._report("test", number=30, total=120, clips=1000, seconds=60.0)
+    assert "test: 30 of 120 batches, 4.2 clips/s, 0:03:00 left" in caplog.text
+
+
 def test_a_stop_leaves_an_evaluation_between_batches(seen_often):
     exp, variables = seen_often
     calls = []

@@ -1,4 +1,6 @@
 import json
+import pathlib
+import subprocess
 import sys
 
 import numpy as np
@@ -7,6 +9,7 @@ from absl.testing import flagsaver
 
 from haa_jax import evaluate, fuse, metrics
 
+ROOT = pathlib.Path(__file__).resolve().parent.parent
 CLIPS, CLASSES = 60, 6
 AREAS = ("games_hobbies", "musical_instruments")
 
@@ -219,6 +222,17 @@ def test_inputs_are_not_overwritten(save, tmp_path):
     paths = [save("rgb", make_run(0)), save("flow", make_run(1))]
     with pytest.raises(evaluate.EvaluationError, match="overwritten"):
         fuse.fuse_files(paths, [1, 1], False, tmp_path / "out" / ".." / "flow")
+
+
+def test_the_module_is_a_command(save, tmp_path):
+    paths = [str(save("rgb", make_run(0))), str(save("flow", make_run(1)))]
+    command = [sys.executable, "-m", "haa_jax.fuse", *paths]
+    without = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert without.returncode != 0
+    assert "--out" in without.stderr
+    done = subprocess.run([*command, f"--out={tmp_path / 'out'}"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text())["fusion"]["files"] == paths
 
 
 @pytest.mark.parametrize("weights", [[1], [1, 1, 1], [1, -1], [0, 0], [1, float("nan")], [1, float("inf")]])
