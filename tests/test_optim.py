@@ -152,6 +152,14 @@ def test_clipping():
     assert np.asarray(result["bias"]) == pytest.approx([-0.06, -0.08], rel=1e-5)
 
 
+def test_clipping_sees_the_gradient_without_the_decay():
+    """As torch's clip_grad_norm_ and SGD(weight_decay=...): the decay is added to what was clipped."""
+    config = base.get_config()
+    config.optimizer.update(clip_norm=1.0, weight_decay=0.5, decay="all")
+    result = updates(config, {"kernel": jnp.ones(2)}, {"kernel": jnp.array([30.0, 40.0])})
+    assert np.asarray(result["kernel"]) == pytest.approx([-0.06 - 0.05, -0.08 - 0.05], rel=1e-5)
+
+
 def test_adamw_decays_kernels_only_and_apart_from_the_gradient():
     config = base.get_config()
     config.optimizer.update(name="adamw", weight_decay=0.5)

@@ -5,10 +5,11 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from flax import linen as nn
 
-from haa_jax import mesh, optim, state
+from haa_jax import experiment, mesh, optim, state
 from haa_jax.configs import base
 from haa_jax.data import modalities
 
@@ -140,9 +141,49 @@ def test_eight_devices_do_what_one_does(model_axis, accumulate, monkeypatch):
     assert_close(one_metrics, eight_metrics)
 
 
-def test_dropout_differs_from_step_to_step_but_not_from_run_to_run():
-    keys = [jax.random.key_data(jax.random.fold_in(jax.random.key(0), step)) for step in (0, 1)]
-    assert not np.array_equal(*keys)
+ROWS, FEATURES = 16, 64
+
+
+class Dropped(nn.Module):
+    """Dropout of ones, and a class for each row of the batch and one that no row has, all equally likely."""
+
+    @nn.compact
+    def __call__(self, clips, *, train, endpoints=()):
+        ones = jnp.ones((len(clips), FEATURES))
+        x = nn.Dropout(0.5, deterministic=not train)(ones)
+        return {"atomic": nn.Dense(ROWS + 1, use_bias=False, kernel_init=nn.initializers.zeros)(x)}, {}
+
+
+def masks(step, devices=1, **fields) -> np.ndarray:
+    """What dropout keeps of each row at a step, as a config wants it: bool (ROWS, FEATURES)."""
+    config = base.get_config()
+    config.update(fields)
+    optimizer = optax.sgd(1.0)  # the parameters, 0 before, are then the gradient with its sign changed
+    device_mesh = mesh.make_mesh(devices=jax.devices()[:devices])
+    batch = make_batch(ROWS) | {"labels": {"atomic": np.arange(ROWS, dtype=np.int32)}}
+    start = state.init_state(0, (2, 8, 8, 3), model=Dropped(), optimizer=optimizer).replace(step=jnp.int32(step))
+    compiled = jax.jit(
+        experiment.train_step(config, Dropped(), optimizer),
+        in_shardings=(mesh.replicated(device_mesh), mesh.batch_sharding(device_mesh)),
+    )
+    moved = compiled(start, mesh.to_global(batch, device_mesh))[0].params["Dense_0"]["kernel"]
+    # Of class c the gradient is the mean over the rows of their input times (probability - [own class is c]).
+    kept = ROWS * (moved[:, :ROWS] - moved[:, ROWS:]).T
+    assert set(np.unique(kept.round(3))) == {0.0, 2.0}
+    return np.asarray(kept > 1)
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_dropout_has_another_mask_for_every_row_part_step_and_seed_and_the_same_in_every_run(accumulate):
+    train = {"accumulate": accumulate}
+    drawn = [masks(0, train=train), masks(1, train=train), masks(1, seed=1, train=train)]
+    together = np.concatenate(drawn)
+    assert 0.45 < together.mean() < 0.55
+    assert len(np.unique(together, axis=0)) == len(together)
+    assert np.array_equal(drawn[1], masks(1, train=train))
+    assert np.array_equal(drawn[1], masks(1, devices=8, train=train))
+    if accumulate > 1:
+        assert not np.array_equal(drawn[1], masks(1))
 
 
 def test_the_logits_of_views_are_averaged():

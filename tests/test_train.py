@@ -14,10 +14,10 @@ import pytest
 from tensorboard.backend.event_processing import event_file_loader
 from tensorboard.util import tensor_util
 
-from haa_jax import evaluate, overview, train
+from haa_jax import evaluate, mesh, overview, train
 from haa_jax.checkpoint import CheckpointError, Checkpoints
 from haa_jax.data import sampling
-from haa_jax.experiment import prepare
+from haa_jax.experiment import fresh_state, prepare
 from haa_jax.lock import LOCK_FILE, WorkdirInUse, locked
 from haa_jax.metrics import top_k
 from haa_jax.paths import PathError
@@ -178,6 +178,42 @@ def test_stopped_and_continued_ends_bitwise_as_if_nothing_happened(tiny_config, 
     assert best_step(tiny_config, tmp_path / "straight") == best_step(tiny_config, tmp_path / "stopped") is not None
     for name in (evaluate.METRICS_FILE, evaluate.PREDICTIONS_FILE):
         assert (tmp_path / "straight" / name).read_bytes() == (tmp_path / "stopped" / name).read_bytes()
+
+
+def test_each_evaluation_sees_the_state_of_its_step_and_one_beside_the_run_changes_nothing(
+    tiny_config, tmp_path, monkeypatch
+):
+    seen, scores = [], iter((0.75, 0.5))
+    predict, validate = evaluate.predict, train._validate
+
+    def watched(exp, variables, split, *rest):
+        seen.append((split, jax.device_get(variables)))
+        return predict(exp, variables, split, *rest)
+
+    monkeypatch.setattr(evaluate, "predict", watched)
+    monkeypatch.setattr(train, "_validate", lambda *args: (validate(*args), next(scores))[1])
+    tiny_config.eval.checkpoint = "best"
+    tiny_config.checkpoint.every_epochs, tiny_config.checkpoint.keep = 0.0, 1
+    assert train.train_and_evaluate(tiny_config, tmp_path)["step"] == 4
+    (tmp_path / "checkpoints" / "9.orbax-checkpoint-tmp").mkdir()  # a training that saves just now
+    before = sorted((tmp_path / "checkpoints").rglob("*"))
+    assert train.evaluate_workdir(tiny_config, tmp_path)["step"] == 4
+    tiny_config.eval.checkpoint = "last"
+    assert train.evaluate_workdir(tiny_config, tmp_path)["step"] == 8
+    assert sorted((tmp_path / "checkpoints").rglob("*")) == before
+
+    exp = prepare(tiny_config)
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    states = {step: checkpoints.restore(step, exp.abstract_state).state for step in (4, 8)}
+    states[0] = fresh_state(tiny_config, exp.model, exp.optimizer, mesh.shardings_of(exp.abstract_state))
+    checkpoints.close()
+    saved = {step: {"params": own.params, "batch_stats": own.batch_stats} for step, own in states.items()}
+    wanted = [("validation", 4), ("validation", 8), ("test", 4), ("test", 4), ("test", 8)]
+    for (split, variables), (name, step) in zip(seen, wanted, strict=True):
+        assert split == name
+        assert_bitwise_equal(variables, saved[step])
+    for one, other in ((0, 4), (4, 8)):
+        assert not any(jax.tree.leaves(jax.tree.map(np.array_equal, saved[one], saved[other])))
 
 
 def test_a_diverging_run_stops_names_the_step_and_keeps_the_last_good_checkpoint(tiny_config, tmp_path):
