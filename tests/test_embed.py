@@ -55,6 +55,7 @@ def test_labels_stand_in_the_order_of_the_clips(tiny_config):
     assert areas["play_erhu"] == "musical_instruments"
     assert len(set(areas.values())) == 4
     assert found["composites"].shape == (12,)
+    assert len(embed.labels(prepare(tiny_config), "train")["labels"]) == 64
 
 
 def save_untrained(config, workdir):
@@ -121,6 +122,13 @@ def test_purity_of_points_by_hand():
 def test_chance_by_hand():
     assert embed.chance(np.array(["a", "a", "a", "b"])) == pytest.approx((3 * 2 + 0) / (4 * 3))
     assert embed.chance(np.array(["a", "b", "c"])) == 0.0
+
+
+def test_areas_and_composites_are_measured_apart():
+    arrays = {"features": TWO_GROUPS, "areas": np.array(["a"] * 6), "composites": np.array(list("xxxyyy"))}
+    by_hand = {"area": 1.0, "composite": pytest.approx(2 / 5)}  # all the others are neighbours
+    figures = {"chance": by_hand, "purity": {"features": by_hand}}
+    assert embed.measure(arrays) == {"clips": 6, "size": 2, "neighbours": 5, **figures}
 
 
 def test_the_map_keeps_groups_and_is_the_same_each_time():

@@ -76,6 +76,17 @@ def test_frozen_batchnorms_normalise_by_their_running_statistics():
     assert np.abs(training["Mixed_5b"] - testing["Mixed_5b"]).max() > 0.1 * np.abs(training["Mixed_5b"]).max()
 
 
+def test_no_gradient_flows_into_what_is_frozen():
+    params = {"Mixed_5c": {"kernel": np.ones(2)}, "Logits": {"kernel": np.ones(2)}, "stem": {"kernel": np.ones(2)}}
+
+    def total(params):
+        return sum(leaf.sum() for leaf in jax.tree.leaves(freeze.stop_gradients(params, ("Mixed_5c", "Logits"))))
+
+    found = jax.tree.map(lambda leaf: leaf.tolist(), jax.grad(total)(params))
+    one, none = {"kernel": [1.0, 1.0]}, {"kernel": [0.0, 0.0]}
+    assert found == {"Mixed_5c": one, "Logits": one, "stem": none}
+
+
 def test_names_stand_for_whole_parts():
     assert freeze.learns(("Mixed_5b", "Branch_0"), ("Mixed_5b",))
     assert freeze.learns(("backbone", "layer4_0", "conv1"), ("backbone/layer4_0",))

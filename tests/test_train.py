@@ -6,6 +6,7 @@ import math
 import re
 import subprocess
 import sys
+import types
 
 import jax
 import numpy as np
@@ -90,6 +91,7 @@ def test_a_run_trains_evaluates_and_leaves_what_it_says(tiny_config, tmp_path, c
     assert "step 4: validation top-1" in caplog.text
     plotted = scalars(tmp_path)
     assert plotted["train/learning_rate"][2] == pytest.approx(0.05)
+    assert plotted["train/learning_rate"][7] == pytest.approx(0.05)
     assert plotted["train/learning_rate"][8] == pytest.approx(0.005)  # it dropped at 0.8435 of 8 steps
     assert set(plotted["validation/atomic_loss"]) == set(plotted["validation/atomic_top1"]) == {4, 8}
     assert plotted["test/atomic_top1"] == {8: pytest.approx(figure["value"])}
@@ -122,6 +124,34 @@ def test_a_finished_run_only_evaluates_again(tiny_config, tmp_path, caplog):
     tiny_config.checkpoint.allow_changes = True
     train.train_and_evaluate(tiny_config, tmp_path)
     assert "OTHER SETTINGS" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "field", ["seed", "objective", "area", "data.flip", "model.dropout", "train.accumulate", "optimizer.momentum"]
+)
+def test_a_run_goes_on_with_the_settings_that_it_began_with(tiny_config, field):
+    meta = {"config": tiny_config.to_dict(), "dataset": {"name": "haa500/tiny/1.1.0", "fingerprint": "f"}}
+    now = types.SimpleNamespace(config=tiny_config, meta=meta)
+    train._check_same_experiment(now, json.loads(json.dumps(meta)))
+    changed = json.loads(json.dumps(meta))
+    section = changed["config"]
+    for name in field.split(".")[:-1]:
+        section = section[name]
+    section[field.split(".")[-1]] = "other"
+    with pytest.raises(train.ResumeError, match=rf"another experiment:\n  config.{field}: 'other' in the checkpoint"):
+        train._check_same_experiment(now, changed)
+    with pytest.raises(train.ResumeError, match="dataset.fingerprint"):
+        train._check_same_experiment(now, meta | {"dataset": meta["dataset"] | {"fingerprint": "g"}})
+
+
+def test_the_optimizer_has_the_length_and_the_batch_of_the_run(tiny_config):
+    tiny_config.optimizer.update(momentum=0.0, base_batch_size=32)
+    optimizer, params = prepare(tiny_config).optimizer, {"bias": np.zeros(1, np.float32)}
+    own, rates = optimizer.init(params), []
+    for _ in range(8):
+        moved, own = optimizer.update({"bias": np.ones(1, np.float32)}, own, params)
+        rates.append(-float(moved["bias"][0]))
+    assert rates == pytest.approx([0.05 * 16 / 32] * 7 + [0.005 * 16 / 32])  # it drops at 0.8435 of 8 steps
 
 
 def test_two_runs_on_one_workdir(tiny_config, tmp_path):
