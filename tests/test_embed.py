@@ -55,22 +55,26 @@ def test_labels_stand_in_the_order_of_the_clips(tiny_config):
     assert areas["play_erhu"] == "musical_instruments"
     assert len(set(areas.values())) == 4
     assert found["composites"].shape == (12,)
+    assert len(embed.labels(prepare(tiny_config), "train")["labels"]) == 64
 
 
 def save_untrained(config, workdir):
-    """A workdir as a run leaves it, after no steps."""
+    """Leaves a workdir as a run does, after no steps; its variables."""
     exp = prepare(config)
     shardings = mesh.shardings_of(exp.abstract_state)
     checkpoints = Checkpoints(workdir, keep=1)
-    checkpoints.save(0, fresh_state(config, exp.model, exp.optimizer, shardings), {**exp.meta, "history": {}})
+    untrained = fresh_state(config, exp.model, exp.optimizer, shardings)
+    checkpoints.save(0, untrained, {**exp.meta, "history": {}})
     checkpoints.wait()
     checkpoints.close()
+    return untrained.variables
 
 
 def test_a_run_leaves_features_figures_and_a_picture(tiny_config, tmp_path, caplog):
     caplog.set_level(logging.INFO, logger="haa_jax")
     tiny_config.eval.every_epochs = 0.0
-    save_untrained(tiny_config, tmp_path / "run")
+    variables = save_untrained(tiny_config, tmp_path / "run")
+    tiny_config.seed = 1  # a network that was not restored would be another
     out = tmp_path / "out"
     results = embed.embed(tiny_config, tmp_path / "run", "test", out)
     assert sorted(path.name for path in out.iterdir()) == ["embed_test.json", "features_test.npz", "tsne_test.png"]
@@ -78,6 +82,7 @@ def test_a_run_leaves_features_figures_and_a_picture(tiny_config, tmp_path, capl
     assert (out / "tsne_test.png").read_bytes().startswith(b"\x89PNG")
     with np.load(out / "features_test.npz", allow_pickle=False) as file:
         arrays = dict(file)
+    assert np.array_equal(arrays["features"], embed.features(prepare(tiny_config), variables, "test"))
     assert sorted(arrays) == ["areas", "classes", "clip_ids", "composites", "features", "labels"]
     assert results["purity"]["features"]["area"] == embed.purity(arrays["features"], arrays["areas"])
     assert results["chance"]["area"] == pytest.approx(2 / 11)  # 2 more of an area's 3 clips among the other 11
@@ -121,6 +126,13 @@ def test_purity_of_points_by_hand():
 def test_chance_by_hand():
     assert embed.chance(np.array(["a", "a", "a", "b"])) == pytest.approx((3 * 2 + 0) / (4 * 3))
     assert embed.chance(np.array(["a", "b", "c"])) == 0.0
+
+
+def test_areas_and_composites_are_measured_apart():
+    arrays = {"features": TWO_GROUPS, "areas": np.array(["a"] * 6), "composites": np.array(list("xxxyyy"))}
+    by_hand = {"area": 1.0, "composite": pytest.approx(2 / 5)}  # all the others are neighbours
+    figures = {"chance": by_hand, "purity": {"features": by_hand}}
+    assert embed.measure(arrays) == {"clips": 6, "size": 2, "neighbours": 5, **figures}
 
 
 def test_the_map_keeps_groups_and_is_the_same_each_time():

@@ -1,13 +1,16 @@
+import dataclasses
 import json
 import types
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from haa_jax import embed, evaluate, objectives, state, train
+from haa_jax import embed, evaluate, mesh, objectives, state, train
+from haa_jax.configs import i3d
 from haa_jax.data import dataset, modalities, pipeline, streams
-from haa_jax.experiment import prepare
+from haa_jax.experiment import Experiment, prepare
 
 CLIPS = ("pushup_017", "play_erhu_018", "pushup_019")
 SCORES = {"atomic": np.array([[2.0, 1.0], [0.0, 3.0], [1.0, 4.0]], np.float32)}
@@ -47,6 +50,34 @@ def test_the_metrics_file_splits_the_accuracy_by_area(experiment, tmp_path):
         "music": (1, 1),
         "sports": (1, 2),
     }
+
+
+def test_each_head_has_its_own_labels_and_the_composite_one_is_validated(experiment, tmp_path, monkeypatch):
+    logits = SCORES | {"composite": np.array([[0.0, 1.0], [0.0, 1.0], [0.0, 1.0]], np.float32)}
+    experiment.splits["test"].labels = LABELS | {"composite": np.array([1, 1, 1], np.int32)}
+    experiment.heads += (objectives.Head("composite", ("sport", "music"), np.array([0, 1])),)
+    experiment.splits["validation"], experiment.validation_views = experiment.splits["test"], VIEWS
+    results = evaluate.score(experiment, logits, "test")
+    evaluate.write_results(tmp_path, experiment, logits, results)
+    assert results["evaluated_head"] == "composite"
+    assert {name: figures["top1"]["correct"] for name, figures in results["heads"].items()} == {
+        "atomic": 2,
+        "composite": 3,
+    }
+    with np.load(tmp_path / evaluate.PREDICTIONS_FILE) as arrays:
+        for name, labels in experiment.splits["test"].labels.items():
+            assert np.array_equal(arrays[f"{name}_labels"], labels)
+            assert np.array_equal(arrays[f"{name}_logits"], logits[name])
+        assert list(arrays["composite_classes"]) == ["sport", "music"]
+
+    monkeypatch.setattr(evaluate, "predict", lambda *_: logits)
+    plotted = {}
+    writer = types.SimpleNamespace(write_scalars=lambda step, figures: plotted.update(figures))
+    own_state, stop = types.SimpleNamespace(variables={}), types.SimpleNamespace(check=None)
+    assert train._validate(experiment, own_state, writer, 1, stop) == 1.0
+    assert plotted["validation/atomic_top1"] == pytest.approx(2 / 3)
+    assert plotted["validation/composite_top1"] == 1.0
+    assert plotted["validation/composite_loss"] == pytest.approx(np.log(1 + np.exp(-1)), rel=1e-6)
 
 
 def test_a_file_that_could_not_be_written_leaves_the_one_before(experiment, tmp_path):
@@ -130,6 +161,16 @@ def test_validation_has_views_of_its_own_and_the_same_compiled_step(seen_often):
         train._validate(exp, own_state, writer, 2, types.SimpleNamespace(check=None))
     assert seen == [(4, (1, 1)), (12, (4, 3)), (4, (2, 3))]
     assert original._cache_size() == 1
+
+
+def test_clips_are_prepared_in_the_sizes_of_the_test():
+    config = i3d.get_config("pose")
+    config.eval.crop = 16
+    says_width = types.SimpleNamespace(apply=lambda _, x, train: ({"atomic": jnp.full((len(x), 1), x.shape[-2])},))
+    fields = {field.name: None for field in dataclasses.fields(Experiment)}
+    exp = Experiment(**fields | {"config": config, "model": says_width, "mesh": mesh.make_mesh()})
+    said = exp.eval_step({}, {"clips": {"pose": np.zeros((8, 2, 17, 3), np.float32)}})
+    assert (said["atomic"] == 16).all()
 
 
 def test_outputs_find_their_clip_and_view_in_any_order_and_padding_is_dropped():

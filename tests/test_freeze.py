@@ -4,11 +4,13 @@ import functools
 
 import jax
 import numpy as np
+import optax
 import pytest
 from flax import traverse_util
 
 from haa_jax import checks, experiment, freeze, models, optim, state
 from haa_jax.configs import i3d, stgcn, tsn
+from tests.test_state import Tiny, make_batch, prepare
 
 NETWORKS = {
     "i3d": (i3d, "", ("Mixed_5c", "Logits"), (8, 32, 32, 3)),
@@ -74,6 +76,20 @@ def test_frozen_batchnorms_normalise_by_their_running_statistics():
     (_, testing), _ = apply(False, ())
     np.testing.assert_allclose(training["Mixed_4f"], testing["Mixed_4f"], rtol=1e-5, atol=1e-6)
     assert np.abs(training["Mixed_5b"] - testing["Mixed_5b"]).max() > 0.1 * np.abs(training["Mixed_5b"]).max()
+
+
+def test_a_step_has_no_gradient_of_what_is_frozen():
+    """Which costs nothing then; an optimizer that knows of no frozen parts shows it."""
+    options = {"model": Tiny(norm=False), "optimizer": optax.sgd(1.0)}
+    start = state.init_state(0, (2, 8, 8, 3), **options)
+    settings = {"seed": 0, "accumulate": 1, "bn_momentum": 0.9, "trainable": ("Dense_0",)}
+    after, metrics = jax.jit(functools.partial(state.train_step, **options, **settings, prepare=prepare))(
+        start, make_batch()
+    )
+    same = jax.tree.map(np.array_equal, start.params, after.params)
+    assert {name for name in same if jax.tree.all(same[name])} == {"Conv_0"}
+    moved = jax.tree.map(np.subtract, start.params["Dense_0"], after.params["Dense_0"])
+    assert float(metrics["grad_norm"]) == pytest.approx(float(optax.tree.norm(moved)), rel=1e-3)
 
 
 def test_names_stand_for_whole_parts():

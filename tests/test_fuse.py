@@ -248,6 +248,10 @@ def test_the_command(save, tmp_path, capsys):
     with flagsaver.flagsaver(weights=["1", "1.5"], out=str(tmp_path / "out")):
         fuse.main(["fuse", *paths])
     assert json.loads((tmp_path / "out" / "metrics.json").read_text())["fusion"]["weights"] == [1, 1.5]
+    with flagsaver.flagsaver(softmax=True, out=str(tmp_path / "soft")):
+        fuse.main(["fuse", *paths])
+    fusion = json.loads((tmp_path / "soft" / "metrics.json").read_text())["fusion"]
+    assert (fusion["weights"], fusion["softmax"]) == ([1, 1], True)
     with flagsaver.flagsaver(weights=["1", "x"], out=str(tmp_path / "no")), pytest.raises(SystemExit, match="'x'"):
         fuse.main(["fuse", *paths])
     with pytest.raises(fuse.app.UsageError, match="not 1"):

@@ -26,13 +26,14 @@ def test_batches_must_split_evenly():
 
 def test_fsdp_splits_the_largest_axis_that_divides():
     device_mesh = mesh.make_mesh(4)
-    big = {"a": (3, 512, 512), "b": (510, 1024), "c": (513, 515), "small": (4, 4)}
+    big = {"a": (3, 512, 512), "b": (510, 1024), "c": (513, 515), "d": (1024, 8, 512), "small": (4, 4)}
     shapes = {name: jax.ShapeDtypeStruct(shape, jnp.float32) for name, shape in big.items()}
     specs = {name: sharding.spec for name, sharding in mesh.state_shardings(shapes, device_mesh).items()}
     assert specs == {
         "a": PartitionSpec(None, "model", None),
         "b": PartitionSpec(None, "model"),
         "c": PartitionSpec(),
+        "d": PartitionSpec("model", None, None),
         "small": PartitionSpec(),
     }
 

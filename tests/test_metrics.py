@@ -72,6 +72,13 @@ def test_a_figure_that_would_always_be_100_percent_is_left_out(classes, expected
     assert len(metrics.describe(results).splitlines()) == len(expected) + 2
 
 
+def test_each_figure_counts_as_many_classes_as_its_name_says():
+    ranked = np.tile(np.arange(6.0)[::-1], (6, 1))  # class 0 first, class 5 last, for every clip
+    results = metrics.classification(ranked, np.arange(6), np.zeros(6, int), ["a"])
+    assert {name: results[name]["correct"] for name in ("top1", "top3", "top5")} == {"top1": 1, "top3": 3, "top5": 5}
+    assert results["mean_class"]["value"] == pytest.approx(1 / 6)
+
+
 def test_areas_add_up_to_the_whole():
     rng = np.random.default_rng(0)
     logits, labels, areas = rng.normal(size=(90, 6)), rng.integers(6, size=90), rng.integers(3, size=90)

@@ -176,6 +176,29 @@ def test_clipping():
     assert np.asarray(result["bias"]) == pytest.approx([-0.06, -0.08], rel=1e-5)
 
 
+def test_momentum_of_every_kind_is_what_the_config_says():
+    """Of a gradient of 1 and then none, by hand: the second step shows what is remembered."""
+    config, params = base.get_config(), {"bias": jnp.zeros(1)}
+    config.optimizer.update(momentum=0.8, beta2=0.98)
+    found = {}
+    for config.optimizer.name, config.optimizer.nesterov in (("sgd", False), ("sgd", True), ("adamw", False)):
+        optimizer = optim.make_optimizer(config.optimizer, 384, 1000)
+        _, after = optimizer.update({"bias": jnp.ones(1)}, optimizer.init(params), params)
+        moved = optimizer.update({"bias": jnp.zeros(1)}, after, params)[0]["bias"]
+        found[config.optimizer.name, config.optimizer.nesterov] = float(moved[0]) / -0.1
+    adam = (0.8 / 1.8) / np.sqrt(0.98 / 1.98)  # the means of (1, 0) and of their squares, unbiased
+    wanted = {("sgd", False): 0.8, ("sgd", True): 0.8 * 0.8, ("adamw", False): adam}
+    assert found == pytest.approx(wanted, rel=1e-5)
+
+
+def test_clipping_sees_the_gradient_without_the_decay():
+    """As torch's clip_grad_norm_ and SGD(weight_decay=...): the decay is added to what was clipped."""
+    config = base.get_config()
+    config.optimizer.update(clip_norm=1.0, weight_decay=0.5, decay="all")
+    result = updates(config, {"kernel": jnp.ones(2)}, {"kernel": jnp.array([30.0, 40.0])})
+    assert np.asarray(result["kernel"]) == pytest.approx([-0.06 - 0.05, -0.08 - 0.05], rel=1e-5)
+
+
 def test_adamw_decays_kernels_only_and_apart_from_the_gradient():
     config = base.get_config()
     config.optimizer.update(name="adamw", weight_decay=0.5)

@@ -5,10 +5,11 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from flax import linen as nn
 
-from haa_jax import mesh, optim, state
+from haa_jax import experiment, mesh, optim, state
 from haa_jax.configs import base
 from haa_jax.data import modalities
 
@@ -20,12 +21,13 @@ class Tiny(nn.Module):
     """The seam of a model in four lines, with the parts that make steps hard to get right."""
 
     norm: bool = True
+    momentum: float = 0.9
 
     @nn.compact
     def __call__(self, clips, *, train, endpoints=()):
         x = nn.Conv(8, (3, 3, 3), use_bias=False)(clips)
         if self.norm:
-            x = nn.BatchNorm(use_running_average=not train, momentum=0.9)(x)
+            x = nn.BatchNorm(use_running_average=not train, momentum=self.momentum)(x)
         x = nn.relu(x).mean((1, 2, 3))
         x = nn.Dropout(0.0, deterministic=not train)(x)
         return {"atomic": nn.Dense(CLASSES)(x)}, {}
@@ -110,6 +112,48 @@ def test_running_statistics_follow_short_trainings_and_are_the_published_ones_in
         assert np.array_equal(follow(before, after, jnp.int32(step)), after) == same
 
 
+def test_a_config_says_the_momentum_of_the_running_statistics_and_the_seed_of_the_first_parameters():
+    config, model, optimizer = base.get_config(), Tiny(momentum=0.5), optax.sgd(0.1)
+    config.data.update(frames=2, resize=8, crop=8)
+    config.model.bn_momentum = 0.5
+    starts = []
+    for config.seed in (3, 3, 4):
+        starts.append(experiment.initial_state(config, model, optimizer)())
+    kernels = [start.params["Conv_0"]["kernel"] for start in starts]
+    assert np.array_equal(kernels[0], kernels[1])
+    assert not np.array_equal(kernels[0], kernels[2])
+
+    after = jax.jit(experiment.train_step(config, model, optimizer))(starts[0], make_batch())[0].batch_stats
+    seen = nn.Conv(8, (3, 3, 3), use_bias=False).apply(
+        {"params": starts[0].params["Conv_0"]}, prepare(make_batch()["clips"])
+    )
+    assert_close(after["BatchNorm_0"]["mean"], 0.9 * seen.mean((0, 1, 2, 3)))  # of the first step: see the rule above
+
+
+class Constant(nn.Module):
+    """Two heads that say the same of every clip, at first."""
+
+    @nn.compact
+    def __call__(self, clips, *, train, endpoints=()):
+        shift = self.param("shift", nn.initializers.zeros, (2,))
+        heads = {"atomic": jnp.array([1.0, 0.0]), "composite": jnp.array([0.0, 2.0])}
+        return {name: jnp.tile(logits + shift, (len(clips), 1)) for name, logits in heads.items()}, {}
+
+
+def test_a_step_reports_the_evaluated_head_and_the_gradient_before_the_update():
+    labels = {"atomic": np.array([0, 0, 0, 0]), "composite": np.array([1, 1, 1, 0])}
+    config = base.get_config()
+    config.optimizer.update(base_batch_size=0, clip_norm=1e-3)
+    options = {"model": Constant(), "optimizer": optim.make_optimizer(config.optimizer, 4, 10)}
+    start = state.init_state(0, (2, 8, 8, 3), **options)
+    step = functools.partial(state.train_step, **options, prepare=prepare, seed=0, accumulate=1, bn_momentum=0.9)
+    _, metrics = jax.jit(step)(start, {"clips": make_batch(4)["clips"], "labels": labels})
+    assert float(metrics["accuracy"]) == 0.75
+    first, second = 1 / (1 + np.exp(-1)), 1 / (1 + np.exp(-2))  # probability of class 0 of one, of class 1 of the other
+    assert float(metrics["grad_norm"]) == pytest.approx(np.sqrt(2) * abs((first - 1) - (second - 0.75)), rel=1e-5)
+    assert float(metrics["loss"]) == pytest.approx(-np.log(first) - np.log(second) + 2 / 4, rel=1e-5)
+
+
 def test_statistics_that_a_step_did_not_touch_stay_bitwise():
     frozen = np.float32(np.random.default_rng(0).random(100))
     kept = state.running_statistics(frozen, frozen, jnp.int32(3), 0.999)
@@ -140,9 +184,49 @@ def test_eight_devices_do_what_one_does(model_axis, accumulate, monkeypatch):
     assert_close(one_metrics, eight_metrics)
 
 
-def test_dropout_differs_from_step_to_step_but_not_from_run_to_run():
-    keys = [jax.random.key_data(jax.random.fold_in(jax.random.key(0), step)) for step in (0, 1)]
-    assert not np.array_equal(*keys)
+ROWS, FEATURES = 16, 64
+
+
+class Dropped(nn.Module):
+    """Dropout of ones, and a class for each row of the batch and one that no row has, all equally likely."""
+
+    @nn.compact
+    def __call__(self, clips, *, train, endpoints=()):
+        ones = jnp.ones((len(clips), FEATURES))
+        x = nn.Dropout(0.5, deterministic=not train)(ones)
+        return {"atomic": nn.Dense(ROWS + 1, use_bias=False, kernel_init=nn.initializers.zeros)(x)}, {}
+
+
+def masks(step, devices=1, **fields) -> np.ndarray:
+    """What dropout keeps of each row at a step, as a config wants it: bool (ROWS, FEATURES)."""
+    config = base.get_config()
+    config.update(fields)
+    optimizer = optax.sgd(1.0)  # the parameters, 0 before, are then the gradient with its sign changed
+    device_mesh = mesh.make_mesh(devices=jax.devices()[:devices])
+    batch = make_batch(ROWS) | {"labels": {"atomic": np.arange(ROWS, dtype=np.int32)}}
+    start = state.init_state(0, (2, 8, 8, 3), model=Dropped(), optimizer=optimizer).replace(step=jnp.int32(step))
+    compiled = jax.jit(
+        experiment.train_step(config, Dropped(), optimizer),
+        in_shardings=(mesh.replicated(device_mesh), mesh.batch_sharding(device_mesh)),
+    )
+    moved = compiled(start, mesh.to_global(batch, device_mesh))[0].params["Dense_0"]["kernel"]
+    # Of class c the gradient is the mean over the rows of their input times (probability - [own class is c]).
+    kept = ROWS * (moved[:, :ROWS] - moved[:, ROWS:]).T
+    assert set(np.unique(kept.round(3))) == {0.0, 2.0}
+    return np.asarray(kept > 1)
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_dropout_has_another_mask_for_every_row_part_step_and_seed_and_the_same_in_every_run(accumulate):
+    train = {"accumulate": accumulate}
+    drawn = [masks(0, train=train), masks(1, train=train), masks(1, seed=1, train=train)]
+    together = np.concatenate(drawn)
+    assert 0.45 < together.mean() < 0.55
+    assert len(np.unique(together, axis=0)) == len(together)
+    assert np.array_equal(drawn[1], masks(1, train=train))
+    assert np.array_equal(drawn[1], masks(1, devices=8, train=train))
+    if accumulate > 1:
+        assert not np.array_equal(drawn[1], masks(1))
 
 
 def test_the_logits_of_views_are_averaged():

@@ -6,6 +6,7 @@ import math
 import re
 import subprocess
 import sys
+import types
 
 import jax
 import numpy as np
@@ -14,10 +15,10 @@ import pytest
 from tensorboard.backend.event_processing import event_file_loader
 from tensorboard.util import tensor_util
 
-from haa_jax import evaluate, overview, train
+from haa_jax import evaluate, mesh, overview, train
 from haa_jax.checkpoint import CheckpointError, Checkpoints
 from haa_jax.data import sampling
-from haa_jax.experiment import prepare
+from haa_jax.experiment import fresh_state, prepare
 from haa_jax.lock import LOCK_FILE, WorkdirInUse, locked
 from haa_jax.metrics import top_k
 from haa_jax.paths import PathError
@@ -90,6 +91,7 @@ def test_a_run_trains_evaluates_and_leaves_what_it_says(tiny_config, tmp_path, c
     assert "step 4: validation top-1" in caplog.text
     plotted = scalars(tmp_path)
     assert plotted["train/learning_rate"][2] == pytest.approx(0.05)
+    assert plotted["train/learning_rate"][7] == pytest.approx(0.05)
     assert plotted["train/learning_rate"][8] == pytest.approx(0.005)  # it dropped at 0.8435 of 8 steps
     assert set(plotted["validation/atomic_loss"]) == set(plotted["validation/atomic_top1"]) == {4, 8}
     assert plotted["test/atomic_top1"] == {8: pytest.approx(figure["value"])}
@@ -122,6 +124,34 @@ def test_a_finished_run_only_evaluates_again(tiny_config, tmp_path, caplog):
     tiny_config.checkpoint.allow_changes = True
     train.train_and_evaluate(tiny_config, tmp_path)
     assert "OTHER SETTINGS" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "field", ["seed", "objective", "area", "data.flip", "model.dropout", "train.accumulate", "optimizer.momentum"]
+)
+def test_a_run_goes_on_with_the_settings_that_it_began_with(tiny_config, field):
+    meta = {"config": tiny_config.to_dict(), "dataset": {"name": "haa500/tiny/1.1.0", "fingerprint": "f"}}
+    now = types.SimpleNamespace(config=tiny_config, meta=meta)
+    train._check_same_experiment(now, json.loads(json.dumps(meta)))
+    changed = json.loads(json.dumps(meta))
+    section = changed["config"]
+    for name in field.split(".")[:-1]:
+        section = section[name]
+    section[field.split(".")[-1]] = "other"
+    with pytest.raises(train.ResumeError, match=rf"another experiment:\n  config.{field}: 'other' in the checkpoint"):
+        train._check_same_experiment(now, changed)
+    with pytest.raises(train.ResumeError, match="dataset.fingerprint"):
+        train._check_same_experiment(now, meta | {"dataset": meta["dataset"] | {"fingerprint": "g"}})
+
+
+def test_the_optimizer_has_the_length_and_the_batch_of_the_run(tiny_config):
+    tiny_config.optimizer.update(momentum=0.0, base_batch_size=32)
+    optimizer, params = prepare(tiny_config).optimizer, {"bias": np.zeros(1, np.float32)}
+    own, rates = optimizer.init(params), []
+    for _ in range(8):
+        moved, own = optimizer.update({"bias": np.ones(1, np.float32)}, own, params)
+        rates.append(-float(moved["bias"][0]))
+    assert rates == pytest.approx([0.05 * 16 / 32] * 7 + [0.005 * 16 / 32])  # it drops at 0.8435 of 8 steps
 
 
 def test_two_runs_on_one_workdir(tiny_config, tmp_path):
@@ -178,6 +208,42 @@ def test_stopped_and_continued_ends_bitwise_as_if_nothing_happened(tiny_config, 
     assert best_step(tiny_config, tmp_path / "straight") == best_step(tiny_config, tmp_path / "stopped") is not None
     for name in (evaluate.METRICS_FILE, evaluate.PREDICTIONS_FILE):
         assert (tmp_path / "straight" / name).read_bytes() == (tmp_path / "stopped" / name).read_bytes()
+
+
+def test_each_evaluation_sees_the_state_of_its_step_and_one_beside_the_run_changes_nothing(
+    tiny_config, tmp_path, monkeypatch
+):
+    seen, scores = [], iter((0.75, 0.5))
+    predict, validate = evaluate.predict, train._validate
+
+    def watched(exp, variables, split, *rest):
+        seen.append((split, jax.device_get(variables)))
+        return predict(exp, variables, split, *rest)
+
+    monkeypatch.setattr(evaluate, "predict", watched)
+    monkeypatch.setattr(train, "_validate", lambda *args: (validate(*args), next(scores))[1])
+    tiny_config.eval.checkpoint = "best"
+    tiny_config.checkpoint.every_epochs, tiny_config.checkpoint.keep = 0.0, 1
+    assert train.train_and_evaluate(tiny_config, tmp_path)["step"] == 4
+    (tmp_path / "checkpoints" / "9.orbax-checkpoint-tmp").mkdir()  # a training that saves just now
+    before = sorted((tmp_path / "checkpoints").rglob("*"))
+    assert train.evaluate_workdir(tiny_config, tmp_path)["step"] == 4
+    tiny_config.eval.checkpoint = "last"
+    assert train.evaluate_workdir(tiny_config, tmp_path)["step"] == 8
+    assert sorted((tmp_path / "checkpoints").rglob("*")) == before
+
+    exp = prepare(tiny_config)
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    states = {step: checkpoints.restore(step, exp.abstract_state).state for step in (4, 8)}
+    states[0] = fresh_state(tiny_config, exp.model, exp.optimizer, mesh.shardings_of(exp.abstract_state))
+    checkpoints.close()
+    saved = {step: {"params": own.params, "batch_stats": own.batch_stats} for step, own in states.items()}
+    wanted = [("validation", 4), ("validation", 8), ("test", 4), ("test", 4), ("test", 8)]
+    for (split, variables), (name, step) in zip(seen, wanted, strict=True):
+        assert split == name
+        assert_bitwise_equal(variables, saved[step])
+    for one, other in ((0, 4), (4, 8)):
+        assert not any(jax.tree.leaves(jax.tree.map(np.array_equal, saved[one], saved[other])))
 
 
 def test_a_diverging_run_stops_names_the_step_and_keeps_the_last_good_checkpoint(tiny_config, tmp_path):
