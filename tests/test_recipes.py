@@ -5,9 +5,9 @@ where ours differs on purpose what it is instead and why. An empty value is some
 field something that no field holds. frames.csv, crops.csv and rates.csv are what their code does when it is run
 (tests/facts/authors.py). Where a file and the code differ, the code is wrong, or a line with a reason is missing.
 
-    python -m tests.test_recipes
+    python -m tests.test_recipes > docs/recipes.md
 
-prints all of it as tables for the README.
+writes all of it as a page.
 """
 
 import ast
@@ -442,23 +442,38 @@ def markdown(columns: list[str], rows: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def main() -> None:
+INTRODUCTION = """# Recipes
+
+What `tests/test_recipes.py` holds every configuration to, written by `python -m tests.test_recipes > docs/recipes.md`.
+Values are from the authors' files, which `tests/facts/recipes.csv` names one by one; the frames, crops and rates of the
+tests are what their code gives when it runs. "10 x 3" is ten windows of three crops; "5 x" is a group of parameters
+that learns five times as fast.
+"""
+
+
+def page() -> str:
     words = "config|epochs, batch|rate|SGD|rates of groups|dropout|training|mean / std|test: windows x crops|source"
-    print(markdown(words.split("|"), [recipe_in_words(recipe) for recipe in RECIPES]), end="\n\n")
+    recipes = markdown(words.split("|"), [recipe_in_words(recipe) for recipe in RECIPES])
     differing = [row for row in _table("recipes.csv") if row["ours"]]
     columns = ["recipes", "field", "value", "ours", "why", "source"]
-    titles = ["config", "field", "theirs", "ours", "why", "source"]
-    print(
-        markdown(
-            titles, [[row[column] or "not said" * (column == "value") for column in columns] for row in differing]
-        ),
-        end="\n\n",
-    )
+    cells = [[row[column] or "not said" * (column == "value") for column in columns] for row in differing]
+    sections = [
+        recipes,
+        "## Where ours differ",
+        markdown(["config", "field", "theirs", "ours", "why", "source"], cells),
+        "## Frames that a network sees of clips of 7 to 300 frames, 30 a second",
+    ]
     lengths = (7, 20, 40, 64, 300)
     for mode, name in enumerate(("in training (draws of 0)", "at test")):
         rows = [[f"`{recipe}`", *(seen(recipe, length)[mode] for length in lengths)] for recipe in RECIPES]
-        print(markdown([name, *(f"clip of {length}" for length in lengths)], rows), end="\n\n")
+        sections.append(markdown([name, *(f"clip of {length}" for length in lengths)], rows))
+    return "\n\n".join([INTRODUCTION.strip(), *sections]) + "\n"
+
+
+def test_the_page_is_what_the_tables_say():
+    written = FACTS.parent.parent / "docs" / "recipes.md"
+    assert written.read_text() == page(), "python -m tests.test_recipes > docs/recipes.md"
 
 
 if __name__ == "__main__":
-    main()
+    print(page(), end="")
