@@ -48,6 +48,7 @@ def main(argv: list[str]) -> None:
     workdir = pathlib.Path(flags.FLAGS.workdir).expanduser().absolute()
     workdir.mkdir(parents=True, exist_ok=True)
     build = [sys.executable, "-m", "tfds_haa500.build", "--config=demo", f"--data_dir={workdir / 'data'}"]
+    say(f"haa500/demo in {workdir / 'data'}: building it where it is not, see {workdir / 'data.log'}")
     measured(build, workdir / "data", workdir)
     run_missing(workdir, seeds)
     print(table(workdir, seeds))
@@ -146,11 +147,11 @@ def write_sittings(folder: pathlib.Path, rows: list) -> None:
 
 
 def top1(folder: pathlib.Path) -> dict | None:
-    """{"correct", "count", ...} of a run's test clips; None if it is not finished."""
+    """How many of a run's test clips are right, and of how many; None if it is not finished."""
     try:
         results = json.loads((folder / "metrics.json").read_text())
         figure = results["heads"][results["evaluated_head"]]["top1"]
-        return figure if figure["correct"] <= figure["count"] else None
+        return {"correct": figure["correct"], "count": figure["count"]}
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
 
