@@ -158,7 +158,7 @@ def top1(folder: pathlib.Path) -> dict | None:
 
 def table(workdir: pathlib.Path, seeds: list[int]) -> str:
     """What is done so far, in Markdown."""
-    head = ["", *(f"seed {seed}" for seed in seeds), "clips", "top-1", "minutes", "minutes of CPU"]
+    head = ["demo", *(f"seed {seed}" for seed in seeds), "clips", "top-1", "minutes", "minutes of CPU"]
     rows = [head, ["---"] * len(head), *(row([place(workdir, seed, name) for seed in seeds]) for name in NAMES)]
     return "\n".join([*("| " + " | ".join(cells) + " |" for cells in rows), "", NOTE, "", machine()])
 
@@ -172,7 +172,11 @@ NOTE = (
 def row(folders: list[pathlib.Path]) -> list[str]:
     """The cells of one demo, whose runs with each seed are these folders."""
     name, figures = folders[0].name, [top1(folder) for folder in folders]
-    label = f"TSN's two streams fused, {WEIGHTS.replace(',', ':')}" if name == FUSED else f"`{TRAININGS[name]}`"
+    label = (
+        f"TSN's two streams fused, {WEIGHTS.replace(',', ':')}"
+        if name == FUSED
+        else f"`{TRAININGS[name].removeprefix('--config=')}`"
+    )
     clips = [f"{figure['correct']}/{figure['count']}" if figure else "-" for figure in figures]
     done = [figure for figure in figures if figure]
     shares = [100 * figure["correct"] / figure["count"] for figure in done]
@@ -185,8 +189,8 @@ def spread(values: list[float], unit: str = "") -> str:
     """Mean and sample standard deviation, as far as there are enough values."""
     if not values:
         return "-"
-    deviation = f"{statistics.stdev(values):.2f}" if len(values) > 1 else "-"
-    return f"{statistics.mean(values):.2f} ± {deviation}{unit}"
+    deviation = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.2f}{deviation}{unit}"
 
 
 def spend(folder: pathlib.Path) -> tuple[str, str]:
@@ -203,9 +207,10 @@ def machine() -> str:
     cpuinfo = pathlib.Path("/proc/cpuinfo")
     found = re.search(r"model name\s*: (.*)", cpuinfo.read_text()) if cpuinfo.exists() else None
     processor = found[1] if found else platform.processor() or platform.machine()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = f"{usable} of {os.cpu_count()} cores"
     versions = f"Python {platform.python_version()}, JAX {importlib.metadata.version('jax')}"
-    return f"{cores} cores ({processor}), {versions}, {datetime.date.today()}."
+    return f"{cores} ({processor}), {versions}, {datetime.date.today()}."
 
 
 def say(text: str) -> None:

@@ -36,14 +36,14 @@ def test_the_table_has_each_seeds_clips_their_spread_and_the_minutes(tmp_path):
         write_run(tmp_path, seed, "i3d", correct, [(30.0, 60.0), (60.0, 102.0)][: seed + 1])
     write_run(tmp_path, 1, demo.FUSED, 47)
     rows = cells(demo.table(tmp_path, [0, 1, 2]))
-    assert rows[""] == ["seed 0", "seed 1", "seed 2", "clips", "top-1", "minutes", "minutes of CPU"]
-    assert rows["`--config=configs/i3d.py:demo`"] == [
+    assert rows["demo"] == ["seed 0", "seed 1", "seed 2", "clips", "top-1", "minutes", "minutes of CPU"]
+    assert rows["`configs/i3d.py:demo`"] == [
         *("45/48", "46/48", "48/48", "46.33 ± 1.53", "96.53 ± 3.18 %", "0.5, 1.5, 1.5", "1.0, 2.7, 2.7")
     ]
     assert rows["TSN's two streams fused, 1:1.5"] == [
-        *("-", "47/48", "-", "47.00 ± -", "97.92 ± - %", "-, 1.0, -", "-, 1.5, -")
+        *("-", "47/48", "-", "47.00", "97.92 %", "-, 1.0, -", "-, 1.5, -")
     ]
-    assert rows["`--config=configs/tpn.py:demo`"] == ["-", "-", "-", "-", "-", "-, -, -", "-, -, -"]
+    assert rows["`configs/tpn.py:demo`"] == ["-", "-", "-", "-", "-", "-, -, -", "-, -, -"]
     assert len(rows) == 2 + len(demo.NAMES)
 
 
