@@ -4,8 +4,8 @@
 
 Builds `haa500/demo` into DIR/data where there is none, runs one demo after the other as a user would, seed by seed, and
 prints the table; DIR/table.md has it after every run, DIR/seed<N>/<run>.log what each run says. Stopped by Ctrl-C or
-SIGTERM, the same command goes on where it was; what is finished is not run again, so new code needs a new DIR. About
-an hour and a half for three seeds on two CPU cores.
+SIGTERM, the same command goes on where it was; what is finished is not run again, so new code needs a new DIR. Hours
+for three seeds on two CPU cores.
 """
 
 import datetime
@@ -66,8 +66,10 @@ def run_missing(workdir: pathlib.Path, seeds: list[int]) -> None:
     missing = [(seed, name) for seed in seeds for name in NAMES if top1(place(workdir, seed, name)) is None]
     started = time.monotonic()
     for done, (seed, name) in enumerate(missing):
-        left = clock((time.monotonic() - started) / done * (len(missing) - done)) if done else "a time not known yet"
         folder = place(workdir, seed, name)
+        if top1(folder) is not None:
+            continue  # meanwhile by the same command with other seeds
+        left = clock((time.monotonic() - started) / done * (len(missing) - done)) if done else "a time not known yet"
         say(f"run {done + 1} of {len(missing)} missing ones: seed {seed}, {name}; {left} left; see {folder}.log")
         folder.parent.mkdir(exist_ok=True)
         measured(command(workdir, seed, name), folder, workdir)

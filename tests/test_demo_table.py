@@ -70,6 +70,20 @@ def test_only_what_is_not_finished_is_run_one_seed_after_the_other(tmp_path, mon
     assert len(ran) == 14
 
 
+def test_what_another_process_finishes_meanwhile_is_not_run_again(tmp_path, monkeypatch):
+    ran = []
+
+    def measured(line, folder, workdir):
+        ran.append(folder.name)
+        write_run(workdir, 0, folder.name, 40)
+        if folder.name == "i3d":
+            write_run(workdir, 0, "tpn", 40)
+
+    monkeypatch.setattr(demo, "measured", measured)
+    demo.run_missing(tmp_path, [0])
+    assert ran == [name for name in demo.NAMES if name != "tpn"]
+
+
 @pytest.mark.parametrize("text", [None, "", '{"evaluated_head": "atomic", "heads": {"ato', "{}", "[]"])
 def test_a_metrics_file_that_is_missing_or_half_written_is_not_a_finished_run(text, tmp_path):
     folder = write_run(tmp_path, 0, "i3d", 45)
