@@ -4,8 +4,8 @@
 
 Builds `haa500/demo` into DIR/data where there is none, runs one demo after the other as a user would, seed by seed, and
 prints the table; DIR/table.md has it after every run, DIR/seed<N>/<run>.log what each run says. Stopped by Ctrl-C or
-SIGTERM, the same command goes on where it was; what is finished is not run again, so new code needs a new DIR. Hours
-for three seeds on two CPU cores.
+SIGTERM, the same command goes on where it was; what is finished is not run again, so new code needs a new DIR. The
+same command with other seeds may run beside it. Hours for three seeds on two CPU cores.
 """
 
 import datetime
