@@ -6,7 +6,7 @@ DEMO := demo_run
 DEMO_DATA := $(DEMO)/data
 DEMO_ARGS := --config=configs/i3d.py:demo --config.data.data_dir=$(DEMO_DATA)
 
-.PHONY: demo demo-one-frame test test-all lint lock clean
+.PHONY: demo demo-one-frame demo-table test test-all lint lock clean
 
 demo: $(VENV)/installed
 	$(RUN) -m tfds_haa500.build --config=demo --data_dir=$(DEMO_DATA)
@@ -21,6 +21,10 @@ demo: $(VENV)/installed
 demo-one-frame: $(VENV)/installed
 	$(RUN) -m tfds_haa500.build --config=demo --data_dir=$(DEMO_DATA)
 	$(RUN) -m haa_jax.main $(DEMO_ARGS) --config.data.frames=1 --workdir=$(DEMO)/i3d_one_frame
+
+# What README shows: every network's demo with three seeds. Stop it and start it as you like.
+demo-table: $(VENV)/installed
+	$(RUN) -m benchmarks.demo --workdir=$(DEMO) --seeds=0,1,2
 
 test: lint
 	$(RUN) -m pytest

@@ -52,7 +52,7 @@ def get_config(words: str = ""):
     evaluation.crop, evaluation.windows, evaluation.crops, evaluation.average = 256, 10, 3, "softmax"
     if "demo" in chosen:
         base.set_demo(config)
-        config.train.epochs = 40.0
+        config.train.epochs = 32.0
         data.frames, data.stride, data.fps, data.resize_max = 8, 2, 0.0, 0
         evaluation.crop, evaluation.windows, evaluation.crops = 0, 1, 1
         config.model.width = 0.25

@@ -13,7 +13,7 @@ The paper's figure for HAA500 (Table 6, TSN RGB, top-1 of 500 atomic classes; it
 
 is the two-stream row, 64.40 % (966/1500).
 
-Words after a colon, separated by commas: see WORDS. The demo, a narrow network on 8 segments of small frames:
+Words after a colon, separated by commas: see WORDS. The demo, a narrow network on 4 segments of small frames:
 
     python -m haa_jax.main --config=configs/tsn.py:demo --workdir=runs/tsn_demo
 """
@@ -57,7 +57,8 @@ def get_config(words: str = ""):
         evaluation.frames, evaluation.crops = 25, 10
     if "demo" in chosen:
         base.set_demo(config)
-        data.frames, data.augment = 8, "crop"
+        config.train.epochs = 40.0
+        data.frames, data.augment = 8 if config.model.variant == "tsm" else 4, "crop"
         evaluation.frames, evaluation.crops = 0, 1
         config.model.width = 0.25
         if config.model.variant == "bninception":
