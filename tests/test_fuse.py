@@ -21,8 +21,8 @@ def make_run(seed: int, heads=("atomic",)) -> dict[str, np.ndarray]:
         "clip_ids": np.array([f"clip_{i:03d}" for i in range(CLIPS)]),
         "areas": np.array(AREAS)[np.arange(CLIPS) % 3 // 2],
     }
-    for head in heads:
-        labels = (np.arange(CLIPS, dtype=np.int32) * 7) % CLASSES
+    for shift, head in enumerate(heads):
+        labels = (np.arange(CLIPS, dtype=np.int32) * 7 + shift) % CLASSES
         logits = rng.normal(size=(CLIPS, CLASSES)) + 1.2 * (np.arange(CLASSES) == labels[:, None])
         run[f"{head}_logits"] = logits.astype(np.float32)
         run[f"{head}_labels"] = labels
@@ -143,6 +143,8 @@ def test_every_head_is_fused_and_the_composite_one_evaluated(save, tmp_path):
         for head in results["heads"]:
             expected = (softmax(runs[0][f"{head}_logits"]) + softmax(runs[1][f"{head}_logits"])) / 2
             np.testing.assert_allclose(np.exp(saved[f"{head}_logits"]), expected, rtol=1e-5)
+            correct = (expected.argmax(axis=1) == runs[0][f"{head}_labels"]).sum()
+            assert results["heads"][head]["top1"]["correct"] == correct > CLIPS / CLASSES
 
 
 def changed(**changes) -> dict:
