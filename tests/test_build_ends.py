@@ -49,7 +49,13 @@ def started(tmp_path, *arguments):
     environment = {**os.environ, "TMPDIR": str(tmp_path / "tmp"), "TFDS_HAA500_WORKERS": "2"}
     with (tmp_path / "said").open("w") as said:
         process = subprocess.Popen(
-            [sys.executable, *arguments], env=environment, stdout=said, stderr=said, start_new_session=True
+            [sys.executable, *arguments],
+            env=environment,
+            stdout=said,
+            stderr=said,
+            start_new_session=True,
+            # A job that a shell runs in the background ignores Ctrl-C, and so would what it starts.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
     try:
         yield process

@@ -34,7 +34,8 @@ def test_features_are_the_endpoint_of_each_clip_averaged_over_its_views(random_r
     exp, variables = random_run
     found = embed.features(exp, variables, "test")
     assert (found.shape[0], found.dtype) == (12, np.float32)
-    assert len(np.unique(found, axis=0)) == 3  # clips of one number are alike in this archive
+    # In this archive, a frame's number is all that it shows; the windows of 23 and of 24 frames are the same.
+    assert len(np.unique(found, axis=0)) == 2
     (batch,) = pipeline.eval_batches(exp.splits["test"], exp.test_data, exp.test_views, 24, exp.share)
     clips = batch["clips"]["rgb"].reshape(12, 2, *exp.clip_shape)
 
