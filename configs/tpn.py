@@ -46,7 +46,7 @@ def get_config(words: str = ""):
         evaluation.windows = 2
     if "demo" in chosen:
         base.set_demo(config)
-        config.train.epochs = 24.0
+        config.train.epochs = 30.0
         data.stride, data.augment, data.colour_jitter = 1 if config.model.variant == "tsm" else 2, "crop", False
         evaluation.crop, evaluation.windows, evaluation.crops = 0, 1, 1
         config.model.width = 0.25
