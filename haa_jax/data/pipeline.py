@@ -88,7 +88,8 @@ def eval_batches(split: Split, config, views: Views, batch_size: int, share: Sha
     """
     # From here on, a batch is what one process has of it.
     size = batch_size // share.num_processes
-    rows = itertools.chain(_views(split, config, views, share), itertools.repeat((0, 0, None)))
+    each = num_views(split, config, views)
+    rows = itertools.chain(_views(split, config, views, each, share), itertools.repeat((0, 0, None)))
 
     def plan(_):
         clips, numbers, fill = zip(*itertools.islice(rows, size), strict=True)
@@ -99,8 +100,7 @@ def eval_batches(split: Split, config, views: Views, batch_size: int, share: Sha
         }
         return batch, [write or _blank for write in fill]
 
-    total = num_eval_batches(num_views(split, config, views), batch_size, share)
-    return _prefetched(map(plan, range(total)), config)
+    return _prefetched(map(plan, range(num_eval_batches(each, batch_size, share))), config)
 
 
 def num_eval_batches(num_views: np.ndarray, batch_size: int, share: Share) -> int:
@@ -110,12 +110,11 @@ def num_eval_batches(num_views: np.ndarray, batch_size: int, share: Share) -> in
     return -(-most // size)
 
 
-def _views(split: Split, config, views: Views, share: Share) -> Iterator[tuple[int, int, Callable]]:
-    """(clip, view, function that writes it) of every view of the clips of this process."""
-    numbers = num_views(split, config, views)
+def _views(split: Split, config, views: Views, each: np.ndarray, share: Share) -> Iterator[tuple[int, int, Callable]]:
+    """(clip, view, function that writes it) of every view of this process's clips; `each` is how many a clip has."""
     for clip in range(share.process, len(split), share.num_processes):
         clip_views = streams.ClipViews(functools.partial(split.reader.__getitem__, clip), config, *views)
-        for view in range(numbers[clip]):
+        for view in range(each[clip]):
             yield clip, view, functools.partial(clip_views.write, view)
 
 
