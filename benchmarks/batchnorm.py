@@ -16,10 +16,14 @@ import jax
 import jax.numpy as jnp
 from absl import app, flags, logging
 
-from haa_jax import evaluate, mesh, objectives, state
+from haa_jax import evaluate
 from haa_jax.configs import i3d
-from haa_jax.data import modalities, pipeline
+from haa_jax.data import pipeline
 from haa_jax.experiment import fresh_state, prepare, train_step
+from haa_jax.learning import objectives
+from haa_jax.learning import steps as state
+from haa_jax.runtime import mesh
+from haa_jax.streams import device as modalities
 
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Where haa500/demo was built.", required=True)
 _STEPS = flags.DEFINE_integer("steps", 300, "Of training.", lower_bound=1)

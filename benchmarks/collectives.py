@@ -14,9 +14,11 @@ import re
 import jax
 from absl import app, flags
 
-from haa_jax import config_flag, mesh, models, optim
-from haa_jax.data import streams
+from haa_jax import config_flag, models
 from haa_jax.experiment import abstract_state_of, train_step
+from haa_jax.learning import optimizers as optim
+from haa_jax.runtime import mesh
+from haa_jax.streams import views as streams
 
 CLASSES = 500
 

@@ -24,7 +24,7 @@ import time
 
 from absl import app, flags
 
-from haa_jax.progress import clock
+from haa_jax.runtime.progress import clock
 
 # Name of a training -> its command line, as in README.
 TRAININGS = {

@@ -22,9 +22,11 @@ import jax
 import numpy as np
 from absl import app, flags, logging
 
-from haa_jax import config_flag, evaluate, mesh, state
+from haa_jax import config_flag, evaluate
 from haa_jax.data import pipeline
 from haa_jax.experiment import fresh_state, prepare
+from haa_jax.learning import steps as state
+from haa_jax.runtime import mesh
 from tfds_haa500.clip_folder_dataset_builder import Builder, ClipFolderConfig
 
 NAME, CLASSES, CLIPS, FRAMES, SIZE = "eval_memory", 4, 64, 300, (256, 340)  # height, width

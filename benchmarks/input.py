@@ -27,9 +27,9 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from absl import app, flags
 
-from haa_jax import objectives
 from haa_jax.configs import base
 from haa_jax.data import augment, dataset, pipeline, sampling
+from haa_jax.learning import objectives
 from tfds_haa500 import Haa500Config
 from tfds_haa500.haa500_dataset_builder import Builder
 

@@ -14,9 +14,11 @@ import jax
 import numpy as np
 from absl import app, flags
 
-from haa_jax import config_flag, mesh, models, optim
-from haa_jax.data import streams
+from haa_jax import config_flag, models
 from haa_jax.experiment import clip_shape, fresh_state, train_step
+from haa_jax.learning import optimizers as optim
+from haa_jax.runtime import mesh
+from haa_jax.streams import views as streams
 
 _CONFIG = config_flag.define("Model and frames to time (default: configs/i3d.py).")
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 64, "Clips in a step, over all devices.", lower_bound=1)

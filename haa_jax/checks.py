@@ -4,8 +4,13 @@ import difflib
 import math
 import numbers
 
-from haa_jax import models, objectives, optim, state
-from haa_jax.data import augment, joints, pipeline, sampling, streams
+from haa_jax import models
+from haa_jax.data import augment, pipeline, sampling
+from haa_jax.learning import objectives
+from haa_jax.learning import optimizers as optim
+from haa_jax.learning import steps as state
+from haa_jax.streams import joints
+from haa_jax.streams import views as streams
 
 
 class ConfigError(ValueError):

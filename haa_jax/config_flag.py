@@ -18,7 +18,7 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 import haa_jax.configs
-from haa_jax import paths
+from haa_jax.runtime import paths
 
 PACKAGED = pathlib.Path(haa_jax.configs.__file__).parent
 HELP = "The experiment: FILE.py[:words]; any of its fields as --config.field=value."
@@ -96,7 +96,7 @@ def find(path: str) -> pathlib.Path:
     raise ValueError(f"there is no file {given}; {hint}")
 
 
-_NO_CONFIGS = ("__init__", "base", "paper")
+_NO_CONFIGS = ("__init__", "base")
 
 
 def load(path_and_words: str) -> ConfigDict:

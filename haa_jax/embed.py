@@ -27,11 +27,13 @@ import tensorflow as tf
 from absl import app, flags
 from etils import epath
 
-from haa_jax import config_flag, evaluate, mesh, paths, state, train
-from haa_jax.data import modalities
+from haa_jax import config_flag, evaluate, train
 from haa_jax.evaluate import EvaluationError
 from haa_jax.experiment import Experiment, prepare
-from haa_jax.spoken import speak_as
+from haa_jax.learning import steps as state
+from haa_jax.runtime import mesh, paths
+from haa_jax.runtime.logs import speak_as
+from haa_jax.streams import device as modalities
 
 log = std_logging.getLogger("haa_jax.embed")  # __name__ is __main__ here
 

@@ -12,10 +12,13 @@ import numpy as np
 from etils import epath
 from jax.experimental import multihost_utils
 
-from haa_jax import hosts, mesh, metrics, objectives, state
+from haa_jax import metrics
 from haa_jax.data import pipeline
 from haa_jax.experiment import Experiment
-from haa_jax.progress import clock
+from haa_jax.learning import objectives
+from haa_jax.learning import steps as state
+from haa_jax.runtime import hosts, mesh
+from haa_jax.runtime.progress import clock
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,14 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from haa_jax import checks, freeze, memory, mesh, models, objectives, optim, state
-from haa_jax.data import dataset, modalities, pipeline, streams
+from haa_jax import checks, memory, models
+from haa_jax.data import dataset, pipeline
+from haa_jax.learning import freeze, objectives
+from haa_jax.learning import optimizers as optim
+from haa_jax.learning import steps as state
+from haa_jax.runtime import mesh
+from haa_jax.streams import device as modalities
+from haa_jax.streams import views as streams
 
 log = logging.getLogger(__name__)
 

@@ -17,8 +17,9 @@ import numpy as np
 from absl import app, flags
 from etils import epath
 
-from haa_jax import evaluate, metrics, objectives
+from haa_jax import evaluate, metrics
 from haa_jax.evaluate import METRICS_FILE, EvaluationError
+from haa_jax.learning import objectives
 
 _WEIGHTS = flags.DEFINE_list("weights", None, "One number for each file (default: 1 each).")
 _SOFTMAX = flags.DEFINE_bool("softmax", False, "Average probabilities instead of adding logits.")

@@ -16,8 +16,9 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # TensorFlow computes nothi
 
 from absl import app, flags
 
-from haa_jax import config_flag, paths
-from haa_jax.spoken import speak_as
+from haa_jax import config_flag
+from haa_jax.runtime import paths
+from haa_jax.runtime.logs import speak_as
 
 _CONFIG = config_flag.define()
 _WORKDIR = flags.DEFINE_string("workdir", None, "Where checkpoints, logs and results go.")
@@ -52,10 +53,11 @@ def main(argv: list[str]) -> None:
 
     import jax
 
-    from haa_jax import hosts, overview, train
+    from haa_jax import overview, train
     from haa_jax.errors import USER_ERRORS
-    from haa_jax.signals import EXIT_INTERRUPTED, Interrupted
-    from tfds_haa500.disk import is_full_disk
+    from haa_jax.runtime import hosts
+    from haa_jax.runtime.signals import EXIT_INTERRUPTED, Interrupted
+    from tfds_haa500.runtime.disk import is_full_disk
 
     def leave(message: object) -> NoReturn:
         hosts.leave(f"process {process}: {message}" if process else message)
@@ -99,7 +101,7 @@ def _join_other_processes() -> int:
         return 0
     import jax
 
-    from haa_jax import hosts
+    from haa_jax.runtime import hosts
 
     patience = threading.Timer(
         hosts.QUIET_SECONDS, print, [f"waiting for the other processes, {JOIN_SECONDS} s at most"], {"flush": True}

@@ -9,9 +9,10 @@ import os
 import jax
 from ml_collections import ConfigDict
 
-from haa_jax import mesh
 from haa_jax.checks import ConfigError
-from haa_jax.data import pipeline, streams
+from haa_jax.data import pipeline
+from haa_jax.runtime import mesh
+from haa_jax.streams import views as streams
 
 
 def check_batches(config: ConfigDict, processes: int, devices: int) -> None:

@@ -14,13 +14,17 @@ from clu import metric_writers
 from etils import epath
 from ml_collections import config_dict
 
-from haa_jax import checkpoint, evaluate, hosts, mesh, objectives, optim, overview, paths, state
-from haa_jax.checkpoint import Checkpoints, Restored
+from haa_jax import evaluate, overview
 from haa_jax.data import pipeline, sampling
 from haa_jax.experiment import Experiment, describe, fresh_state, prepare, total_steps, train_step
-from haa_jax.lock import locked
-from haa_jax.progress import Progress, clock
-from haa_jax.signals import Interrupted, StopSignals
+from haa_jax.learning import objectives
+from haa_jax.learning import optimizers as optim
+from haa_jax.learning import steps as state
+from haa_jax.runtime import checkpoint, hosts, mesh, paths
+from haa_jax.runtime.checkpoint import Checkpoints, Restored
+from haa_jax.runtime.lock import locked
+from haa_jax.runtime.progress import Progress, clock
+from haa_jax.runtime.signals import Interrupted, StopSignals
 from haa_jax.weights import importer
 
 log = logging.getLogger(__name__)

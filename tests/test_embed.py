@@ -5,10 +5,12 @@ import jax
 import numpy as np
 import pytest
 
-from haa_jax import embed, evaluate, mesh, train
-from haa_jax.checkpoint import Checkpoints
-from haa_jax.data import modalities, pipeline
+from haa_jax import embed, evaluate, train
+from haa_jax.data import pipeline
 from haa_jax.experiment import fresh_state, prepare
+from haa_jax.runtime import mesh
+from haa_jax.runtime.checkpoint import Checkpoints
+from haa_jax.streams import device as modalities
 
 TWO_GROUPS = np.array([[0, 0], [0, 1], [1, 0], [9, 9], [9, 8], [8, 9]], np.float32)
 

@@ -7,10 +7,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from haa_jax import embed, evaluate, mesh, objectives, state, train
+from haa_jax import embed, evaluate, train
 from haa_jax.configs import i3d
-from haa_jax.data import dataset, modalities, pipeline, streams
+from haa_jax.data import dataset, pipeline
 from haa_jax.experiment import Experiment, prepare
+from haa_jax.learning import objectives
+from haa_jax.learning import steps as state
+from haa_jax.runtime import mesh
+from haa_jax.streams import device as modalities
+from haa_jax.streams import views as streams
 
 CLIPS = ("pushup_017", "play_erhu_018", "pushup_019")
 SCORES = {"atomic": np.array([[2.0, 1.0], [0.0, 3.0], [1.0, 4.0]], np.float32)}

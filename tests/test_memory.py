@@ -1,9 +1,11 @@
 import jax
 import pytest
 
-from haa_jax import experiment, memory, mesh, models, optim
+from haa_jax import experiment, memory, models
 from haa_jax.checks import ConfigError
 from haa_jax.configs import i3d, slowfast, stgcn, tpn, tsn
+from haa_jax.learning import optimizers as optim
+from haa_jax.runtime import mesh
 
 GB = 10**9
 

@@ -20,7 +20,7 @@ def test_no_other_top_level_module_is_installed():
 def test_the_configs_are_part_of_the_package():
     folder = pathlib.Path(haa_jax.__file__).parent / "configs"
     assert pathlib.Path(configs.__file__).parent == folder
-    assert {"base.py", "i3d.py", "slowfast.py", "stgcn.py", "tpn.py", "tsn.py", "paper.py"} <= {
+    assert {"base.py", "i3d.py", "slowfast.py", "stgcn.py", "tpn.py", "tsn.py"} <= {
         path.name for path in folder.iterdir()
     }
 

@@ -29,10 +29,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is loade
 import tensorflow_datasets as tfds
 from absl import app, flags, logging
 
-from tfds_haa500 import archive, taxonomy
-from tfds_haa500.disk import full_disk_said
+from tfds_haa500 import taxonomy
 from tfds_haa500.haa500_dataset_builder import FLOW_METHODS, Builder, Haa500Config
-from tfds_haa500.interrupt import interrupt_said
+from tfds_haa500.runtime.disk import full_disk_said
+from tfds_haa500.runtime.interrupt import interrupt_said
+from tfds_haa500.sources import archive
 
 _CONFIG = flags.DEFINE_enum("config", "rgb", list(Builder.builder_configs), "Builder config.")
 _MANUAL_DIR = flags.DEFINE_string("manual_dir", None, "Folder that holds the release, unpacked or as its zip file.")

@@ -25,10 +25,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is loade
 import tensorflow_datasets as tfds
 from absl import app, flags, logging
 
-from tfds_haa500 import clip_folder, flow, split_lists
 from tfds_haa500.clip_folder_dataset_builder import Builder, ClipFolderConfig
-from tfds_haa500.disk import full_disk_said
-from tfds_haa500.interrupt import interrupt_said
+from tfds_haa500.runtime.disk import full_disk_said
+from tfds_haa500.runtime.interrupt import interrupt_said
+from tfds_haa500.sources import clip_folder, split_lists
+from tfds_haa500.streams import flow
 
 _DIR = flags.DEFINE_string("dir", None, "Folder of the videos.", required=True)
 _NAME = flags.DEFINE_string("name", None, "Name of the dataset's config: letters, digits, _ and -.", required=True)

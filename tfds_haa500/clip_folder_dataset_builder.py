@@ -16,8 +16,11 @@ import numpy as np
 import tensorflow_datasets as tfds
 from etils import epath
 
-from tfds_haa500 import clip_folder, cut, flow, parallel, pose, records, taxonomy, video
-from tfds_haa500.one_build import OneBuild
+from tfds_haa500 import records, taxonomy
+from tfds_haa500.runtime import parallel
+from tfds_haa500.runtime.one_build import OneBuild
+from tfds_haa500.sources import clip_folder, cut
+from tfds_haa500.streams import flow, pose, video
 
 STREAMS = ("flow", "pose")
 AREA = "all"

@@ -27,8 +27,11 @@ import numpy as np
 import tensorflow_datasets as tfds
 from etils import epath
 
-from tfds_haa500 import archive, boxes, flow, objects, parallel, pose, records, relaxed, side_files, taxonomy, video
-from tfds_haa500.one_build import OneBuild
+from tfds_haa500 import records, taxonomy
+from tfds_haa500.runtime import parallel
+from tfds_haa500.runtime.one_build import OneBuild
+from tfds_haa500.sources import archive, relaxed, side_files
+from tfds_haa500.streams import boxes, flow, objects, pose, video
 
 _INSTRUCTIONS = f"""\
 HAA500 cannot be downloaded automatically. Its authors announce the release at
@@ -180,7 +183,7 @@ class Builder(OneBuild, tfds.core.GeneratorBasedBuilder):
     def _split_generators(self, dl_manager):
         config = self.builder_config
         if config.generated:
-            from tfds_haa500 import demo  # here, so that `python -m tfds_haa500.demo` is loaded only once
+            from tfds_haa500.demo import archive as demo
 
             # Where a local dataset is being written, so that it goes with what else a killed build leaves.
             place = None if "://" in os.fspath(self.data_path) else self.data_path
@@ -197,7 +200,7 @@ class Builder(OneBuild, tfds.core.GeneratorBasedBuilder):
         clips = archive.split_clips(clips)
         to_example = self._to_example()
         if self._on_beam:
-            from tfds_haa500 import beam
+            from tfds_haa500.runtime import beam
 
             return beam.split_transforms(clips, to_example)
         progress = parallel.progress_bar(sum(map(len, clips.values())), "packaging")

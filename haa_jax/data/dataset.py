@@ -8,8 +8,9 @@ import tensorflow_datasets as tfds
 from etils import epath
 
 import tfds_haa500  # noqa: F401  registers `haa500`
-from haa_jax import objectives, paths
-from haa_jax.data import streams
+from haa_jax.learning import objectives
+from haa_jax.runtime import paths
+from haa_jax.streams import views as streams
 from tfds_haa500 import records, taxonomy
 
 

@@ -16,8 +16,9 @@ from typing import NamedTuple
 import numpy as np
 from ml_collections import ConfigDict
 
-from haa_jax.data import sampling, streams
+from haa_jax.data import sampling
 from haa_jax.data.dataset import Split
+from haa_jax.streams import views as streams
 
 
 class Views(NamedTuple):

@@ -20,7 +20,7 @@ import safetensors
 from etils import epath
 from flax.traverse_util import flatten_dict
 
-from haa_jax import checkpoint
+from haa_jax.runtime import checkpoint
 from haa_jax.weights import torch_file
 
 log = logging.getLogger(__name__)

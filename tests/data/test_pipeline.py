@@ -6,8 +6,9 @@ import weakref
 import numpy as np
 import pytest
 
-from haa_jax import objectives
-from haa_jax.data import dataset, pipeline, sampling, streams
+from haa_jax.data import dataset, pipeline, sampling
+from haa_jax.learning import objectives
+from haa_jax.streams import views as streams
 from tests.conftest import CLASSES
 
 ALONE = pipeline.Share()

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from benchmarks import collectives
-from haa_jax import mesh
 from haa_jax.models import layers
+from haa_jax.runtime import mesh
 
 
 def reference(x, kernel, stride, padding, groups=1):

@@ -13,8 +13,9 @@ import pytest
 from flax import traverse_util
 from ml_collections import ConfigDict
 
-from haa_jax import models, objectives
+from haa_jax import models
 from haa_jax.configs import base
+from haa_jax.learning import objectives
 from haa_jax.models import slowfast
 from haa_jax.models.cost import multiply_adds
 from haa_jax.weights import importer, names

@@ -237,7 +237,8 @@ def test_a_gamma_is_folded_so_that_evaluation_stays_the_same(tmp_path):
 
 
 def test_training_starts_from_a_checkpoint_with_new_heads(tmp_path):
-    from haa_jax import experiment, optim
+    from haa_jax import experiment
+    from haa_jax.learning import optimizers as optim
 
     config = stgcn.get_config("openpose18")
     model = models.build(config.model, {"atomic": 7})

@@ -35,20 +35,32 @@ CONFIG = pathlib.Path(__file__).with_name("cosmic-ray.toml")
 NAMED = re.compile(r"^(?:FAILED|ERROR) (\S+?\.py(?:::[^\s\[]+(?:\[.*?\](?= - |$))?)?)", re.MULTILINE)
 # Module -> the test files that concern it, the likely killer first.
 TESTS = {
-    "haa_jax/checkpoint.py": ("tests/test_checkpoint.py", "tests/test_disk_full.py", "tests/test_train.py"),
-    "haa_jax/data/sampling.py": ("tests/data/test_sampling.py", "tests/data/test_streams.py"),
-    "haa_jax/data/streams.py": (
-        "tests/data/test_streams.py",
-        "tests/data/test_fusion.py",
+    "haa_jax/runtime/checkpoint.py": (
+        "tests/runtime/test_checkpoint.py",
+        "tests/runs/test_disk_full.py",
+        "tests/runs/test_train.py",
+    ),
+    "haa_jax/data/sampling.py": ("tests/data/test_sampling.py", "tests/streams/test_views.py"),
+    "haa_jax/streams/views.py": (
+        "tests/streams/test_views.py",
+        "tests/streams/test_fusion.py",
         "tests/data/test_pipeline.py",
     ),
-    "haa_jax/evaluate.py": ("tests/test_evaluate.py", "tests/test_not_finite.py", "tests/test_train.py"),
+    "haa_jax/evaluate.py": ("tests/test_evaluate.py", "tests/runs/test_not_finite.py", "tests/runs/test_train.py"),
     "haa_jax/fuse.py": ("tests/test_fuse.py",),
-    "haa_jax/mesh.py": ("tests/test_mesh.py",),
+    "haa_jax/runtime/mesh.py": ("tests/runtime/test_mesh.py",),
     "haa_jax/metrics.py": ("tests/test_metrics.py", "tests/test_fuse.py"),
-    "haa_jax/objectives.py": ("tests/test_objectives.py", "tests/data/test_pipeline.py"),
-    "haa_jax/optim.py": ("tests/test_optim.py", "tests/test_freeze.py", "tests/test_configs.py"),
-    "haa_jax/state.py": ("tests/test_state.py", "tests/test_freeze.py", "tests/test_train.py"),
+    "haa_jax/learning/objectives.py": ("tests/learning/test_objectives.py", "tests/data/test_pipeline.py"),
+    "haa_jax/learning/optimizers.py": (
+        "tests/learning/test_optimizers.py",
+        "tests/learning/test_freeze.py",
+        "tests/configs/test_networks.py",
+    ),
+    "haa_jax/learning/steps.py": (
+        "tests/learning/test_steps.py",
+        "tests/learning/test_freeze.py",
+        "tests/runs/test_train.py",
+    ),
 }
 
 

@@ -1,0 +1,119 @@
+"""What the HAA500 paper's Tables 3 and 5 say of the dataset, computed from a built one; no frame is decoded."""
+
+import dataclasses
+import sys
+
+import numpy as np
+import tqdm
+
+from haa_jax.data import dataset
+from haa_jax.paper import tables as paper
+from tfds_haa500 import records
+
+DETECTED = 0.5  # score above which a joint counts as detectable
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """One value a clip: frames, seconds, people, camera_moving, and the share of detectable joints (NaN: no poses)."""
+
+    frames: np.ndarray
+    seconds: np.ndarray
+    people: np.ndarray
+    camera_moving: np.ndarray
+    joints: np.ndarray
+
+
+def read(name: str, data_dir: str = "") -> tuple[Facts, int]:
+    """Reads every clip's facts, and the number of classes.
+
+    The share of joints is that of the most prominent person over all frames; a frame without anyone has none.
+
+    Raises:
+      DatasetError: the dataset is not there.
+    """
+    builder = dataset.open_builder(name, data_dir)
+    rows = []
+    total = sum(info.num_examples for info in builder.info.splits.values())
+    with tqdm.tqdm(total=total, desc="reading", unit=" clips", file=sys.stderr, mininterval=1) as bar:
+        for split in builder.info.splits:
+            index = records.read_index(builder.data_path, split)
+            reader = records.ClipReader(builder.data_path, builder.info.features, index)
+            for clip in range(len(index)):
+                rows.append(_facts(reader[clip]))
+                bar.update()
+    return Facts(*map(np.array, zip(*rows, strict=True))), builder.info.features["label"].num_classes
+
+
+def _facts(example: dict) -> tuple[float, ...]:
+    frames = len(example["video"])
+    detected = (example["pose"][:, 0, :, 2] > DETECTED).mean() if "pose" in example else np.nan
+    seconds = frames / float(example["fps"])
+    return frames, seconds, int(example["num_people"]), bool(example["camera_moving"]), float(detected)
+
+
+def describe(name: str, data_dir: str, tables: list[str]) -> str:
+    """The wanted ones of "table3" and "table5" as text."""
+    facts, classes = read(name, data_dir)
+    text = {"table3": table_3(facts, classes), "table5": table_5(facts, name)}
+    return "\n\n".join(f"{text[table]}\n(of {name})" for table in tables)
+
+
+def table_3(facts: Facts, classes: int) -> str:
+    """Clips, lengths, people and camera beside the paper's, which are of v1.0; then what follows from them."""
+    clips, frames = len(facts.frames), int(facts.frames.sum())
+    annotated = facts.people > 0  # a clip_folder's clips are not
+    ours = {
+        "actions": f"{classes:,}",
+        "clips": f"{clips:,}",
+        "mean length": f"{facts.seconds.mean():.2f} s",
+        "duration": f"{facts.seconds.sum():,.0f} s",
+        "frames": f"{frames:,}",
+        "1 person": _count(facts.people == 1, annotated),
+        "2 people": _count(facts.people == 2, annotated),
+        ">2 people": _count(facts.people > 2, annotated),
+        "moving camera": _count(facts.camera_moving, annotated),
+        "still camera": _count(~facts.camera_moving, annotated),
+    }
+    derived = [
+        ("mean frames a clip", f"{frames / clips:.1f}", "59.1 = 591K / 10,000"),
+        ("more than one person", _share(facts.people > 1, annotated), "16.91 % = (859 + 832) / 10,000"),
+        ("moving camera", _share(facts.camera_moving, annotated), "23.73 % = 2,373 / 10,000"),
+        ("shortest, longest", f"{facts.seconds.min():.2f} s, {facts.seconds.max():.2f} s", "not given"),
+    ]
+    printed = _text("Table 3: the dataset (the paper's is version 1.0)", _beside(ours, paper.TABLE_3))
+    return "\n".join([printed, "Not in the paper's table, derived from its figures:", *map(_line, derived)])
+
+
+def table_5(facts: Facts, name: str) -> str:
+    """The share of joints of the most prominent person that a pose estimator is sure of, of the dataset `name`."""
+    share = "no poses in this dataset" if np.isnan(facts.joints).all() else _percent(facts)
+    rows = {f"clip_folder/{folder}": row for row, folder in paper.FOLDERS.items() if row in paper.TABLE_5}
+    own = "HAA500" if name.startswith("haa500/") else rows.get(name, name)
+    ours = dict.fromkeys(paper.TABLE_5, "missing") | {own: share}
+    return _text(f"Table 5: detectable joints, those with a score above {DETECTED}", _beside(ours, paper.TABLE_5))
+
+
+def _beside(ours: dict[str, str], printed: dict[str, str]) -> list[tuple[str, str, str]]:
+    return [(row, figure, printed.get(row, "-")) for row, figure in ours.items()]
+
+
+def _count(yes: np.ndarray, annotated: np.ndarray) -> str:
+    return f"{yes[annotated].sum():,}" if annotated.any() else "not annotated"
+
+
+def _share(yes: np.ndarray, annotated: np.ndarray) -> str:
+    return f"{100 * yes[annotated].mean():.2f} %" if annotated.any() else "not annotated"
+
+
+def _percent(facts: Facts) -> str:
+    return f"{100 * np.average(facts.joints, weights=facts.frames):.2f} %"
+
+
+def _text(title: str, rows: list[tuple[str, str, str]]) -> str:
+    return "\n".join([title, "", *map(_line, [("", "here", "paper"), *rows])])
+
+
+def _line(row: tuple[str, str, str]) -> str:
+    what, here, theirs = row
+    return f"{what:22} {here:>26}   {theirs}".rstrip()

@@ -1,0 +1,44 @@
+"""Objects around people as pictures: a channel for each group of objects, bright inside the boxes of the detected ones.
+
+The groups are the dataset's (`tfds_haa500/streams/objects.py`): sports equipment, food, animals, vehicles, cutlery.
+"""
+
+import numpy as np
+
+from haa_jax.data.augment import Box
+
+GROUPS = 5
+# Columns of the dataset's `objects`: frame, group, then x, y, width, height of the box in 0..1 of the frame, and score.
+_FRAME, _GROUP, _BOX, _SCORE = 0, 1, slice(2, 6), 6
+
+
+def paint(objects: np.ndarray, windows: np.ndarray, positions: np.ndarray, shape, box: Box, out: np.ndarray) -> None:
+    """Draws the boxes of the objects that were found in some frames of a clip.
+
+    Args:
+      objects: (N, 7) as stored.
+      windows: (frames, 4): which part of each frame the picture shows, x, y, width, height in 0..1 of the frame.
+      positions: (frames,) numbers of the frames.
+      shape: (height, width) of the picture that `box` is a part of.
+      out: uint8 (frames, crop, crop, 5), overwritten: 255 * score of the surest object over a pixel's centre, else 0.
+    """
+    out[...] = 0
+    crop = out.shape[1]
+    for row, window, position in zip(out, windows, positions, strict=True):
+        for found in objects[objects[:, _FRAME] == position]:
+            x, y, width, height = found[_BOX]
+            across = np.array([x, x + width]) - window[0]
+            down = np.array([y, y + height]) - window[1]
+            left, right = (across / window[2] * shape[1] - box.left) * crop / box.width
+            top, bottom = (down / window[3] * shape[0] - box.top) * crop / box.height
+            rows, columns = _centres(top, bottom, crop), _centres(left, right, crop)
+            channel = row[rows, columns, int(found[_GROUP])]
+            np.maximum(channel, np.uint8(round(255 * float(found[_SCORE]))), out=channel)
+    if box.flip:
+        out[...] = out[:, :, ::-1].copy()
+
+
+def _centres(first: float, last: float, size: int) -> slice:
+    """The pixels of an axis whose centres lie between two places."""
+    start, stop = np.ceil(np.array([first, last]) - 0.5).clip(0, size)
+    return slice(int(start), int(stop))

@@ -1,0 +1,121 @@
+"""Training a part of a network: nothing else may change, and it must still learn."""
+
+import functools
+
+import jax
+import numpy as np
+import optax
+import pytest
+from flax import traverse_util
+
+from haa_jax import checks, experiment, models
+from haa_jax.configs import i3d, stgcn, tsn
+from haa_jax.learning import freeze
+from haa_jax.learning import optimizers as optim
+from haa_jax.learning import steps as state
+from tests.learning.test_steps import Tiny, make_batch, prepare
+
+NETWORKS = {
+    "i3d": (i3d, "", ("Mixed_5c", "Logits"), (8, 32, 32, 3)),
+    "tsn": (tsn, "", ("backbone/layer4_2", "Logits"), (2, 32, 32, 3)),
+    "stgcn": (stgcn, "", ("block9", "Logits"), (2, 8, 17, 3)),
+}
+
+
+def run_steps(name, parts, steps=2, decay=0.1):
+    """Variables before and after some steps, flattened, and the optimizer's state."""
+    module, words, _, shape = NETWORKS[name]
+    config = module.get_config(words)
+    config.model.width, config.model.dropout, config.optimizer.trainable = 0.0625, 0.0, parts
+    config.optimizer.weight_decay, config.optimizer.base_batch_size = decay, 0
+    model = models.build(config.model, {"atomic": 5})
+    optimizer = optim.make_optimizer(config.optimizer, 4, 10)
+    before = jax.jit(functools.partial(state.init_state, 0, shape, model=model, optimizer=optimizer))()
+    options = {"model": model, "prepare": lambda clips: clips, "optimizer": optimizer, "trainable": parts}
+    step = jax.jit(functools.partial(state.train_step, **options, seed=0, accumulate=1, bn_momentum=0.9))
+    rng = np.random.default_rng(0)
+    batch = {"clips": rng.normal(size=(4, *shape)).astype(np.float32), "labels": {"atomic": np.arange(4)}}
+    after = before
+    for _ in range(steps):
+        after, metrics = step(after, batch)
+        assert np.isfinite(metrics["loss"])
+    flat = [traverse_util.flatten_dict({"p": s.params, "s": s.batch_stats}) for s in (before, after)]
+    return *flat, after.opt_state
+
+
+@pytest.mark.parametrize("name", [pytest.param("i3d", marks=pytest.mark.slow), "tsn", "stgcn"])
+def test_only_the_named_parts_change(name):
+    parts = NETWORKS[name][2]
+    before, after, opt_state = run_steps(name, parts)
+    changed = {path for path in before if not np.array_equal(before[path], after[path])}
+    wanted = {path for path in before if freeze.learns(path[1:], parts)}
+    assert changed <= wanted
+    assert {path for path in wanted if path[-1] in ("kernel", "mean", "var")} <= changed
+    assert any(path[-1] == "mean" for path in set(before) - wanted)  # frozen statistics were there to be kept
+    sizes = [leaf.size for leaf in jax.tree.leaves(opt_state)]
+    assert sum(sizes) <= sum(before[path].size for path in wanted if path[0] == "p") + 10
+
+
+def test_without_parts_everything_changes():
+    before, after, _ = run_steps("stgcn", ())
+    assert all(not np.array_equal(before[path], after[path]) for path in before if path[-1] in ("kernel", "mean"))
+
+
+def test_frozen_batchnorms_normalise_by_their_running_statistics():
+    config = i3d.get_config()
+    config.model.width, config.model.dropout = 0.0625, 0.0
+    model = models.build(config.model, {"atomic": 5})
+    clips = np.random.default_rng(0).normal(size=(2, 8, 32, 32, 3)).astype(np.float32)
+    variables = jax.jit(functools.partial(model.init, train=False))(jax.random.key(0), clips)
+
+    @functools.partial(jax.jit, static_argnums=(0, 1))
+    def apply(train, parts):
+        with freeze.frozen_batchnorms(parts):
+            return model.apply(
+                variables, clips, train=train, endpoints=("Mixed_4f", "Mixed_5b"), mutable=["batch_stats"]
+            )
+
+    (_, training), _ = apply(True, ("Mixed_5b", "Mixed_5c", "Logits"))
+    (_, testing), _ = apply(False, ())
+    np.testing.assert_allclose(training["Mixed_4f"], testing["Mixed_4f"], rtol=1e-5, atol=1e-6)
+    assert np.abs(training["Mixed_5b"] - testing["Mixed_5b"]).max() > 0.1 * np.abs(training["Mixed_5b"]).max()
+
+
+def test_a_step_has_no_gradient_of_what_is_frozen():
+    """Which costs nothing then; an optimizer that knows of no frozen parts shows it."""
+    options = {"model": Tiny(norm=False), "optimizer": optax.sgd(1.0)}
+    start = state.init_state(0, (2, 8, 8, 3), **options)
+    settings = {"seed": 0, "accumulate": 1, "bn_momentum": 0.9, "trainable": ("Dense_0",)}
+    after, metrics = jax.jit(functools.partial(state.train_step, **options, **settings, prepare=prepare))(
+        start, make_batch()
+    )
+    same = jax.tree.map(np.array_equal, start.params, after.params)
+    assert {name for name in same if jax.tree.all(same[name])} == {"Conv_0"}
+    moved = jax.tree.map(np.subtract, start.params["Dense_0"], after.params["Dense_0"])
+    assert float(metrics["grad_norm"]) == pytest.approx(float(optax.tree.norm(moved)), rel=1e-3)
+
+
+def test_names_stand_for_whole_parts():
+    assert freeze.learns(("Mixed_5b", "Branch_0"), ("Mixed_5b",))
+    assert freeze.learns(("backbone", "layer4_0", "conv1"), ("backbone/layer4_0",))
+    assert not freeze.learns(("Mixed_5bc", "Branch_0"), ("Mixed_5b",))
+    assert not freeze.learns(("backbone",), ("backbone/layer4_0",))
+
+
+def test_unknown_parts_are_named_all_at_once(tiny_config):
+    tiny_config.optimizer.trainable = ("Mixed_5d", "Logits", "Mixed_6b")
+    with pytest.raises(
+        checks.ConfigError, match="trainable: 'Mixed_5d' is no part.*did you mean 'Mixed_5.'.*'Mixed_6b'"
+    ):
+        experiment.prepare(tiny_config)
+
+
+def test_parameters_of_the_last_three_layers_of_i3d():
+    """HAA500 Table 8: the counts follow from the published network without gammas."""
+    for classes, wanted in ((101, 4_860_245), (51, 4_808_995), (100, 4_859_220)):
+        model = models.build(i3d.get_config().model, {"atomic": classes})
+        clip = jax.ShapeDtypeStruct((1, 16, 64, 64, 3), np.float32)
+        params = jax.eval_shape(functools.partial(model.init, train=False), jax.random.key(0), clip)["params"]
+        flat = traverse_util.flatten_dict(params)
+        learns = [leaf for path, leaf in flat.items() if freeze.learns(path, ("Mixed_5b", "Mixed_5c", "Logits"))]
+        assert sum(leaf.size for leaf in learns) == wanted

@@ -1,0 +1,246 @@
+"""The compiled step: what it adds up, on one device and on eight."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import linen as nn
+
+from haa_jax import experiment
+from haa_jax.configs import base
+from haa_jax.learning import optimizers as optim
+from haa_jax.learning import steps as state
+from haa_jax.runtime import mesh
+from haa_jax.streams import device as modalities
+
+CLASSES = 5
+prepare = functools.partial(modalities.prepare, config=base.get_config().data)
+
+
+class Tiny(nn.Module):
+    """The seam of a model in four lines, with the parts that make steps hard to get right."""
+
+    norm: bool = True
+    momentum: float = 0.9
+
+    @nn.compact
+    def __call__(self, clips, *, train, endpoints=()):
+        x = nn.Conv(8, (3, 3, 3), use_bias=False)(clips)
+        if self.norm:
+            x = nn.BatchNorm(use_running_average=not train, momentum=self.momentum)(x)
+        x = nn.relu(x).mean((1, 2, 3))
+        x = nn.Dropout(0.0, deterministic=not train)(x)
+        return {"atomic": nn.Dense(CLASSES)(x)}, {}
+
+
+def make(norm=True, **overrides):
+    config = base.get_config()
+    config.optimizer.update(base_batch_size=0, **overrides)
+    model = Tiny(norm)
+    optimizer = optim.make_optimizer(config.optimizer, 8, 100)
+    init = functools.partial(state.init_state, 0, (2, 8, 8, 3), model=model, optimizer=optimizer)
+    step = functools.partial(
+        state.train_step,
+        model=model,
+        prepare=prepare,
+        optimizer=optimizer,
+        seed=0,
+        accumulate=1,
+        bn_momentum=0.9,
+    )
+    return init, step
+
+
+def make_batch(size=8, seed=0):
+    rng = np.random.default_rng(seed)
+    clips = rng.integers(0, 256, (size, 2, 8, 8, 3), np.uint8)
+    return {"clips": {"rgb": clips}, "labels": {"atomic": rng.integers(0, CLASSES, size).astype(np.int32)}}
+
+
+def assert_close(left, right, tolerance=1e-5):
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance), left, right)
+
+
+def test_a_step_lowers_the_loss_and_counts():
+    init, step = make()
+    current, losses = init(), []
+    for _ in range(20):
+        current, metrics = jax.jit(step)(current, make_batch())
+        losses.append(float(metrics["loss"]))
+    assert losses[-1] < 0.8 * losses[0]
+    assert int(current.step) == 20
+    assert 0 <= float(metrics["accuracy"]) <= 1
+    assert float(metrics["grad_norm"]) > 0
+
+
+def test_accumulation_equals_the_whole_batch_where_there_is_no_batchnorm():
+    init, step = make(norm=False)
+    whole, whole_metrics = jax.jit(step)(init(), make_batch())
+    parts, part_metrics = jax.jit(functools.partial(step, accumulate=4))(init(), make_batch())
+    assert_close(whole.params, parts.params)
+    assert_close(whole_metrics, part_metrics)
+
+
+def test_accumulation_updates_the_statistics_once_with_the_mean_of_its_parts():
+    init, step = make()
+    batch, start = make_batch(), init()
+    parts, _ = jax.jit(functools.partial(step, accumulate=2))(start, batch)
+
+    def published(rows):
+        clips = prepare({"rgb": batch["clips"]["rgb"][rows]})
+        variables = {"params": start.params, "batch_stats": start.batch_stats}
+        return Tiny().apply(variables, clips, train=True, mutable=["batch_stats"])[1]["batch_stats"]
+
+    mean = jax.tree.map(lambda a, b: (a + b) / 2, published(slice(0, None, 2)), published(slice(1, None, 2)))
+    assert_close(parts.batch_stats, state.running_statistics(start.batch_stats, mean, jnp.int32(0), 0.9))
+
+
+def test_running_statistics_follow_short_trainings_and_are_the_published_ones_in_long_ones():
+    rng, momentum = np.random.default_rng(0), 0.99
+    follow = jax.jit(functools.partial(state.running_statistics, momentum=momentum))
+    expected = ours = np.float32(rng.random(5))
+    for step in range(1000):
+        batch = np.float32(step / 100 + rng.random(5))
+        own = min(momentum, (1 + step) / (10 + step))
+        expected = own * expected + (1 - own) * batch
+        ours = follow({"mean": ours}, {"mean": momentum * ours + (1 - momentum) * batch}, jnp.int32(step))["mean"]
+        if step == 50:  # 60 % of the published average would still be what it began with
+            np.testing.assert_allclose(ours, batch, atol=1.0)
+    np.testing.assert_allclose(ours, expected, rtol=1e-5)
+    before, after = np.float32(rng.random(5)), np.float32(rng.random(5))
+    for step, same in ((889, False), (890, True), (10**6, True)):
+        assert np.array_equal(follow(before, after, jnp.int32(step)), after) == same
+
+
+def test_a_config_says_the_momentum_of_the_running_statistics_and_the_seed_of_the_first_parameters():
+    config, model, optimizer = base.get_config(), Tiny(momentum=0.5), optax.sgd(0.1)
+    config.data.update(frames=2, resize=8, crop=8)
+    config.model.bn_momentum = 0.5
+    starts = []
+    for config.seed in (3, 3, 4):
+        starts.append(experiment.initial_state(config, model, optimizer)())
+    kernels = [start.params["Conv_0"]["kernel"] for start in starts]
+    assert np.array_equal(kernels[0], kernels[1])
+    assert not np.array_equal(kernels[0], kernels[2])
+
+    after = jax.jit(experiment.train_step(config, model, optimizer))(starts[0], make_batch())[0].batch_stats
+    seen = nn.Conv(8, (3, 3, 3), use_bias=False).apply(
+        {"params": starts[0].params["Conv_0"]}, prepare(make_batch()["clips"])
+    )
+    assert_close(after["BatchNorm_0"]["mean"], 0.9 * seen.mean((0, 1, 2, 3)))  # of the first step: see the rule above
+
+
+class Constant(nn.Module):
+    """Two heads that say the same of every clip, at first."""
+
+    @nn.compact
+    def __call__(self, clips, *, train, endpoints=()):
+        shift = self.param("shift", nn.initializers.zeros, (2,))
+        heads = {"atomic": jnp.array([1.0, 0.0]), "composite": jnp.array([0.0, 2.0])}
+        return {name: jnp.tile(logits + shift, (len(clips), 1)) for name, logits in heads.items()}, {}
+
+
+def test_a_step_reports_the_evaluated_head_and_the_gradient_before_the_update():
+    labels = {"atomic": np.array([0, 0, 0, 0]), "composite": np.array([1, 1, 1, 0])}
+    config = base.get_config()
+    config.optimizer.update(base_batch_size=0, clip_norm=1e-3)
+    options = {"model": Constant(), "optimizer": optim.make_optimizer(config.optimizer, 4, 10)}
+    start = state.init_state(0, (2, 8, 8, 3), **options)
+    step = functools.partial(state.train_step, **options, prepare=prepare, seed=0, accumulate=1, bn_momentum=0.9)
+    _, metrics = jax.jit(step)(start, {"clips": make_batch(4)["clips"], "labels": labels})
+    assert float(metrics["accuracy"]) == 0.75
+    first, second = 1 / (1 + np.exp(-1)), 1 / (1 + np.exp(-2))  # probability of class 0 of one, of class 1 of the other
+    assert float(metrics["grad_norm"]) == pytest.approx(np.sqrt(2) * abs((first - 1) - (second - 0.75)), rel=1e-5)
+    assert float(metrics["loss"]) == pytest.approx(-np.log(first) - np.log(second) + 2 / 4, rel=1e-5)
+
+
+def test_statistics_that_a_step_did_not_touch_stay_bitwise():
+    frozen = np.float32(np.random.default_rng(0).random(100))
+    kept = state.running_statistics(frozen, frozen, jnp.int32(3), 0.999)
+    assert np.array_equal(kept, frozen)
+
+
+@pytest.mark.parametrize("model_axis", [1, 2])
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_eight_devices_do_what_one_does(model_axis, accumulate, monkeypatch):
+    monkeypatch.setattr(mesh, "MIN_SHARDED_BYTES", 64)  # so that even this network is split
+    init, step = make()
+    step = functools.partial(step, accumulate=accumulate)
+    one, one_metrics = jax.jit(step)(init(), make_batch(16))
+    device_mesh = mesh.make_mesh(model_axis)
+    shardings = mesh.state_shardings(jax.eval_shape(init), device_mesh)
+    sharded = jax.jit(init, out_shardings=shardings)()
+    if model_axis == 2:
+        assert any("model" in (s.spec or ()) for s in jax.tree.leaves(shardings))
+    compiled = jax.jit(
+        step,
+        in_shardings=(shardings, mesh.batch_sharding(device_mesh)),
+        out_shardings=(shardings, mesh.replicated(device_mesh)),
+        donate_argnums=0,
+    )
+    eight, eight_metrics = compiled(sharded, mesh.to_global(make_batch(16), device_mesh))
+    assert_close(one.params, eight.params)
+    assert_close(one.batch_stats, eight.batch_stats)  # BatchNorm over the global batch
+    assert_close(one_metrics, eight_metrics)
+
+
+ROWS, FEATURES = 16, 64
+
+
+class Dropped(nn.Module):
+    """Dropout of ones, and a class for each row of the batch and one that no row has, all equally likely."""
+
+    @nn.compact
+    def __call__(self, clips, *, train, endpoints=()):
+        ones = jnp.ones((len(clips), FEATURES))
+        x = nn.Dropout(0.5, deterministic=not train)(ones)
+        return {"atomic": nn.Dense(ROWS + 1, use_bias=False, kernel_init=nn.initializers.zeros)(x)}, {}
+
+
+def masks(step, devices=1, **fields) -> np.ndarray:
+    """What dropout keeps of each row at a step, as a config wants it: bool (ROWS, FEATURES)."""
+    config = base.get_config()
+    config.update(fields)
+    optimizer = optax.sgd(1.0)  # the parameters, 0 before, are then the gradient with its sign changed
+    device_mesh = mesh.make_mesh(devices=jax.devices()[:devices])
+    batch = make_batch(ROWS) | {"labels": {"atomic": np.arange(ROWS, dtype=np.int32)}}
+    start = state.init_state(0, (2, 8, 8, 3), model=Dropped(), optimizer=optimizer).replace(step=jnp.int32(step))
+    compiled = jax.jit(
+        experiment.train_step(config, Dropped(), optimizer),
+        in_shardings=(mesh.replicated(device_mesh), mesh.batch_sharding(device_mesh)),
+    )
+    moved = compiled(start, mesh.to_global(batch, device_mesh))[0].params["Dense_0"]["kernel"]
+    # Of class c the gradient is the mean over the rows of their input times (probability - [own class is c]).
+    kept = ROWS * (moved[:, :ROWS] - moved[:, ROWS:]).T
+    assert set(np.unique(kept.round(3))) == {0.0, 2.0}
+    return np.asarray(kept > 1)
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_dropout_has_another_mask_for_every_row_part_step_and_seed_and_the_same_in_every_run(accumulate):
+    train = {"accumulate": accumulate}
+    drawn = [masks(0, train=train), masks(1, train=train), masks(1, seed=1, train=train)]
+    together = np.concatenate(drawn)
+    assert 0.45 < together.mean() < 0.55
+    assert len(np.unique(together, axis=0)) == len(together)
+    assert np.array_equal(drawn[1], masks(1, train=train))
+    assert np.array_equal(drawn[1], masks(1, devices=8, train=train))
+    if accumulate > 1:
+        assert not np.array_equal(drawn[1], masks(1))
+
+
+def test_the_logits_of_views_are_averaged():
+    logits = jnp.asarray(np.random.default_rng(0).normal(size=(4, 3, 7)), jnp.float32)
+    np.testing.assert_allclose(state.AVERAGES["logits"](logits, axis=1), np.mean(logits, axis=1), rtol=1e-6, atol=1e-6)
+
+
+def test_the_softmaxes_of_the_views_are_averaged():
+    rng = np.random.default_rng(0)
+    logits = jnp.asarray(rng.normal(scale=3, size=(4, 3, 7)), jnp.float32)
+    averaged = state.AVERAGES["softmax"](logits, axis=1)
+    np.testing.assert_allclose(jax.nn.softmax(averaged), jax.nn.softmax(logits).mean(1), rtol=1e-5)
+    assert np.abs(jax.nn.softmax(averaged) - jax.nn.softmax(logits.mean(1))).max() > 0.01
+    np.testing.assert_allclose(state.AVERAGES["softmax"](logits[:, :1], axis=1), logits[:, 0], rtol=1e-5)

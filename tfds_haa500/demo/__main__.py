@@ -1,0 +1,9 @@
+"""`python -m tfds_haa500.demo`: see archive.py."""
+
+from absl import app
+
+from tfds_haa500.demo import archive
+
+if __name__ == "__main__":
+    archive.define_flags()  # not on import: `import tfds_haa500` must not take flag names from anyone's program
+    app.run(archive.main)
