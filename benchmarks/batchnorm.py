@@ -19,7 +19,7 @@ from absl import app, flags, logging
 from haa_jax import evaluate
 from haa_jax.configs import i3d
 from haa_jax.data import pipeline
-from haa_jax.experiment import fresh_state, prepare, train_step
+from haa_jax.experiment import create_experiment, fresh_state, train_step
 from haa_jax.learning import objectives
 from haa_jax.learning import steps as state
 from haa_jax.runtime import mesh
@@ -39,9 +39,9 @@ def main(argv):
     config.data.data_dir, config.seed = _DATA_DIR.value, _SEED.value
     config.train.epochs, config.train.steps, config.eval.every_epochs = 0.0, _STEPS.value, 0.0
     momentum, config.model.bn_momentum = config.model.bn_momentum, 0.0  # each step leaves its batch's own statistics
-    exp = prepare(config)
+    exp = create_experiment(config)
     batches = pipeline.train_batches(
-        exp.splits["train"], config.data, config.train.batch_size, config.seed, 0, exp.share
+        exp.splits["train"], config.data, config.train.batch_size, config.seed, 0, exp.shard
     )
     params, kept = train(exp, batches, momentum)
     kept["computed anew"] = precise(exp, batches, params)
@@ -80,7 +80,7 @@ def precise(exp, batches, params: dict) -> dict:
     @jax.jit
     def statistics(batch):
         variables = {"params": params, "batch_stats": zeros}  # at a momentum of 0 it does not matter what is there
-        clips = modalities.prepare(batch["clips"], exp.config.data)
+        clips = modalities.preprocess(batch["clips"], exp.config.data)
         return exp.model.apply(variables, clips, train=True, mutable=["batch_stats"])[1]
 
     total = statistics(_of(next(batches), "clips"))

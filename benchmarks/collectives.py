@@ -78,7 +78,7 @@ def batch_shapes(config, batch_size: int) -> dict:
 
 
 def collectives(program: str) -> dict[str, tuple[int, int]]:
-    """Kind -> (how many, bytes that each device receives from them), of an optimised HLO program as text."""
+    """Kind -> (how many, bytes that each device receives from them), of an optimized HLO program as text."""
     found = {}
     program = re.sub(r"/\*.*?\*/", "", program)  # "/*index=5*/" within the shapes
     for shapes, kind in _OPERATION.findall(program):

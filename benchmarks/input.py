@@ -87,7 +87,7 @@ def ways(builder, archive: pathlib.Path) -> dict:
 
     def ours():
         # The batches of an evaluation end, so that no clip is decoded ahead and counted but not consumed.
-        (batch,) = pipeline.eval_batches(split, config.data, pipeline.Views(), CLIPS, pipeline.Share())
+        (batch,) = pipeline.eval_batches(split, config.data, pipeline.Views(), CLIPS, pipeline.ProcessShard())
         assert batch["clips"]["rgb"].shape == (CLIPS, FRAMES, CROP, CROP, 3)
 
     def tf_crop_decode():

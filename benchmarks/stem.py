@@ -23,7 +23,7 @@ REPEATS = 5
 
 
 def random_variables(module: i3d.I3D, clips: jax.Array) -> dict:
-    """Variables of the right shapes and scale; far quicker than compiling the module's initialisers."""
+    """Variables of the right shapes and scale; far quicker than compiling the module's initializers."""
     shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), clips, train=False))
     rng, flat = np.random.default_rng(0), {}
     for path, leaf in traverse_util.flatten_dict(shapes).items():

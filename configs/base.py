@@ -1,6 +1,6 @@
 """Every setting once, with its unit. A config file starts from `get_config()` and changes what differs.
 
-Any field can be set on the command line too: `--config.data.frames=16`. A misspelt field is an error.
+Any field can be set on the command line too: `--config.data.frames=16`. A misspelled field is an error.
 """
 
 import difflib
@@ -28,16 +28,16 @@ def get_config() -> ConfigDict:
     data.frames = 32  # frames in a window, or segments
     data.stride = 1  # source frames from one frame of a window to the next
     data.fps = 0.0  # frames per second at which stride counts, whatever the clip's own; 0 for the clip's own
-    # After a clip's last frame: loop (from the first) | hold (the last) | repeat (the last sampled) | zero (skeleton).
-    data.short_clips = "loop"
+    # After a clip's last frame: loop (from the first) | clamp (the last) | repeat (the last sampled) | zero (skeleton).
+    data.temporal_padding = "loop"
     data.flow_stack = 1  # flow: consecutive fields from each sampled frame on; 2 channels each
     data.resize = 256  # pixels, short side of a frame before cropping
     data.resize_max = 0  # pixels; the short side of a training clip is drawn from resize to this; 0 for no draw
     data.crop = 224  # pixels, side of the square crop
-    data.person_crop = 0.0  # first cut out a square of so many times the person's box (scale normalisation); 0: do not
+    data.person_crop = 0.0  # first cut out a square of so many times the person's box (scale normalization); 0: do not
     data.augment = "crop"  # where training crops: crop (anywhere) | multi_scale (TSN) | resized_crop (GoogLeNet)
     data.flip = True  # mirror half of the training clips left to right
-    data.colour_jitter = False  # rgb: change brightness, contrast and saturation of training clips
+    data.color_jitter = False  # rgb: change brightness, contrast and saturation of training clips
     data.mean = (127.5,)  # levels of 0..255, one or one a channel, that are taken off rgb and flow
     data.std = (127.5,)  # levels of 0..255, one or one a channel, that they are then divided by
     data.bgr = False  # rgb: channels in the order blue, green, red (networks converted from Caffe)
@@ -69,25 +69,27 @@ def get_config() -> ConfigDict:
     train.batch_size = 64  # clips in a step, over all devices
     train.epochs = 0.0  # passes over the training split; set this or train.steps
     train.steps = 0  # optimizer steps; set this or train.epochs
-    train.accumulate = 1  # parts that a batch is worked through in, to save memory
+    train.accumulation_steps = 1  # parts that a batch is worked through in, to save memory
 
     config.optimizer = optimizer = ConfigDict()
     optimizer.name = "sgd"  # sgd | adamw
     optimizer.learning_rate = 0.1  # at optimizer.base_batch_size, scaled in proportion to train.batch_size
     optimizer.base_batch_size = 384  # clips in a step where the learning rate comes from; 0 for no scaling
     optimizer.schedule = "step"  # step | cosine (half a period over the whole training, to zero)
-    optimizer.drops = (0.8435, 0.9391)  # step: fractions of training at which the rate changes
-    optimizer.rates = (0.1, 0.01)  # step: what the rate is multiplied by from each drop on
-    optimizer.warmup = 0.0  # fraction of training over which the rate rises linearly to where the schedule then is
-    optimizer.warmup_start = 0.0  # share of the rate that the warm-up starts from
-    optimizer.head_rate = 1.0  # the linear heads, auxiliary ones too, learn this many times as fast
-    optimizer.bias_rate = 1.0  # biases of convolutions and linear layers learn this many times as fast
-    optimizer.stem_rate = 1.0  # the first convolution, its bias too, learns this many times as fast
+    optimizer.milestones = (0.8435, 0.9391)  # step: fractions of training at which the rate changes
+    optimizer.factors = (0.1, 0.01)  # step: what the rate is multiplied by from each drop on
+    optimizer.warmup_fraction = (
+        0.0  # fraction of training over which the rate rises linearly to where the schedule then is
+    )
+    optimizer.warmup_start_factor = 0.0  # share of the rate that the warm-up starts from
+    optimizer.head_lr_multiplier = 1.0  # the linear heads, auxiliary ones too, learn this many times as fast
+    optimizer.bias_lr_multiplier = 1.0  # biases of convolutions and linear layers learn this many times as fast
+    optimizer.stem_lr_multiplier = 1.0  # the first convolution, its bias too, learns this many times as fast
     optimizer.momentum = 0.9  # adamw: beta1
     optimizer.beta2 = 0.999  # adamw only
     optimizer.nesterov = False
     optimizer.weight_decay = 1e-7  # sgd: added to the gradient (L2); adamw: decoupled
-    optimizer.decay = "kernels"  # what decays: kernels | not_batchnorm (kernels and biases) | all
+    optimizer.weight_decay_mask = "kernels"  # what decays: kernels | not_batchnorm (kernels and biases) | all
     optimizer.trainable = ()  # parts that learn, as ("Mixed_5c", "Logits"); the others are frozen; () for all
     optimizer.clip_norm = 0.0  # largest global gradient norm; 0 for no clipping
 
@@ -100,7 +102,7 @@ def get_config() -> ConfigDict:
     evaluation.resize = 0  # pixels, short side at test; 0 for data.resize
     evaluation.crop = 0  # pixels, side of the square crop at test; 0 for data.crop
     evaluation.windows = 1  # windows in time of each clip; 0 for as many, end to end, as show all of its frames
-    evaluation.crops = 1  # crops of each window: 1 (centre) | 3 (along the long side) | 10 (corners, centre, mirrored)
+    evaluation.crops = 1  # crops of each window: 1 (center) | 3 (along the long side) | 10 (corners, center, mirrored)
     evaluation.validation_windows = 1  # the same of the evaluations during training
     evaluation.validation_crops = 1
     evaluation.average = "logits"  # what is averaged over windows and crops: logits | softmax
@@ -117,7 +119,7 @@ def get_config() -> ConfigDict:
     return config
 
 
-WORDS = {
+VARIANTS = {
     "atomic": "500 atomic actions (the default)",
     "composite": "composite actions",
     "joint": "both, composite actions evaluated",
@@ -132,14 +134,14 @@ def one_of(chosen: dict[str, str], *alternatives: str) -> str:
     Raises:
       ValueError: more than one was chosen.
     """
-    found = [word for word in alternatives if word in chosen]
+    found = [variant for variant in alternatives if variant in chosen]
     if len(found) > 1:
-        raise ValueError(f"config words {' and '.join(found)} contradict each other")
+        raise ValueError(f"config variants {' and '.join(found)} contradict each other")
     return found[0] if found else alternatives[0]
 
 
 def set_objective(config: ConfigDict, chosen: dict[str, str]) -> None:
-    """What the words atomic, composite, joint and area= ask for."""
+    """What the variants atomic, composite, joint and area= ask for."""
     config.objective = one_of(chosen, "atomic", "composite", "joint")
     config.area = chosen.get("area", "")
 
@@ -156,8 +158,8 @@ def set_demo(config: ConfigDict) -> None:
     recipe.name, recipe.schedule = "adamw", "cosine"
     recipe.learning_rate, recipe.base_batch_size = 1e-3, 0
     recipe.beta2 = 0.98
-    recipe.weight_decay, recipe.decay = 1e-3, "kernels"
-    recipe.trainable = config.optimizer.trainable  # what learns is asked for by a word
+    recipe.weight_decay, recipe.weight_decay_mask = 1e-3, "kernels"
+    recipe.trainable = config.optimizer.trainable  # what learns is asked for by a variant
     config.optimizer.update(recipe)
     config.eval.every_epochs = 10.0
     config.eval.batch_size = 16
@@ -165,24 +167,24 @@ def set_demo(config: ConfigDict) -> None:
     config.log_every_seconds = 10.0
 
 
-def parse_words(words: str, allowed: dict[str, str]) -> dict[str, str]:
-    """Splits the part after the colon of `--config=file.py:word,key=value`.
+def parse_variants(variants: str, allowed: dict[str, str]) -> dict[str, str]:
+    """Splits the part after the colon of `--config=file.py:variant,key=value`.
 
     Args:
-      allowed: word or `key=` -> what it does.
+      allowed: variant or `key=` -> what it does.
 
     Returns:
-      The words given, each with its value ("" for a bare word), in order.
+      The variants given, each with its value ("" for a bare variant), in order.
 
     Raises:
-      ValueError: names the word, the nearest right one and all of them.
+      ValueError: names the variant, the nearest right one and all of them.
     """
     parsed = {}
-    for word in filter(None, words.split(",")):
-        key, equals, value = word.partition("=")
+    for variant in filter(None, variants.split(",")):
+        key, equals, value = variant.partition("=")
         if key + equals not in allowed or (equals and not value):
             close = difflib.get_close_matches(key + equals, allowed, n=1, cutoff=0.4)
             hint = f" did you mean {close[0]!r}?" if close else ""
-            raise ValueError(f"unknown config word {word!r};{hint} the words are {', '.join(allowed)}")
+            raise ValueError(f"unknown config variant {variant!r};{hint} the variants are {', '.join(allowed)}")
         parsed[key] = value
     return parsed

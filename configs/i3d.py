@@ -3,13 +3,13 @@
     python -m haa_jax.main --config=configs/i3d.py --workdir=runs/i3d
 
 The paper's figure for HAA500 (Table 6, I3D RGB, top-1 of 500 atomic classes) is 33.53 %, which is 503 of 1500 clips.
-The other streams are words: `configs/i3d.py:flow` (34.73 %, 521/1500) and `configs/i3d.py:pose` (35.73 %, 536/1500);
+The other streams are variants: `configs/i3d.py:flow` (34.73 %, 521/1500) and `configs/i3d.py:pose` (35.73 %, 536/1500);
 the three fused, as by `python -m haa_jax.fuse`, are 49.87 % (748/1500).
 
 HAA500's paper says 32 frames; I3D's authors train on 64, 25 a second, and test on whole videos:
 `--config.eval.windows=0` tests on all frames.
 
-Words after a colon, separated by commas: see WORDS. The demo needs no files but its dataset:
+Words after a colon, separated by commas: see VARIANTS. The demo needs no files but its dataset:
 
     python -m tfds_haa500.build --config=demo
     python -m haa_jax.main --config=configs/i3d.py:demo --workdir=runs/demo
@@ -19,15 +19,15 @@ which takes minutes on two CPU cores.
 
 from haa_jax.configs import base
 
-WORDS = {
+VARIANTS = {
     "rgb": "RGB frames (the default)",
     "flow": "optical flow, two channels",
     "pose": "joints drawn as a heatmap of three channels",
     "rgb+pose": "both in one network of six input channels (HAA500 Table 7)",
     "rgb+objects": "RGB and a heatmap of five groups of objects, eight channels (Table 10)",
-    "normalised": "frames cut out around the person of interest (Table 9); the dataset needs boxes",
+    "normalized": "frames cut out around the person of interest (Table 9); the dataset needs boxes",
     "last_three": "learn Mixed_5b, Mixed_5c and Logits only, for --config.init_from (Table 8)",
-    **base.WORDS,
+    **base.VARIANTS,
 }
 
 
@@ -41,12 +41,12 @@ STREAMS = {
 }
 
 
-def get_config(words: str = ""):
-    chosen = base.parse_words(words, WORDS)
+def get_config(variants: str = ""):
+    chosen = base.parse_variants(variants, VARIANTS)
     config = base.get_config()
     config.data.stream = base.one_of(chosen, *STREAMS)
     config.data.dataset = STREAMS[config.data.stream]
-    if "normalised" in chosen:
+    if "normalized" in chosen:
         config.data.dataset = "haa500/full"
         config.data.person_crop = 1.25  # ours: the paper says no margin
     if "last_three" in chosen:
@@ -57,8 +57,8 @@ def get_config(words: str = ""):
     if config.data.stream == "flow":
         # 155,000 steps: the rate drops at 97k and 104.5k, is back at 115k, and drops again at 140k and 150k.
         config.train.epochs = 248.0
-        config.optimizer.drops = tuple(round(step / 155, 4) for step in (97, 104.5, 115, 140, 150))
-        config.optimizer.rates = (0.1, 0.01, 1.0, 0.1, 0.01)
+        config.optimizer.milestones = tuple(round(step / 155, 4) for step in (97, 104.5, 115, 140, 150))
+        config.optimizer.factors = (0.1, 0.01, 1.0, 0.1, 0.01)
     if "demo" in chosen:
         base.set_demo(config)
         config.data.frames = 8

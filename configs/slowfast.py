@@ -10,25 +10,25 @@ three fused 39.93 % (599/1500).
 Frames are sampled as if every clip had 30 a second, as the authors' code does; `--config.data.fps=0` leaves clips
 their own rate.
 
-Words after a colon, separated by commas: see WORDS. The demo, a narrow network on 8 small frames:
+Words after a colon, separated by commas: see VARIANTS. The demo, a narrow network on 8 small frames:
 
     python -m haa_jax.main --config=configs/slowfast.py:demo --workdir=runs/slowfast_demo
 """
 
 from haa_jax.configs import base
 
-WORDS = {
+VARIANTS = {
     "4x16": "the slow pathway sees 4 of 32 frames (the default, but of the demo)",
     "8x8": "the slow pathway sees 8 of 32 frames (the demo's default)",
     "rgb": "RGB frames (the default)",
     "flow": "optical flow, two channels, in both pathways",
     "pose": "joints drawn as a heatmap of three channels, in both pathways",
-    **base.WORDS,
+    **base.VARIANTS,
 }
 
 
-def get_config(words: str = ""):
-    chosen = base.parse_words(words, WORDS)
+def get_config(variants: str = ""):
+    chosen = base.parse_variants(variants, VARIANTS)
     config = base.get_config()
     config.model.name = "slowfast"
     # The demo's 8 frames would leave one to 4x16's slow pathway.
@@ -37,7 +37,7 @@ def get_config(words: str = ""):
     data = config.data
     data.stream = base.one_of(chosen, "rgb", "flow", "pose")
     data.dataset = {"rgb": "haa500/rgb", "flow": "haa500/flow", "pose": "haa500/pose"}[data.stream]
-    data.sampling, data.frames, data.stride, data.fps, data.short_clips = "spread", 32, 2, 30.0, "hold"
+    data.sampling, data.frames, data.stride, data.fps, data.temporal_padding = "spread", 32, 2, 30.0, "clamp"
     data.resize, data.resize_max, data.crop = 256, 320, 224
     if data.stream == "rgb":
         data.mean, data.std = (114.75,), (57.375,)
@@ -45,8 +45,8 @@ def get_config(words: str = ""):
     optimizer = config.optimizer
     optimizer.learning_rate, optimizer.base_batch_size = 0.1, 64
     optimizer.nesterov = True
-    optimizer.schedule, optimizer.warmup, optimizer.warmup_start = "cosine", 34 / 196, 0.1
-    optimizer.weight_decay, optimizer.decay = 1e-4, "not_batchnorm"
+    optimizer.schedule, optimizer.warmup_fraction, optimizer.warmup_start_factor = "cosine", 34 / 196, 0.1
+    optimizer.weight_decay, optimizer.weight_decay_mask = 1e-4, "not_batchnorm"
     evaluation = config.eval
     evaluation.every_epochs = 8.0
     evaluation.crop, evaluation.windows, evaluation.crops, evaluation.average = 256, 10, 3, "softmax"

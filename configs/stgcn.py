@@ -3,25 +3,25 @@
     python -m haa_jax.main --config=configs/stgcn.py --workdir=runs/stgcn
 
 The paper's figure for HAA500 (Table 6, ST-GCN Pose, top-1 of 500 atomic classes) is 29.67 %, which is 445 of 1500
-clips. The joints are AlphaPose's 17 (COCO); the authors' 18 (OpenPose, with a neck) are the word `openpose18`. The
+clips. The joints are AlphaPose's 17 (COCO); the authors' 18 (OpenPose, with a neck) are the variant `openpose18`. The
 authors draw 150 of 300 padded frames; here the 150 lie within the clip, where it is that long.
 
-Words after a colon, separated by commas: see WORDS. The demo, a narrow network on the poses of the generated clips:
+Words after a colon, separated by commas: see VARIANTS. The demo, a narrow network on the poses of the generated clips:
 
     python -m haa_jax.main --config=configs/stgcn.py:demo --workdir=runs/stgcn_demo
 """
 
 from haa_jax.configs import base
 
-WORDS = {
+VARIANTS = {
     "coco17": "AlphaPose's joints (the default)",
     "openpose18": "the same with a neck between the shoulders, in OpenPose's order",
-    **base.WORDS,
+    **base.VARIANTS,
 }
 
 
-def get_config(words: str = ""):
-    chosen = base.parse_words(words, WORDS)
+def get_config(variants: str = ""):
+    chosen = base.parse_variants(variants, VARIANTS)
     config = base.get_config()
     config.model.name = "stgcn"
     config.model.variant = base.one_of(chosen, "coco17", "openpose18")
@@ -29,12 +29,12 @@ def get_config(words: str = ""):
     data = config.data
     data.dataset, data.stream, data.skeleton = "haa500/pose", "skeleton", config.model.variant
     # 150 of at most 300 frames in training, all at test.
-    data.frames, data.short_clips, data.random_move, data.flip = 150, "zero", True, False
+    data.frames, data.temporal_padding, data.random_move, data.flip = 150, "zero", True, False
     config.train.epochs = 50.0
     optimizer = config.optimizer
     optimizer.learning_rate, optimizer.base_batch_size, optimizer.nesterov = 0.1, 256, True
-    optimizer.drops, optimizer.rates = (0.4, 0.6, 0.8), (0.1, 0.01, 0.001)
-    optimizer.weight_decay, optimizer.decay = 1e-4, "all"
+    optimizer.milestones, optimizer.factors = (0.4, 0.6, 0.8), (0.1, 0.01, 0.001)
+    optimizer.weight_decay, optimizer.weight_decay_mask = 1e-4, "all"
     config.eval.frames = 300
     config.eval.every_epochs = 5.0
     if "demo" in chosen:

@@ -5,38 +5,38 @@
 The paper's figure for HAA500 (Table 6, TPN RGB, top-1 of 500 atomic classes; it does not say which variant) is 50.53 %,
 which is 758 of 1500 clips. The released code's cascade is the default; the paper's information flow is
 `--config.model.information_flow=parallel`. The authors start from ImageNet; HAA500's table is from scratch. Ours is the
-colour jitter (no hue, no PCA noise, one draw a clip).
+color jitter (no hue, no PCA noise, one draw a clip).
 
-Words after a colon, separated by commas: see WORDS. The demo, a narrow network on 8 small frames:
+Words after a colon, separated by commas: see VARIANTS. The demo, a narrow network on 8 small frames:
 
     python -m haa_jax.main --config=configs/tpn.py:demo --workdir=runs/tpn_demo
 """
 
 from haa_jax.configs import base
 
-WORDS = {
+VARIANTS = {
     "slowonly": "ResNet-50 with 3x1x1 convolutions in its last two stages, 8 frames of stride 8 (the default)",
     "tsm": "ResNet-50 with temporal shift, 8 segments",
-    **base.WORDS,
+    **base.VARIANTS,
 }
 
 
-def get_config(words: str = ""):
-    chosen = base.parse_words(words, WORDS)
+def get_config(variants: str = ""):
+    chosen = base.parse_variants(variants, VARIANTS)
     config = base.get_config()
     config.model.name = "tpn"
     config.model.variant = base.one_of(chosen, "slowonly", "tsm")
     config.model.shift = "inplace"  # where the released weights have it
     config.model.bn_momentum = 0.9
     data = config.data
-    data.frames, data.stride, data.short_clips = 8, 8, "repeat"
-    data.augment, data.colour_jitter = "resized_crop", True
+    data.frames, data.stride, data.temporal_padding = 8, 8, "repeat"
+    data.augment, data.color_jitter = "resized_crop", True
     data.mean, data.std = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
     config.train.epochs = 150.0
     optimizer = config.optimizer
     optimizer.learning_rate, optimizer.base_batch_size, optimizer.nesterov = 0.01, 256, True
-    optimizer.drops, optimizer.rates = (75 / 150, 125 / 150), (0.1, 0.01)
-    optimizer.weight_decay, optimizer.decay, optimizer.clip_norm = 1e-4, "all", 40.0
+    optimizer.milestones, optimizer.factors = (75 / 150, 125 / 150), (0.1, 0.01)
+    optimizer.weight_decay, optimizer.weight_decay_mask, optimizer.clip_norm = 1e-4, "all", 40.0
     evaluation = config.eval
     evaluation.every_epochs = 8.0
     evaluation.crop, evaluation.windows, evaluation.crops, evaluation.average = 256, 10, 3, "softmax"
@@ -47,7 +47,7 @@ def get_config(words: str = ""):
     if "demo" in chosen:
         base.set_demo(config)
         config.train.epochs = 30.0
-        data.stride, data.augment, data.colour_jitter = 1 if config.model.variant == "tsm" else 2, "crop", False
+        data.stride, data.augment, data.color_jitter = 1 if config.model.variant == "tsm" else 2, "crop", False
         evaluation.crop, evaluation.windows, evaluation.crops = 0, 1, 1
         config.model.width = 0.25
     base.set_objective(config, chosen)

@@ -13,25 +13,25 @@ The paper's figure for HAA500 (Table 6, TSN RGB, top-1 of 500 atomic classes; it
 
 is the two-stream row, 64.40 % (966/1500).
 
-Words after a colon, separated by commas: see WORDS. The demo, a narrow network on 4 segments of small frames:
+Words after a colon, separated by commas: see VARIANTS. The demo, a narrow network on 4 segments of small frames:
 
     python -m haa_jax.main --config=configs/tsn.py:demo --workdir=runs/tsn_demo
 """
 
 from haa_jax.configs import base
 
-WORDS = {
+VARIANTS = {
     "resnet50": "backbone (the default)",
     "bninception": "backbone of the TSN authors",
     "tsm": "ResNet-50 with temporal shift",
     "rgb": "RGB frames (the default)",
     "flow": "stacks of 5 flow fields, ten channels",
-    **base.WORDS,
+    **base.VARIANTS,
 }
 
 
-def get_config(words: str = ""):
-    chosen = base.parse_words(words, WORDS)
+def get_config(variants: str = ""):
+    chosen = base.parse_variants(variants, VARIANTS)
     config = base.get_config()
     config.model.name = "tsn"
     config.model.variant = base.one_of(chosen, "resnet50", "bninception", "tsm")
@@ -42,9 +42,9 @@ def get_config(words: str = ""):
     optimizer = config.optimizer
     if data.stream == "flow":
         data.dataset, data.flow_stack = "haa500/flow", 5
-        optimizer.stem_rate = 5.0
+        optimizer.stem_lr_multiplier = 5.0
     optimizer.base_batch_size = 128
-    optimizer.bias_rate = 2.0
+    optimizer.bias_lr_multiplier = 2.0
     if config.model.variant == "bninception":
         _tsn_pytorch(config)
     else:
@@ -52,7 +52,7 @@ def get_config(words: str = ""):
     evaluation = config.eval
     evaluation.every_epochs = 4.0
     if config.model.variant == "tsm":
-        evaluation.crops = 1  # as its readme tests: one view of the centre
+        evaluation.crops = 1  # as its readme tests: one view of the center
     else:
         evaluation.frames, evaluation.crops = 25, 10
     if "demo" in chosen:
@@ -75,19 +75,19 @@ def _temporal_shift_module(config) -> None:
         config.data.std = (57.63,)  # 0.226 of 255
     config.train.epochs = 50.0
     config.optimizer.learning_rate = 0.02
-    config.optimizer.drops, config.optimizer.rates = (0.4, 0.8), (0.1, 0.01)
+    config.optimizer.milestones, config.optimizer.factors = (0.4, 0.8), (0.1, 0.01)
     config.optimizer.weight_decay, config.optimizer.clip_norm = 1e-4, 20.0
-    config.optimizer.head_rate = 5.0
+    config.optimizer.head_lr_multiplier = 5.0
 
 
 def _tsn_pytorch(config) -> None:
     config.data.frames = 3
     if config.data.stream == "rgb":
         config.data.bgr, config.data.mean, config.data.std = True, (104.0, 117.0, 128.0), (1.0,)
-        config.train.epochs, config.optimizer.drops, config.model.dropout = 80.0, (30 / 80, 60 / 80), 0.8
+        config.train.epochs, config.optimizer.milestones, config.model.dropout = 80.0, (30 / 80, 60 / 80), 0.8
     else:
         config.data.mean, config.data.std = (128.0,), (1.0,)
-        config.train.epochs, config.optimizer.drops, config.model.dropout = 340.0, (190 / 340, 300 / 340), 0.7
+        config.train.epochs, config.optimizer.milestones, config.model.dropout = 340.0, (190 / 340, 300 / 340), 0.7
     config.optimizer.learning_rate = 1e-3
-    config.optimizer.rates = (0.1, 0.01)
+    config.optimizer.factors = (0.1, 0.01)
     config.optimizer.weight_decay, config.optimizer.clip_norm = 5e-4, 20.0

@@ -22,13 +22,13 @@ CHOICES = {
     "objective": tuple(objectives.OBJECTIVES),
     "data.stream": streams.STREAMS,
     "data.sampling": sampling.SAMPLINGS,
-    "data.short_clips": sampling.SHORT_CLIPS,
+    "data.temporal_padding": sampling.TEMPORAL_PADDINGS,
     "data.augment": augment.AUGMENTS,
     "data.skeleton": joints.SKELETONS,
     "model.name": tuple(models.MODELS),
     "optimizer.name": optim.OPTIMIZERS,
     "optimizer.schedule": optim.SCHEDULES,
-    "optimizer.decay": optim.DECAYS,
+    "optimizer.weight_decay_mask": optim.DECAYS,
     "eval.split": ("test", "validation"),
     "eval.crops": augment.CROPS,
     "eval.validation_crops": augment.CROPS,
@@ -54,14 +54,14 @@ RANGES = {
     "train.batch_size": (1, None),
     "train.epochs": (0, None),
     "train.steps": (0, MOST_STEPS),
-    "train.accumulate": (1, None),
+    "train.accumulation_steps": (1, None),
     "optimizer.learning_rate": (0, None),
     "optimizer.base_batch_size": (0, None),
-    "optimizer.warmup": (0, 1),
-    "optimizer.warmup_start": (0, 1),
-    "optimizer.head_rate": (0, None),
-    "optimizer.bias_rate": (0, None),
-    "optimizer.stem_rate": (0, None),
+    "optimizer.warmup_fraction": (0, 1),
+    "optimizer.warmup_start_factor": (0, 1),
+    "optimizer.head_lr_multiplier": (0, None),
+    "optimizer.bias_lr_multiplier": (0, None),
+    "optimizer.stem_lr_multiplier": (0, None),
     "optimizer.momentum": (0, 1),
     "optimizer.beta2": (0, 1),
     "optimizer.weight_decay": (0, None),
@@ -87,8 +87,8 @@ BELOW_HIGHEST = ("model.bn_momentum", "optimizer.momentum", "optimizer.beta2")
 TUPLES = {
     "data.mean": numbers.Real,
     "data.std": numbers.Real,
-    "optimizer.drops": numbers.Real,
-    "optimizer.rates": numbers.Real,
+    "optimizer.milestones": numbers.Real,
+    "optimizer.factors": numbers.Real,
     "optimizer.trainable": str,
 }
 
@@ -152,8 +152,9 @@ def _contradictions(config):
         yield f"{given}: set exactly one of them above 0"
     yield from _data_contradictions(config.data)
     yield from _window_contradictions(config)
-    if config.model.name == "stgcn" and config.optimizer.stem_rate != 1.0:
-        yield f"config.optimizer.stem_rate={config.optimizer.stem_rate}: ST-GCN has no first convolution, set it to 1.0"
+    multiplier = config.optimizer.stem_lr_multiplier
+    if config.model.name == "stgcn" and multiplier != 1.0:
+        yield f"config.optimizer.stem_lr_multiplier={multiplier}: ST-GCN has no first convolution, set it to 1.0"
     test = pipeline.at_test(config.data, config.eval)
     if test.crop > test.resize:
         yield f"crops of {test.crop} pixels at test (config.eval.crop) are larger than the short side, {test.resize}"
@@ -167,13 +168,12 @@ def _contradictions(config):
                 yield f"config.eval.{field}={config.eval[field]}: skeletons are not cropped, set it to {neutral}"
     if not 0 < config.model.width < math.inf:
         yield f"config.model.width={config.model.width} must be above 0"
-    if sorted(config.optimizer.drops) != list(config.optimizer.drops) or not all(
-        0 < fraction < 1 for fraction in config.optimizer.drops
-    ):
-        yield f"config.optimizer.drops={tuple(config.optimizer.drops)} must be rising fractions between 0 and 1"
-    if len(config.optimizer.rates) != len(config.optimizer.drops):
-        drops, rates = tuple(config.optimizer.drops), tuple(config.optimizer.rates)
-        yield f"config.optimizer.rates={rates} must have one rate for each of config.optimizer.drops={drops}"
+    milestones, factors = tuple(config.optimizer.milestones), tuple(config.optimizer.factors)
+    if tuple(sorted(milestones)) != milestones or not all(0 < fraction < 1 for fraction in milestones):
+        yield f"config.optimizer.milestones={milestones} must be rising fractions between 0 and 1"
+    if len(factors) != len(milestones):
+        given = f"config.optimizer.milestones={milestones}"
+        yield f"config.optimizer.factors={factors} must have one factor for each of {given}"
     if config.eval.checkpoint == "best" and not config.eval.every_epochs:
         yield "config.eval.checkpoint='best' needs evaluations: config.eval.every_epochs=0.0 makes none"
     if config.eval.checkpoint == "best" and config.eval.split == "validation":
@@ -206,7 +206,7 @@ def _data_contradictions(data):
     pictures = tuple(part for part in streams.FEATURES if part != "skeleton")
     only = {  # field: is it set, and the parts of streams that it means something for
         "flow_stack": (data.flow_stack > 1, ("flow",)),
-        "colour_jitter": (data.colour_jitter, ("rgb",)),
+        "color_jitter": (data.color_jitter, ("rgb",)),
         "bgr": (data.bgr, ("rgb",)),
         "random_move": (data.random_move, ("skeleton",)),
         "augment": (data.augment != "crop", pictures),
@@ -217,8 +217,9 @@ def _data_contradictions(data):
         if given and not set(streams.parts(data)) & set(allowed):
             named = " or ".join(map(repr, allowed))
             yield f"config.data.{field}={data[field]} is for config.data.stream={named}, not {data.stream!r}"
-    if (data.short_clips == "zero") != (data.stream == "skeleton"):
-        yield f"config.data.short_clips={data.short_clips!r} does not go with config.data.stream={data.stream!r}"
+    if (data.temporal_padding == "zero") != (data.stream == "skeleton"):
+        given = f"config.data.temporal_padding={data.temporal_padding!r}"
+        yield f"{given} does not go with config.data.stream={data.stream!r}"
     channels = {"rgb": 3, "flow": 2 * data.flow_stack}.get(streams.parts(data)[0], 1)
     for field in ("mean", "std"):
         if len(data[field]) not in (1, channels):

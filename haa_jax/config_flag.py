@@ -1,4 +1,4 @@
-"""`--config=FILE.py[:words]` and `--config.field=value`, with mistakes said in a line before any work is done.
+"""`--config=FILE.py[:variants]` and `--config.field=value`, with mistakes said in a line before any work is done.
 
 FILE.py is a path, or the name of one of the files in `haa_jax/configs`, which an installed package brings along:
 `--config=configs/i3d.py:flow` and `--config=i3d.py:flow` name it from any folder. What comes after the colon goes to
@@ -21,7 +21,7 @@ import haa_jax.configs
 from haa_jax.runtime import paths
 
 PACKAGED = pathlib.Path(haa_jax.configs.__file__).parent
-HELP = "The experiment: FILE.py[:words]; any of its fields as --config.field=value."
+HELP = "The experiment: FILE.py[:variants]; any of its fields as --config.field=value."
 
 
 def define(help_string: str = HELP, flag_values: flags.FlagValues = flags.FLAGS) -> flags.FlagHolder[ConfigDict]:
@@ -99,13 +99,13 @@ def find(path: str) -> pathlib.Path:
 _NO_CONFIGS = ("__init__", "base")
 
 
-def load(path_and_words: str) -> ConfigDict:
+def load(path_and_variants: str) -> ConfigDict:
     """The config of a file, as `--config` names it.
 
     Raises:
-      ValueError: there is no such file, it cannot be run, or it does not know the words.
+      ValueError: there is no such file, it cannot be run, or it does not know the variants.
     """
-    path, words = re.fullmatch(r"((?:file://)?[^:]*)(?::(.*))?", path_and_words, re.DOTALL).groups()
+    path, variants = re.fullmatch(r"((?:file://)?[^:]*)(?::(.*))?", path_and_variants, re.DOTALL).groups()
     file = find(path)
     spec = importlib.util.spec_from_file_location("haa_jax_config", file)
     if spec is None:
@@ -117,7 +117,7 @@ def load(path_and_words: str) -> ConfigDict:
     except Exception as error:  # the file is the user's: anything may be wrong with it
         raise ValueError(f"{file}{_line(error, file)}: {type(error).__name__}: {error}") from error
     try:
-        config = get_config(*([] if words is None else [words]))
+        config = get_config(*([] if variants is None else [variants]))
     except ValueError:
         raise
     except Exception as error:
@@ -168,7 +168,7 @@ class _Parser(flags.ArgumentParser):
         return config
 
     def flag_type(self) -> str:
-        return "FILE.py[:words]"
+        return "FILE.py[:variants]"
 
 
 def _line(error: Exception, file: os.PathLike) -> str:

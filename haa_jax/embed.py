@@ -5,10 +5,10 @@
 Restores the workdir's checkpoint as the test does and runs a split through the network up to the vector that the heads
 see; beside a training too, since nothing is changed there. DIR (--out, by default the workdir) gets
 `features_<split>.npz`, `embed_<split>.json`, and `tsne_<split>.png`: a truncated SVD and t-SNE (van der Maaten and
-Hinton, JMLR 2008), coloured by area and by composite action.
+Hinton, JMLR 2008), colored by area and by composite action.
 
 How far areas and composites are clusters is also said as a number, in features and in the picture: the purity, the
-share of same-labelled ones among the nearest neighbours of a clip, beside what it would be by chance.
+share of same-labeled ones among the nearest neighbors of a clip, beside what it would be by chance.
 """
 
 import functools
@@ -29,7 +29,7 @@ from etils import epath
 
 from haa_jax import config_flag, evaluate, train
 from haa_jax.evaluate import EvaluationError
-from haa_jax.experiment import Experiment, prepare
+from haa_jax.experiment import Experiment, create_experiment
 from haa_jax.learning import steps as state
 from haa_jax.runtime import mesh, paths
 from haa_jax.runtime.logs import speak_as
@@ -38,7 +38,7 @@ from haa_jax.streams import device as modalities
 log = std_logging.getLogger("haa_jax.embed")  # __name__ is __main__ here
 
 SPLITS = ("train", "validation", "test")
-NEIGHBOURS = 5
+NEIGHBORS = 5
 PERPLEXITY = 30.0  # t-SNE's usual one; fewer clips get less
 SVD_DIMENSIONS = 50
 SEED = 0
@@ -71,14 +71,14 @@ def embed(config, workdir: epath.PathLike, split: str = "test", out: epath.PathL
       out: folder to write to, made where it is missing; None for the workdir.
 
     Returns:
-      What `embed_<split>.json` holds: "step", "split", "clips", "size" of a feature vector, "neighbours", "chance" and
+      What `embed_<split>.json` holds: "step", "split", "clips", "size" of a feature vector, "neighbors", "chance" and
       "purity" (see `purities`) of "features" and, with a picture, of its "map", and how that was made (see `tsne`).
 
     Raises:
       EvaluationError: the split is not open or has too few clips, or its features are not finite or all the same.
       Those of `train.evaluate_workdir`.
     """
-    exp = prepare(config)
+    exp = create_experiment(config)
     _check_split(exp, split)
     step, variables = train.restore_to_test(exp, workdir)
     arrays = {**labels(exp, split), "features": features(exp, variables, split)}
@@ -113,9 +113,9 @@ def _check_split(exp: Experiment, split: str) -> None:
     if split not in exp.splits:
         hint = _WITH.get(split, "")
         raise EvaluationError(f"the {split} split is not among the run's ({', '.join(exp.splits)}){hint}")
-    if len(exp.splits[split]) <= NEIGHBOURS:
+    if len(exp.splits[split]) <= NEIGHBORS:
         found = len(exp.splits[split])
-        raise EvaluationError(f"the {split} split has {found} clips; {NEIGHBOURS} neighbours need {NEIGHBOURS + 1}")
+        raise EvaluationError(f"the {split} split has {found} clips; {NEIGHBORS} neighbors need {NEIGHBORS + 1}")
 
 
 def features(experiment: Experiment, variables, split: str) -> np.ndarray:
@@ -127,7 +127,7 @@ def features(experiment: Experiment, variables, split: str) -> np.ndarray:
     step = functools.partial(
         state.features_step,
         model=experiment.model,
-        prepare=functools.partial(modalities.prepare, config=experiment.test_data),
+        preprocess=functools.partial(modalities.preprocess, config=experiment.test_data),
     )
     compiled = jax.jit(step, out_shardings=mesh.batch_sharding(experiment.mesh))
     outputs = evaluate.run_split(experiment, compiled, variables, split, jnp.mean, experiment.test_views)
@@ -156,7 +156,7 @@ def measure(arrays: dict[str, np.ndarray]) -> dict:
     return {
         "clips": clips,
         "size": size,
-        "neighbours": NEIGHBOURS,
+        "neighbors": NEIGHBORS,
         "chance": {"area": chance(arrays["areas"]), "composite": chance(arrays["composites"])},
         "purity": {"features": purities(arrays["features"], arrays)},
     }
@@ -167,22 +167,22 @@ def purities(points: np.ndarray, arrays: dict[str, np.ndarray]) -> dict[str, flo
     return {"area": purity(points, arrays["areas"]), "composite": purity(points, arrays["composites"])}
 
 
-def purity(points: np.ndarray, names: np.ndarray, neighbours: int = NEIGHBOURS) -> float:
-    """Of the nearest neighbours of each point (Euclidean, without itself), the share that has its name, 0 to 1.
+def purity(points: np.ndarray, names: np.ndarray, neighbors: int = NEIGHBORS) -> float:
+    """Of the nearest neighbors of each point (Euclidean, without itself), the share that has its name, 0 to 1.
 
     Args:
-      points: float (N, dimensions), N above `neighbours`.
+      points: float (N, dimensions), N above `neighbors`.
       names: (N,) of anything that can be compared.
     """
     from sklearn.neighbors import NearestNeighbors
 
     # Without an argument, kneighbors leaves each point out by its number: copies of it still count.
-    nearest = NearestNeighbors(n_neighbors=neighbours).fit(points).kneighbors(return_distance=False)
+    nearest = NearestNeighbors(n_neighbors=neighbors).fit(points).kneighbors(return_distance=False)
     return float((names[nearest] == names[:, None]).mean())
 
 
 def chance(names: np.ndarray) -> float:
-    """The purity to expect of neighbours drawn at random."""
+    """The purity to expect of neighbors drawn at random."""
     counts = np.unique(names, return_counts=True)[1]
     return float((counts * (counts - 1)).sum() / (len(names) * (len(names) - 1)))
 
@@ -212,7 +212,7 @@ def describe(results: dict) -> str:
     lines = [f"{results['split']}, {results['clips']} clips, {results['size']} features, step {results['step']}"]
     for space, found in results["purity"].items():
         parts = [f"{name} {100 * found[name]:.1f} % (chance {100 * results['chance'][name]:.1f} %)" for name in found]
-        lines.append(f"  purity of {results['neighbours']} neighbours in the {space}: {', '.join(parts)}")
+        lines.append(f"  purity of {results['neighbors']} neighbors in the {space}: {', '.join(parts)}")
     if "tsne" in results:
         settings = results["tsne"]
         lines.append(f"  t-SNE: perplexity {settings['perplexity']:.3g}, of {settings['svd_dimensions']} dimensions")
@@ -241,10 +241,10 @@ def _panel(axes, positions: np.ndarray, names: np.ndarray, kind: str) -> None:
     size = float(np.clip(6000 / len(names), 8, 60))  # square points
     for number, name in enumerate(different):
         here = positions[names == name]
-        colour = palette[number % len(palette)]
+        color = palette[number % len(palette)]
         marker = MARKERS[number // len(palette) % len(MARKERS)]
         label = name.replace("_", " ")
-        axes.scatter(*here.T, s=size, color=[colour], marker=marker, label=label, linewidths=0.3, edgecolors="white")
+        axes.scatter(*here.T, s=size, color=[color], marker=marker, label=label, linewidths=0.3, edgecolors="white")
     # t-SNE's axes have no unit: only who is near whom means something.
     axes.set(xticks=[], yticks=[], aspect="equal", title=f"{len(different)} {kind}")
     axes.set_adjustable("datalim")
@@ -252,7 +252,7 @@ def _panel(axes, positions: np.ndarray, names: np.ndarray, kind: str) -> None:
         columns = min(4, len(different))
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, 0), ncols=columns, fontsize=9, frameon=False)
     else:
-        axes.set_xlabel("too many for a legend; colours and shapes repeat")
+        axes.set_xlabel("too many for a legend; colors and shapes repeat")
 
 
 def _title(exp: Experiment, results: dict) -> str:

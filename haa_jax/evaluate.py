@@ -63,9 +63,9 @@ def run_split(
       stop: as for `predict`.
     """
     exp, split = experiment, experiment.splits[split_name]
-    batches = pipeline.eval_batches(split, exp.test_data, views, exp.eval_batch_size, exp.share)
+    batches = pipeline.eval_batches(split, exp.test_data, views, exp.eval_batch_size, exp.shard)
     num_views = pipeline.num_views(split, exp.test_data, views)
-    total = pipeline.num_eval_batches(num_views, exp.eval_batch_size, exp.share)
+    total = pipeline.num_eval_batches(num_views, exp.eval_batch_size, exp.shard)
     clips = ClipOutputs(num_views, average)
     started = last_line = time.monotonic()
     with contextlib.closing(batches):
@@ -176,9 +176,9 @@ def write_files(workdir: epath.PathLike, arrays: dict[str, np.ndarray], results:
 
 
 class replacing:  # noqa: N801  used as a function
-    """Opens a temporary neighbour of a file for writing and puts it in the file's place when all went well.
+    """Opens a temporary neighbor of a file for writing and puts it in the file's place when all went well.
 
-    The neighbour has a name of its own each time: a training and an evaluation may write the same file at once.
+    The neighbor has a name of its own each time: a training and an evaluation may write the same file at once.
     """
 
     def __init__(self, path: epath.Path):

@@ -51,8 +51,8 @@ class Experiment:
         return clip_shape(self.config)
 
     @property
-    def share(self) -> pipeline.Share:
-        return pipeline.Share(jax.process_index(), jax.process_count())
+    def shard(self) -> pipeline.ProcessShard:
+        return pipeline.ProcessShard(jax.process_index(), jax.process_count())
 
     @functools.cached_property
     def test_data(self):
@@ -81,7 +81,7 @@ class Experiment:
             functools.partial(
                 state.eval_step,
                 model=self.model,
-                prepare=functools.partial(modalities.prepare, config=self.test_data),
+                preprocess=functools.partial(modalities.preprocess, config=self.test_data),
             ),
             out_shardings=mesh.batch_sharding(self.mesh),
         )
@@ -98,7 +98,7 @@ class Experiment:
         }
 
 
-def prepare(config) -> Experiment:
+def create_experiment(config) -> Experiment:
     """Checks a config against itself, the dataset and the devices.
 
     Raises:
@@ -107,7 +107,9 @@ def prepare(config) -> Experiment:
     """
     checks.check_config(config)
     device_mesh = mesh.make_mesh(config.mesh.model)
-    mesh.check_batch_size("config.train.batch_size", config.train.batch_size, device_mesh, config.train.accumulate)
+    mesh.check_batch_size(
+        "config.train.batch_size", config.train.batch_size, device_mesh, config.train.accumulation_steps
+    )
     memory.check_batches(config, jax.process_count(), device_mesh.size)
     builder = dataset.open_builder(config.data.dataset, config.data.data_dir)
     dataset.check_stream(builder, config.data)
@@ -175,7 +177,7 @@ def clip_shape(config) -> tuple[int, ...]:
 def network_shape(data) -> tuple[int, ...]:
     """Shape of one clip of `config.data` as the network takes it."""
     stored = {part: jax.ShapeDtypeStruct(*spec) for part, spec in streams.clip_spec(data).items()}
-    return jax.eval_shape(functools.partial(modalities.prepare, config=data), stored).shape
+    return jax.eval_shape(functools.partial(modalities.preprocess, config=data), stored).shape
 
 
 def check_shapes(config, model) -> None:
@@ -195,10 +197,10 @@ def train_step(config, model, optimizer):
     return functools.partial(
         state.train_step,
         model=model,
-        prepare=functools.partial(modalities.prepare, config=config.data),
+        preprocess=functools.partial(modalities.preprocess, config=config.data),
         optimizer=optimizer,
         seed=config.seed,
-        accumulate=config.train.accumulate,
+        accumulation_steps=config.train.accumulation_steps,
         bn_momentum=config.model.bn_momentum,
         trainable=config.optimizer.trainable,
     )
@@ -217,7 +219,7 @@ def initial_state(config, model, optimizer):
 
 def fresh_state(config, model, optimizer, shardings) -> state.TrainState:
     """A state with random parameters, each array laid out as `shardings` says from the start."""
-    # Hundreds of random arrays, made once: optimising that program takes a minute and gains nothing.
+    # Hundreds of random arrays, made once: optimizing that program takes a minute and gains nothing.
     quick = {"xla_backend_optimization_level": 0}
     return jax.jit(initial_state(config, model, optimizer), out_shardings=shardings, compiler_options=quick)()
 

@@ -210,13 +210,13 @@ def _common_split(paths: list[epath.Path]) -> str:
 
 
 def _split(path: epath.Path) -> str:
-    neighbour = path.parent / METRICS_FILE
+    neighbor = path.parent / METRICS_FILE
     try:
-        return json.loads(neighbour.read_text())["split"]
+        return json.loads(neighbor.read_text())["split"]
     except FileNotFoundError as error:
-        raise EvaluationError(f"{neighbour}, which says of what split {path.name} is, is missing") from error
+        raise EvaluationError(f"{neighbor}, which says of what split {path.name} is, is missing") from error
     except (ValueError, KeyError, TypeError) as error:
-        raise EvaluationError(f"{neighbour} does not say of what split {path.name} is") from error
+        raise EvaluationError(f"{neighbor} does not say of what split {path.name} is") from error
 
 
 def _all_or_problems(function, *columns) -> list:

@@ -3,16 +3,16 @@
 import jax
 from clu import parameter_overview
 
-from haa_jax.experiment import describe, prepare
+from haa_jax.experiment import create_experiment, describe
 
 
 def show(config) -> str:
     """The resolved config, every parameter with its shape, and what a run would be; checks all that a run checks.
 
     Raises:
-      As `experiment.prepare`.
+      As `experiment.create_experiment`.
     """
-    exp = prepare(config)
+    exp = create_experiment(config)
     table = parameter_overview.get_parameter_overview(exp.abstract_state.params, include_stats=False)
     return f"{config}\n{table}\n{describe(exp)}"
 

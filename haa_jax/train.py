@@ -16,7 +16,7 @@ from ml_collections import config_dict
 
 from haa_jax import evaluate, overview
 from haa_jax.data import pipeline, sampling
-from haa_jax.experiment import Experiment, describe, fresh_state, prepare, total_steps, train_step
+from haa_jax.experiment import Experiment, create_experiment, describe, fresh_state, total_steps, train_step
 from haa_jax.learning import objectives
 from haa_jax.learning import optimizers as optim
 from haa_jax.learning import steps as state
@@ -50,14 +50,14 @@ def train_and_evaluate(config, workdir: epath.PathLike) -> dict:
       Interrupted: SIGTERM or Ctrl-C came; everything is saved, the same call goes on.
       NonFiniteError: names the step, and the checkpoint that is kept, if there is one.
       ResumeError: the workdir's checkpoints are of other classes, settings or data.
-      Those of `experiment.prepare`, `checkpoint.CheckpointError`, `lock.WorkdirInUse`.
+      Those of `experiment.create_experiment`, `checkpoint.CheckpointError`, `lock.WorkdirInUse`.
     """
     workdir = paths.folder(workdir)
     with contextlib.ExitStack() as held:
         new = not workdir.exists()
         if not new:  # a second run is refused before any work, and a setting that is refused makes no folder
             held.enter_context(_locked(workdir))
-        exp = prepare(config)
+        exp = create_experiment(config)
         log.info("%s", describe(exp))
         if new:
             workdir.mkdir(parents=True, exist_ok=True)
@@ -102,7 +102,7 @@ def evaluate_workdir(config, workdir: epath.PathLike) -> dict:
     `step_<number>`: those in the workdir itself are of finished runs.
     """
     workdir = paths.folder(workdir)
-    exp = prepare(config)
+    exp = create_experiment(config)
     log.info("%s", describe(exp))
     restored = _restored_to_test(exp, workdir)
     out = workdir if restored.newest >= _steps_planned(exp, restored.meta) else workdir / f"step_{restored.step}"
@@ -143,7 +143,7 @@ def _train(exp: Experiment, workdir, checkpoints: Checkpoints, writer, stop: Sto
     step = int(train_state.step)
     compiled_step = _compiled_step(exp)
     batches = pipeline.train_batches(
-        exp.splits["train"], config.data, config.train.batch_size, config.seed, step, exp.share
+        exp.splits["train"], config.data, config.train.batch_size, config.seed, step, exp.shard
     )
     progress = Progress(total, config.train.batch_size, config.log_every_seconds)
     rate = optim.learning_rate(config.optimizer, config.train.batch_size, total)

@@ -42,7 +42,7 @@ def write_video(path: pathlib.Path, num_frames: int, fps: int = 10, size: tuple[
 
 
 def numbered_frame(t: int, size: tuple[int, int] = SIZE) -> np.ndarray:
-    """(H, W) grey frame number t: brighter to the right, and by 4 levels a frame."""
+    """(H, W) gray frame number t: brighter to the right, and by 4 levels a frame."""
     ramp = np.linspace(0, 60, size[1])
     return np.clip(np.broadcast_to(ramp, size) + 20 + 4 * t, 0, 255)
 

@@ -19,7 +19,7 @@ def test_the_defaults_pass():
 @pytest.mark.parametrize("module", [i3d, slowfast, tsn, tpn, stgcn], ids=lambda module: module.__name__)
 def test_every_word_and_every_pair_of_words_passes(module):
     checks.check_config(module.get_config())
-    words = [word + "sports_athletics" * word.endswith("=") for word in module.WORDS]
+    words = [word + "sports_athletics" * word.endswith("=") for word in module.VARIANTS]
     passed = set()
     for pair in [*itertools.combinations(words, 1), *itertools.combinations(words, 2)]:
         try:
@@ -41,9 +41,9 @@ def test_longer_lists_of_words_pass(words):
 def test_every_field_has_a_check_or_is_free_text():
     free = {"area", "init_from", "data.dataset", "data.data_dir", "data.flip", "model.aux_head", "optimizer.nesterov"}
     free |= {"checkpoint.allow_changes", "eval.dataset"}  # its builder and classes are checked with the dataset
-    elsewhere = {"model.width", "optimizer.drops", "optimizer.rates"}  # in the contradictions
+    elsewhere = {"model.width", "optimizer.milestones", "optimizer.factors"}  # in the contradictions
     elsewhere |= {"optimizer.trainable"}  # where the network is known
-    elsewhere |= {f"data.{field}" for field in ("mean", "std", "bgr", "colour_jitter", "random_move")}
+    elsewhere |= {f"data.{field}" for field in ("mean", "std", "bgr", "color_jitter", "random_move")}
     for name in models.MODELS:
         elsewhere |= {f"model.{field}" for field in models.choices(name)}
     fields = set()
@@ -62,13 +62,13 @@ def test_every_field_has_a_check_or_is_free_text():
         ),
         ("model.name", "i3", "did you mean 'i3d'"),
         ("model.dtype", "bf16", "must be one of float32, bfloat16"),
-        ("data.short_clips", "mirror", "must be one of loop, hold, repeat, zero"),
+        ("data.temporal_padding", "mirror", "must be one of loop, clamp, repeat, zero"),
         ("data.frames", 0, "config.data.frames=0 must be 1 or more"),
         ("model.dropout", 1.5, "must be from 0 to 0.999"),
         ("model.bn_momentum", 1.0, "config.model.bn_momentum=1.0 must be from 0 to below 1"),
         ("optimizer.momentum", 1.0, "config.optimizer.momentum=1.0 must be from 0 to below 1"),
         ("optimizer.beta2", 1.0, "config.optimizer.beta2=1.0 must be from 0 to below 1"),
-        ("optimizer.warmup", 1.5, "config.optimizer.warmup=1.5 must be from 0 to 1$"),
+        ("optimizer.warmup_fraction", 1.5, "config.optimizer.warmup_fraction=1.5 must be from 0 to 1$"),
         ("data.crop", 300, "config.data.crop=300 is larger than config.data.resize=256"),
         ("train.steps", 5, "set exactly one of them"),
         ("train.epochs", 0.0, "set exactly one of them"),
@@ -84,12 +84,12 @@ def test_every_field_has_a_check_or_is_free_text():
         ("data.person_crop", -1.0, "config.data.person_crop=-1.0 must be 0 or more"),
         ("data.pose_sigma", 0.0, "config.data.pose_sigma=0.0 must be 0.1 or more"),
         ("data.resize_max", -1, "config.data.resize_max=-1 must be 0 or more"),
-        ("optimizer.drops", (0.9, 0.5), "rising fractions"),
+        ("optimizer.milestones", (0.9, 0.5), "rising fractions"),
         ("optimizer.learning_rate", float("nan"), "must be 0 or more"),
         ("train.epochs", float("inf"), "must be 0 or more, and finite"),
         ("train.steps", 2**31, "must be from 0 to 2147483647"),
-        ("data.mean", ("grey",), r"config.data.mean=\('grey',\) must be numbers"),
-        ("optimizer.drops", (True,), "must be numbers"),
+        ("data.mean", ("gray",), r"config.data.mean=\('gray',\) must be numbers"),
+        ("optimizer.milestones", (True,), "must be numbers"),
         ("optimizer.trainable", (3,), r"config.optimizer.trainable=\(3,\) must be names"),
         ("model.width", 0.0, "must be above 0"),
         ("model.width", float("nan"), "must be above 0"),
@@ -127,10 +127,14 @@ def test_a_bad_setting_is_named_with_what_is_allowed(field, value, message):
             ["config.eval.validation_windows=0 counts frames of the clip, so config.data.fps=25.0 must be 0"],
         ),
         ("", {"data.flow_stack": 5}, ["config.data.flow_stack=5 is for config.data.stream='flow', not 'rgb'"]),
-        ("flow", {"data.colour_jitter": True}, ["config.data.colour_jitter=True is for", "'rgb', not 'flow'"]),
+        ("flow", {"data.color_jitter": True}, ["config.data.color_jitter=True is for", "'rgb', not 'flow'"]),
         ("pose", {"data.bgr": True}, ["config.data.bgr=True is for config.data.stream='rgb', not 'pose'"]),
         ("", {"data.random_move": True}, ["config.data.random_move=True is for", "'skeleton', not 'rgb'"]),
-        ("", {"data.short_clips": "zero"}, ["config.data.short_clips='zero' does not go with", "stream='rgb'"]),
+        (
+            "",
+            {"data.temporal_padding": "zero"},
+            ["config.data.temporal_padding='zero' does not go with", "stream='rgb'"],
+        ),
         ("", {"data.mean": (1.0, 2.0)}, ["config.data.mean=(1.0, 2.0) must have 1 or 3 numbers"]),
         ("flow", {"data.std": (1.0, 2.0, 3.0)}, ["config.data.std=(1.0, 2.0, 3.0) must have 1 or 2 numbers"]),
         ("flow", {"data.flow_stack": 5, "data.mean": (1.0, 2.0)}, ["data.mean=(1.0, 2.0) must have 1 or 10 numbers"]),
@@ -139,8 +143,12 @@ def test_a_bad_setting_is_named_with_what_is_allowed(field, value, message):
         ("", {"eval.crop": 300}, ["crops of 300 pixels at test (config.eval.crop)", "the short side, 256"]),
         ("", {"eval.resize": 200}, ["crops of 224 pixels at test (config.eval.crop)", "the short side, 200"]),
         ("", {"data.stream": "skeleton"}, ["config.model.name='i3d' cannot take config.data.stream='skeleton'"]),
-        ("", {"data.stream": "skeleton"}, ["config.data.short_clips='loop' does not go with"]),
-        ("", {"optimizer.rates": (0.1,)}, ["config.optimizer.rates=(0.1,) must have one rate for each of", "(0.8435,"]),
+        ("", {"data.stream": "skeleton"}, ["config.data.temporal_padding='loop' does not go with"]),
+        (
+            "",
+            {"optimizer.factors": (0.1,)},
+            ["config.optimizer.factors=(0.1,) must have one factor for each of", "(0.8435,"],
+        ),
     ],
 )
 def test_contradictions_are_named(words, fields, messages):
@@ -152,8 +160,14 @@ def test_contradictions_are_named(words, fields, messages):
     [
         ({"data.stream": "pose"}, ["config.model.name='stgcn' cannot take config.data.stream='pose'"]),
         ({"data.skeleton": "openpose18"}, ["config.model.variant='coco17' needs the same config.data.skeleton"]),
-        ({"data.short_clips": "hold"}, ["config.data.short_clips='hold' does not go with", "stream='skeleton'"]),
-        ({"optimizer.stem_rate": 5.0}, ["config.optimizer.stem_rate=5.0: ST-GCN has no first convolution"]),
+        (
+            {"data.temporal_padding": "clamp"},
+            ["config.data.temporal_padding='clamp' does not go with", "stream='skeleton'"],
+        ),
+        (
+            {"optimizer.stem_lr_multiplier": 5.0},
+            ["config.optimizer.stem_lr_multiplier=5.0: ST-GCN has no first convolution"],
+        ),
         ({"eval.crops": 3}, ["config.eval.crops=3: skeletons are not cropped"]),
         ({"eval.validation_crops": 3}, ["config.eval.validation_crops=3: skeletons are not cropped"]),
         ({"eval.crop": 64}, ["config.eval.crop=64: skeletons are not cropped, set it to 0"]),
@@ -223,10 +237,10 @@ def test_config_words():
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("jont", "unknown config word 'jont'; did you mean 'joint'"),
-        ("area", "unknown config word 'area'; did you mean 'area='"),
-        ("area=", "unknown config word 'area='"),
-        ("joint=1", "unknown config word 'joint=1'"),
+        ("jont", "unknown config variant 'jont'; did you mean 'joint'"),
+        ("area", "unknown config variant 'area'; did you mean 'area='"),
+        ("area=", "unknown config variant 'area='"),
+        ("joint=1", "unknown config variant 'joint=1'"),
         ("joint,composite", "composite and joint contradict"),
     ],
 )

@@ -69,7 +69,7 @@ def test_a_default_and_its_fields(parse):
         (("--config=i3d",), "did you mean i3d.py?"),
         (("--config=qqqq.py",), "there are i3d.py, slowfast.py, stgcn.py, tpn.py, tsn.py"),
         (("--config=~no_such_user/i3d.py",), "there is no home folder of that name"),
-        (("--config=i3d.py:jont",), "unknown config word 'jont'; did you mean 'joint'?"),
+        (("--config=i3d.py:jont",), "unknown config variant 'jont'; did you mean 'joint'?"),
         (("--config=base.py:demo",), "get_config() takes 0 positional arguments"),
         (
             ("--config=i3d.py", "--config.data.frame=3"),

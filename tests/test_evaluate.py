@@ -10,7 +10,7 @@ import pytest
 from haa_jax import embed, evaluate, train
 from haa_jax.configs import i3d
 from haa_jax.data import dataset, pipeline
-from haa_jax.experiment import Experiment, prepare
+from haa_jax.experiment import Experiment, create_experiment
 from haa_jax.learning import objectives
 from haa_jax.learning import steps as state
 from haa_jax.runtime import mesh
@@ -103,7 +103,7 @@ VIEWS = pipeline.Views(4, 3)
 def seen_often(tiny_config, shallow_i3d):
     """A config with several windows and crops, its experiment, and variables whose logits differ from clip to clip."""
     tiny_config.eval.windows, tiny_config.eval.crops = VIEWS
-    exp = prepare(tiny_config)
+    exp = create_experiment(tiny_config)
     rng = np.random.default_rng(0)
     variables = jax.tree.map(
         lambda x: np.abs(rng.normal(scale=0.1, size=x.shape)).astype(x.dtype), exp.abstract_state.variables
@@ -119,7 +119,7 @@ def clip_by_clip(exp, outputs, average, split="test"):
         all_views = streams.empty_clips(exp.test_data, VIEWS.windows * VIEWS.crops)
         for view in range(VIEWS.windows * VIEWS.crops):
             views.write(view, streams.row(all_views, view))
-        rows.append(average(outputs(modalities.prepare(all_views, exp.test_data)), axis=0))
+        rows.append(average(outputs(modalities.preprocess(all_views, exp.test_data)), axis=0))
     return np.stack(rows)
 
 
@@ -232,7 +232,10 @@ def test_a_stop_leaves_an_evaluation_between_batches(seen_often):
 def test_the_last_evaluation_is_on_the_split_that_the_config_names(tiny_config, shallow_i3d, tmp_path):
     tiny_config.train.epochs, tiny_config.train.steps, tiny_config.eval.every_epochs = 0.0, 1, 0.0
     tiny_config.eval.split, tiny_config.eval.windows = "validation", 2
-    assert set(prepare(tiny_config).splits) == {"train", "validation"}  # a dataset without a test split will do
+    assert set(create_experiment(tiny_config).splits) == {
+        "train",
+        "validation",
+    }  # a dataset without a test split will do
     results = train.train_and_evaluate(tiny_config, tmp_path)
     assert results["split"] == json.loads((tmp_path / evaluate.METRICS_FILE).read_text())["split"] == "validation"
     assert results["heads"]["atomic"]["top1"]["count"] == 4
@@ -252,6 +255,6 @@ def test_a_dataset_without_a_test_split_names_the_field(tiny_config, monkeypatch
 
     monkeypatch.setattr(dataset, "open_builder", without_test)
     with pytest.raises(dataset.DatasetError, match="no test split, only .*: set config.eval.split=validation"):
-        prepare(tiny_config)
+        create_experiment(tiny_config)
     tiny_config.eval.split = "validation"
-    assert len(prepare(tiny_config).splits["validation"]) == 4
+    assert len(create_experiment(tiny_config).splits["validation"]) == 4

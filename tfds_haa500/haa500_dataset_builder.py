@@ -2,7 +2,7 @@
 
 Every example has T frames (`video`) of the stored size, whose short side is at most 256 pixels. Streams beside it:
 
-    flow   `flow_x`, `flow_y`: T - 1 grey images each; image t is the motion from frame t to t + 1 in pixels of
+    flow   `flow_x`, `flow_y`: T - 1 gray images each; image t is the motion from frame t to t + 1 in pixels of
            the stored frames, x to the right and y down, clipped to +-20: pixels = level * 40 / 255 - 20.
     pose   `pose`: float32 (T, 2, 17, 3): x and y as fractions of the frame's width and height, and the joint's
            score; 17 COCO joints of the two people with the highest scores, the higher first, in each frame by

@@ -1,7 +1,7 @@
-"""Where in the frame: crops and flips, the same for all frames of a clip, and the colours of RGB frames.
+"""Where in the frame: crops and flips, the same for all frames of a clip, and the colors of RGB frames.
 
 Decoding, resizing and slicing are the only work that the host does on most pixels; they stay uint8 until the device
-normalises them.
+normalizes them.
 """
 
 import dataclasses
@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 AUGMENTS = ("crop", "multi_scale", "resized_crop")
-CROPS = (1, 3, 10)  # at test: the centre; three along the long side; corners and centre, and their mirror images
+CROPS = (1, 3, 10)  # at test: the center; three along the long side; corners and center, and their mirror images
 COLOUR_JITTER = 0.4  # of torchvision-style jitter: factors between 0.6 and 1.4
 
 
@@ -51,7 +51,7 @@ def _random_crop(height: int, width: int, config, rng) -> tuple[int, int, int, i
 
 
 def _multi_scale(height: int, width: int, config, rng) -> tuple[int, int, int, int]:
-    """Corners, centre and the places between, at one of a few sizes (yjxiong/tsn-pytorch GroupMultiScaleCrop).
+    """Corners, center and the places between, at one of a few sizes (yjxiong/tsn-pytorch GroupMultiScaleCrop).
 
     Height and width may differ by one step of the scales. Flow has no smallest scale.
     """
@@ -69,7 +69,7 @@ def _resized_crop(height: int, width: int, config, rng) -> tuple[int, int, int, 
     """A random 8 % to 100 % of the frame, of a random ratio of 3:4 to 4:3, on its side half of the time.
 
     So TPN draws it (mmaction/datasets/transforms.py RandomResizedCrop); GoogLeNet (arXiv 1409.4842 section 6) says no
-    more than the limits. Where ten draws do not fit, the largest centred square.
+    more than the limits. Where ten draws do not fit, the largest centered square.
     """
     for _ in range(10):
         area = height * width * rng.uniform(0.08, 1.0)
@@ -112,24 +112,24 @@ def cut(picture: np.ndarray, box: Box, crop: int) -> np.ndarray:
     return part[:, ::-1] if box.flip else part
 
 
-def jitter_colours(clip: np.ndarray, rng: np.random.Generator) -> None:
+def jitter_colors(clip: np.ndarray, rng: np.random.Generator) -> None:
     """Changes brightness, contrast and saturation of a clip (frames, height, width, 3) uint8 in place."""
     brightness, contrast, saturation = rng.uniform(1 - COLOUR_JITTER, 1 + COLOUR_JITTER, 3).astype(np.float32)
     luma = np.array([0.299, 0.587, 0.114], np.float32)
     bright = np.minimum(clip * brightness, 255)
     mean = (bright @ luma).mean()
     contrasted = np.clip((bright - mean) * contrast + mean, 0, 255)
-    grey = (contrasted @ luma)[..., None]
-    clip[...] = np.clip((contrasted - grey) * saturation + grey + 0.5, 0, 255)
+    gray = (contrasted @ luma)[..., None]
+    clip[...] = np.clip((contrasted - gray) * saturation + gray + 0.5, 0, 255)
 
 
-def decode(jpeg: bytes, *, grey: bool = False) -> np.ndarray:
-    """One picture as it is stored: (H, W, 3) uint8 RGB, (H, W) if `grey`.
+def decode(jpeg: bytes, *, gray: bool = False) -> np.ndarray:
+    """One picture as it is stored: (H, W, 3) uint8 RGB, (H, W) if `gray`.
 
     Raises:
       ValueError: the bytes are not an image.
     """
-    flags = cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR_RGB
+    flags = cv2.IMREAD_GRAYSCALE if gray else cv2.IMREAD_COLOR_RGB
     image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
     if image is None:
         raise ValueError("a stored frame is not an image")
@@ -145,7 +145,7 @@ def scale(picture: np.ndarray, short_side: int) -> np.ndarray:
 
 
 def person_windows(boxes: np.ndarray, height: int, width: int, margin: float) -> np.ndarray:
-    """The square around the person in each frame: of `margin` times the longer side of the box, about its centre.
+    """The square around the person in each frame: of `margin` times the longer side of the box, about its center.
 
     Args:
       boxes: (frames, 4): x, y, width, height in 0..1 of the frame.
@@ -167,7 +167,7 @@ def show(picture: np.ndarray, window: np.ndarray, side: int, outside: int) -> np
     """
     height, width = picture.shape[:2]
     left, top, across, down = window * (width, height, width, height)
-    # Between the centres of pixels: centre i of the square lies at left + (i + 0.5) * across / side.
+    # Between the centers of pixels: center i of the square lies at left + (i + 0.5) * across / side.
     steps = np.array(
         [[across / side, 0, left + across / side / 2 - 0.5], [0, down / side, top + down / side / 2 - 0.5]]
     )

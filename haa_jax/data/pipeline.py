@@ -35,7 +35,7 @@ def num_views(split: Split, config, views: Views) -> np.ndarray:
 
 
 @dataclasses.dataclass(frozen=True)
-class Share:
+class ProcessShard:
     """The rows of every global batch that this process decodes."""
 
     process: int = 0
@@ -46,7 +46,7 @@ class Share:
         return slice(self.process * size, (self.process + 1) * size)
 
 
-def train_batches(split: Split, config, batch_size: int, seed: int, start: int, share: Share) -> Iterator[dict]:
+def train_batches(split: Split, config, batch_size: int, seed: int, start: int, shard: ProcessShard) -> Iterator[dict]:
     """Endless training batches from step `start` on.
 
     Args:
@@ -56,12 +56,12 @@ def train_batches(split: Split, config, batch_size: int, seed: int, start: int, 
 
     Yields:
       {"clips": {part: (rows, *shape)} as `streams.clip_spec` says, "labels": {head: int32 (rows,)}}; rows
-      as `share` says.
+      as `shard` says.
     """
 
     def plan(step: int):
         clips, examples = sampling.batch_clips(seed, step, batch_size, len(split))
-        rows = share.rows(batch_size)
+        rows = shard.rows(batch_size)
         clips, examples = clips[rows], examples[rows]
         fill = [
             lambda out, clip=int(clip), example=int(example): streams.train_clip(
@@ -74,7 +74,7 @@ def train_batches(split: Split, config, batch_size: int, seed: int, start: int, 
     return _prefetched(map(plan, itertools.count(start)), config)
 
 
-def eval_batches(split: Split, config, views: Views, batch_size: int, share: Share) -> Iterator[dict]:
+def eval_batches(split: Split, config, views: Views, batch_size: int, shard: ProcessShard) -> Iterator[dict]:
     """Every view of every clip of a split once, a row each, the last batches filled up with rows whose mask is false.
 
     The views of a clip follow one another in one process, which decodes the clip once, and may be spread over batches.
@@ -88,9 +88,9 @@ def eval_batches(split: Split, config, views: Views, batch_size: int, share: Sha
       int32 (rows,) which of its views, "mask": bool (rows,)}; the same number of batches in every process.
     """
     # From here on, a batch is what one process has of it.
-    size = batch_size // share.num_processes
+    size = batch_size // shard.num_processes
     each = num_views(split, config, views)
-    rows = itertools.chain(_views(split, config, views, each, share), itertools.repeat((0, 0, None)))
+    rows = itertools.chain(_views(split, config, views, each, shard), itertools.repeat((0, 0, None)))
 
     def plan(_):
         clips, numbers, fill = zip(*itertools.islice(rows, size), strict=True)
@@ -101,19 +101,21 @@ def eval_batches(split: Split, config, views: Views, batch_size: int, share: Sha
         }
         return batch, [write or _blank for write in fill]
 
-    return _prefetched(map(plan, range(num_eval_batches(each, batch_size, share))), config)
+    return _prefetched(map(plan, range(num_eval_batches(each, batch_size, shard))), config)
 
 
-def num_eval_batches(num_views: np.ndarray, batch_size: int, share: Share) -> int:
+def num_eval_batches(num_views: np.ndarray, batch_size: int, shard: ProcessShard) -> int:
     """Batches that `eval_batches` yields for clips of so many views: what the process with the most views needs."""
-    size = batch_size // share.num_processes
-    most = max(int(num_views[process :: share.num_processes].sum()) for process in range(share.num_processes))
+    size = batch_size // shard.num_processes
+    most = max(int(num_views[process :: shard.num_processes].sum()) for process in range(shard.num_processes))
     return -(-most // size)
 
 
-def _views(split: Split, config, views: Views, each: np.ndarray, share: Share) -> Iterator[tuple[int, int, Callable]]:
+def _views(
+    split: Split, config, views: Views, each: np.ndarray, shard: ProcessShard
+) -> Iterator[tuple[int, int, Callable]]:
     """(clip, view, function that writes it) of every view of this process's clips; `each` is how many a clip has."""
-    for clip in range(share.process, len(split), share.num_processes):
+    for clip in range(shard.process, len(split), shard.num_processes):
         clip_views = streams.ClipViews(functools.partial(split.reader.__getitem__, clip), config, *views)
         for view in range(each[clip]):
             yield clip, view, functools.partial(clip_views.write, view)

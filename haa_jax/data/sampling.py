@@ -9,7 +9,7 @@ import numpy as np
 _ORDER, _AUGMENT = 0, 1  # separate random streams of one seed
 
 SAMPLINGS = ("window", "spread", "segments")
-SHORT_CLIPS = ("loop", "hold", "repeat", "zero")
+TEMPORAL_PADDINGS = ("loop", "clamp", "repeat", "zero")
 
 
 def clip_order(seed: int, epoch: int, num_clips: int) -> np.ndarray:
@@ -100,22 +100,22 @@ def window(start: float, length: int, fps: float, config) -> np.ndarray:
         positions = start + steps * config.stride * fps / config.fps
     else:
         positions = start + steps * config.stride
-    return within(np.floor(positions).astype(np.int64), length, config.short_clips)
+    return within(np.floor(positions).astype(np.int64), length, config.temporal_padding)
 
 
-def within(positions: np.ndarray, length: int, short_clips: str) -> np.ndarray:
+def within(positions: np.ndarray, length: int, temporal_padding: str) -> np.ndarray:
     """Rising positions, with something in place of those behind the end of a short clip.
 
     Args:
-      short_clips: "loop" starts again from the first (I3D, arXiv 1705.07750 section 3), "hold" shows the last frame
-        (PySlowFast, datasets/decoder.py), "repeat" the last that was sampled, which is never the clip's very last (TPN,
-        datasets/rawframes_dataset.py), "zero" leaves positions behind the end, where skeletons are empty (ST-GCN).
+      temporal_padding: "loop" starts again from the first (I3D, arXiv 1705.07750 section 3), "clamp" shows the last
+        frame (PySlowFast, datasets/decoder.py), "repeat" the last that was sampled, which is never the clip's very last
+        (TPN, datasets/rawframes_dataset.py), "zero" leaves positions past the end: empty skeletons (ST-GCN).
     """
-    if short_clips == "zero":
+    if temporal_padding == "zero":
         return positions
-    if short_clips == "loop":
+    if temporal_padding == "loop":
         return positions % length
-    if short_clips == "hold":
+    if temporal_padding == "clamp":
         return np.minimum(positions, length - 1)
     sampled = np.flatnonzero(positions <= length - 2)
     return positions[np.minimum(np.arange(len(positions)), sampled[-1] if len(sampled) else 0)]

@@ -1,7 +1,7 @@
 """Training a part of a network: the rest keeps its parameters and its BatchNorm statistics.
 
 HAA500's Table 8 freezes "all the layers except for the last three" of a pre-trained I3D, read as Mixed_5b, Mixed_5c and
-Logits. A frozen BatchNorm normalises by its running statistics, in training too.
+Logits. A frozen BatchNorm normalizes by its running statistics, in training too.
 
 A part is named by the path of its parameters, as "Mixed_5b" or "backbone/layer4".
 """

@@ -28,16 +28,16 @@ def learning_rate(config, batch_size: int, total_steps: int) -> optax.Schedule:
       total_steps: length of the whole training.
     """
     peak = config.learning_rate * (batch_size / config.base_batch_size if config.base_batch_size else 1.0)
-    warmup = round(config.warmup * total_steps)
+    warmup = round(config.warmup_fraction * total_steps)
     if config.schedule == "cosine":
         schedule = optax.cosine_decay_schedule(peak, total_steps)
     else:
-        drops = np.array([round(fraction * total_steps) for fraction in config.drops])
-        rates = peak * np.array([1.0, *config.rates], np.float32)
-        schedule = lambda step: jnp.asarray(rates)[(step >= drops).sum()]  # noqa: E731
+        milestones = np.array([round(fraction * total_steps) for fraction in config.milestones])
+        rates = peak * np.array([1.0, *config.factors], np.float32)
+        schedule = lambda step: jnp.asarray(rates)[(step >= milestones).sum()]  # noqa: E731
     if not warmup:
         return schedule
-    rise = optax.linear_schedule(config.warmup_start * peak, schedule(jnp.asarray(warmup)), warmup)
+    rise = optax.linear_schedule(config.warmup_start_factor * peak, schedule(jnp.asarray(warmup)), warmup)
     return lambda step: jnp.where(step < warmup, rise(step), schedule(step))
 
 
@@ -48,7 +48,7 @@ def make_optimizer(config, batch_size: int, total_steps: int) -> optax.GradientT
     Where `config.trainable` names parts, the others are left as they are.
     """
     rate = learning_rate(config, batch_size, total_steps)
-    nesterov, decayed = config.nesterov, _mask(_DECAYED[config.decay])
+    nesterov, decayed = config.nesterov, _mask(_DECAYED[config.weight_decay_mask])
     if config.name == "adamw":
         decay = {"weight_decay": config.weight_decay, "mask": decayed}
         steps = [optax.adamw(rate, b1=config.momentum, b2=config.beta2, nesterov=nesterov, **decay)]
@@ -57,7 +57,11 @@ def make_optimizer(config, batch_size: int, total_steps: int) -> optax.GradientT
         steps = [decay, optax.sgd(rate, config.momentum, nesterov=nesterov)]
     if config.clip_norm:
         steps.insert(0, optax.clip_by_global_norm(config.clip_norm))
-    faster = ((config.head_rate, _is_in_a_head), (config.bias_rate, _is_bias), (config.stem_rate, _is_first_layer))
+    faster = (
+        (config.head_lr_multiplier, _is_in_a_head),
+        (config.bias_lr_multiplier, _is_bias),
+        (config.stem_lr_multiplier, _is_first_layer),
+    )
     steps += [optax.masked(optax.scale(factor), _mask(learns)) for factor, learns in faster if factor != 1.0]
     return freeze(optax.chain(*steps), config.trainable)
 

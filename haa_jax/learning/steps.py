@@ -35,7 +35,7 @@ class TrainState:
 
 
 def init_state(seed: int, clip_shape: tuple[int, ...], *, model, optimizer) -> TrainState:
-    """A fresh state; jit it with output shardings so that nothing is materialised unsharded.
+    """A fresh state; jit it with output shardings so that nothing is materialized unsharded.
 
     Args:
       clip_shape: of one clip as the network takes it, (frames, height, width, channels) or ST-GCN's.
@@ -55,10 +55,10 @@ def train_step(
     batch,
     *,
     model,
-    prepare,
+    preprocess,
     optimizer,
     seed: int,
-    accumulate: int,
+    accumulation_steps: int,
     bn_momentum: float,
     trainable: tuple[str, ...] = (),
 ):
@@ -66,8 +66,8 @@ def train_step(
 
     Args:
       batch: {"clips": {part: (B, ...)}, "labels": {head: int32 (B,)}}.
-      prepare: from stored clips to the network's input (modalities.prepare).
-      accumulate: parts that the batch is worked through in; BatchNorm normalizes one part at a time.
+      preprocess: from stored clips to the network's input (modalities.preprocess).
+      accumulation_steps: parts that the batch is worked through in; BatchNorm normalizes one part at a time.
       bn_momentum: that the model's BatchNorms were built with (see `running_statistics`).
       trainable: the parts of the network that learn (see freeze.py), as the optimizer was made for; () for all.
 
@@ -75,17 +75,17 @@ def train_step(
       (new state, {"loss", "accuracy" (of the evaluated head), "grad_norm"}), float32 scalars.
     """
     rng = jax.random.fold_in(jax.random.key(seed), state.step)
-    parts = jax.tree.map(lambda rows: _split(rows, accumulate), batch)
+    parts = jax.tree.map(lambda rows: _split(rows, accumulation_steps), batch)
 
     def one_part(part):
         number, rows = part
         grad_fn = jax.value_and_grad(_loss, has_aux=True)
         dropout = jax.random.fold_in(rng, number)
-        options = (model, prepare, trainable, dropout)
+        options = (model, preprocess, trainable, dropout)
         (loss, (accuracy, batch_stats)), grads = grad_fn(state.params, state.batch_stats, rows, *options)
         return batch_stats, grads, {"loss": loss, "accuracy": accuracy}
 
-    batch_stats, grads, metrics = _mean(one_part, parts, accumulate)
+    batch_stats, grads, metrics = _mean(one_part, parts, accumulation_steps)
     batch_stats = running_statistics(state.batch_stats, batch_stats, state.step, bn_momentum)
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
@@ -117,20 +117,20 @@ def running_statistics(before: dict, after: dict, step: jax.Array, momentum: flo
     return jax.tree.map(average, before, after)
 
 
-def eval_step(variables: dict, batch, *, model, prepare):
+def eval_step(variables: dict, batch, *, model, preprocess):
     """Logits of each view of a clip; AVERAGES has what becomes of the views.
 
     Args:
       batch: {"clips": {part: (B, ...)}, ...}.
-      prepare: from stored clips to the network's input (modalities.prepare).
+      preprocess: from stored clips to the network's input (modalities.preprocess).
 
     Returns:
       {head: float32 (B, classes)}.
     """
-    return model.apply(variables, prepare(batch["clips"]), train=False)[0]
+    return model.apply(variables, preprocess(batch["clips"]), train=False)[0]
 
 
-def features_step(variables: dict, batch, *, model, prepare):
+def features_step(variables: dict, batch, *, model, preprocess):
     """What the heads see of each view of a clip: the endpoint "features".
 
     Args:
@@ -139,14 +139,14 @@ def features_step(variables: dict, batch, *, model, prepare):
     Returns:
       {"features": float32 (B, size)}.
     """
-    return model.apply(variables, prepare(batch["clips"]), train=False, endpoints=("features",))[1]
+    return model.apply(variables, preprocess(batch["clips"]), train=False, endpoints=("features",))[1]
 
 
-def _loss(params, batch_stats, batch, model, prepare, trainable, dropout_rng):
+def _loss(params, batch_stats, batch, model, preprocess, trainable, dropout_rng):
     with freeze.frozen_batchnorms(trainable):
         (logits, _), updated = model.apply(
             {"params": freeze.stop_gradients(params, trainable), "batch_stats": batch_stats},
-            prepare(batch["clips"]),
+            preprocess(batch["clips"]),
             train=True,
             rngs={"dropout": dropout_rng},
             mutable=["batch_stats"],

@@ -7,7 +7,7 @@ Every model is a Linen module called in the same way:
         rngs={"dropout": key}, mutable=["batch_stats"],
     )
 
-`clips` is a float array (batch, time, height, width, channels), already normalised, with any number of channels; for
+`clips` is a float array (batch, time, height, width, channels), already normalized, with any number of channels; for
 ST-GCN, (batch, people, time, joints, coordinates).
 `logits` maps each head's name to (batch, classes) float32; `endpoints` maps the names asked for to their
 activations ("features", the pooled vector before dropout, is known to every model). With `mutable`, Flax

@@ -55,7 +55,7 @@ class LinearHeads(nn.Module):
     Attributes:
       classes: number of classes by head name; the parameters of a head are under its name.
       dropout: rate of each feature of each position, active in training only (rng collection "dropout").
-      kernel_init: initialiser of the linear layers; biases start at 0.
+      kernel_init: initializer of the linear layers; biases start at 0.
       average: over positions outside training, `average_logits` or `average_softmax`; in training, of logits.
     """
 

@@ -121,7 +121,7 @@ class I3D(nn.Module):
         """Classifies clips.
 
         Args:
-          clips: (batch, time, height, width, channels) float, normalised (published: to [-1, 1]).
+          clips: (batch, time, height, width, channels) float, normalized (published: to [-1, 1]).
           train: batch statistics and dropout if True, running statistics and no dropout if False.
           endpoints: names from ENDPOINTS to return.
 

@@ -14,7 +14,7 @@ Triple = tuple[int, int, int]  # over time, height, width
 # What the architectures call their first convolutions.
 STEMS = ("Conv3d_1a_7x7", "conv1_7x7_s2", "stem", "slow_stem", "fast_stem")
 
-# He initialisation by fan-out, the default of the residual networks.
+# He initialization by fan-out, the default of the residual networks.
 he_normal = jax.nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 
 

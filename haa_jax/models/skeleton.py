@@ -11,16 +11,16 @@ class Skeleton(NamedTuple):
     Attributes:
       joints: number of joints.
       bones: pairs of joints.
-      centre: joint nearest to the centre of gravity, from which the spatial partition measures.
+      center: joint nearest to the center of gravity, from which the spatial partition measures.
     """
 
     joints: int
     bones: tuple[tuple[int, int], ...]
-    centre: int
+    center: int
 
 
 SKELETONS = {
-    # AlphaPose and COCO; bones and centre (the nose) of mmaction2's "coco" layout.
+    # AlphaPose and COCO; bones and center (the nose) of mmaction2's "coco" layout.
     "coco17": Skeleton(
         17,
         (
@@ -28,7 +28,7 @@ SKELETONS = {
             *((9, 7), (7, 5), (10, 8), (8, 6), (5, 0), (6, 0)),  # arms, shoulders to the nose
             *((1, 0), (3, 1), (2, 0), (4, 2)),  # eyes and ears
         ),
-        centre=0,
+        center=0,
     ),
     # OpenPose's COCO model with a neck, joint 1; yysijie/st-gcn net/utils/graph.py.
     "openpose18": Skeleton(
@@ -38,22 +38,22 @@ SKELETONS = {
             *((11, 5), (8, 2), (5, 1), (2, 1), (0, 1)),  # trunk, shoulders and nose to the neck
             *((15, 0), (14, 0), (17, 15), (16, 14)),  # eyes and ears
         ),
-        centre=1,
+        center=1,
     ),
 }
 PARTITIONS = ("released", "paper")
 
 
 def spatial_adjacency(skeleton: Skeleton, partition: str) -> np.ndarray:
-    """The adjacency with self-loops, normalised by column and split in three by ST-GCN's spatial configuration.
+    """The adjacency with self-loops, normalized by column and split in three by ST-GCN's spatial configuration.
 
     Entry [k, v, w] is the weight with which joint v contributes to joint w in subset k. Subset 0 has each joint itself;
-    1 the neighbours v whose distance from the centre is that of w or more, 2 those that are nearer (arXiv 1801.07455,
+    1 the neighbors v whose distance from the center is that of w or more, 2 those that are nearer (arXiv 1801.07455,
     section 3.3).
 
     Args:
       partition: "paper" measures distances in bones. "released" does as yysijie/st-gcn and mmaction2: they know no
-        distance above one bone, so all joints further from the centre count as equally far, and most bones fall into
+        distance above one bone, so all joints further from the center count as equally far, and most bones fall into
         subset 1 in both directions (mmskeleton issue 367). Published weights belong to "released".
 
     Returns:
@@ -61,13 +61,13 @@ def spatial_adjacency(skeleton: Skeleton, partition: str) -> np.ndarray:
     """
     hops = hop_distances(skeleton)
     adjacency = (hops <= 1).astype(np.float64)
-    normalised = adjacency / adjacency.sum(0)
-    distance = hops[skeleton.centre]
+    normalized = adjacency / adjacency.sum(0)
+    distance = hops[skeleton.center]
     if partition == "released":
         distance = np.minimum(distance, 2)
     nearer = distance[:, None] < distance[None, :]
     itself = hops == 0
-    return np.stack([normalised * subset for subset in (itself, ~itself & ~nearer, ~itself & nearer)]).astype(
+    return np.stack([normalized * subset for subset in (itself, ~itself & ~nearer, ~itself & nearer)]).astype(
         np.float32
     )
 

@@ -88,7 +88,7 @@ class SlowFast(nn.Module):
         """Classifies clips.
 
         Args:
-          clips: (batch, time, height, width, channels) float, normalised; time a multiple of alpha (published: 32).
+          clips: (batch, time, height, width, channels) float, normalized; time a multiple of alpha (published: 32).
           train: batch statistics and dropout if True, running statistics and no dropout if False.
           endpoints: names from ENDPOINTS to return.
 

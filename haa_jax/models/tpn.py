@@ -81,7 +81,7 @@ class TPN(nn.Module):
         """Classifies clips.
 
         Args:
-          clips: (batch, time, height, width, channels) float, normalised; published: 8 frames.
+          clips: (batch, time, height, width, channels) float, normalized; published: 8 frames.
           train: batch statistics, dropout and the auxiliary heads if True; running statistics if False.
           endpoints: names from ENDPOINTS to return ("aux_features" only with `aux_head`).
 
@@ -122,7 +122,7 @@ class Pyramid(nn.Module):
     Attributes:
       channels: of the output and of each level's spatial modulation; published 2048. A multiple of 32.
       information_flow: as in TPN.
-      unit: ConvNorm with the network's `bn_momentum` and `dtype` and the neck's initialiser.
+      unit: ConvNorm with the network's `bn_momentum` and `dtype` and the neck's initializer.
     """
 
     channels: int

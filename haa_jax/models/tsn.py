@@ -62,7 +62,7 @@ class TSN(nn.Module):
         """Classifies clips.
 
         Args:
-          clips: (batch, segments, height, width, channels) float, normalised: 3 channels, or 10 of stacked flow.
+          clips: (batch, segments, height, width, channels) float, normalized: 3 channels, or 10 of stacked flow.
           train: batch statistics and dropout if True, running statistics and no dropout if False.
           endpoints: names of the backbone's stages, or "features", to return.
 

@@ -157,9 +157,9 @@ def run_all(names: list[str], workdir: pathlib.Path) -> None:
 def small_config(name: str, workdir: pathlib.Path):
     """The config of a run on the generated data."""
     run = paper.RUNS[name]
-    file, _, words = run.config.partition(":")
+    file, _, variants = run.config.partition(":")
     module = importlib.import_module(f"haa_jax.configs.{file.removesuffix('.py')}")
-    config = module.get_config(",".join(filter(None, [words, "demo"])))
+    config = module.get_config(",".join(filter(None, [variants, "demo"])))
     fields = {key: _in_place(value) for key, value in run.fields.items()}
     if "data.frames" in fields:
         fields["data.frames"] = min(fields["data.frames"], config.data.frames)

@@ -29,7 +29,7 @@ class Run:
     """One training.
 
     Attributes:
-      config: file and words, as after `--config=`.
+      config: file and variants, as after `--config=`.
       fields: what is set besides, as `--config.<field>=<value>`.
       start: the run whose network is taken over, with a new head; "" for none.
     """
@@ -203,10 +203,10 @@ _NO_OBJECTS = "no run: it takes objects in UCF101, and python -m tfds_haa500.bui
 FOLDERS = {"UCF101": "ucf101", "ActNet 100": "activitynet100", "HMDB51": "hmdb51", "Gym288": "gym288"}
 
 
-def with_words(config: str, *words: str) -> str:
-    """A config with more words: "i3d.py:flow" and "joint" give "i3d.py:flow,joint"."""
+def with_variants(config: str, *variants: str) -> str:
+    """A config with more variants: "i3d.py:flow" and "joint" give "i3d.py:flow,joint"."""
     file, _, first = config.partition(":")
-    return f"{file}:{','.join(filter(None, (first, *words)))}"
+    return f"{file}:{','.join(filter(None, (first, *variants)))}"
 
 
 def _run(name: str, config: str, fields: dict | None = None, start: str = "") -> str:
@@ -283,7 +283,7 @@ def _table_6(row: str, column: str) -> dict:
     name = f"{network}_{stream}{ending}"
     source = _STREAMS[row]
     if isinstance(source, str):
-        run = _run(name, with_words(source, objective, f"area={area}") if area else source)
+        run = _run(name, with_variants(source, objective, f"area={area}") if area else source)
     else:
         streams, weights = source
         run = _fusion(name, tuple(f"{network}_{each}{ending}" for each in streams), weights)
@@ -310,14 +310,14 @@ def _table_8(row: str, column: str) -> dict:
 def _table_9(row: str, column: str) -> dict:
     way, labels = column.split(" ")
     objective = {"Composite": "composite", "Both": "joint"}[labels]
-    ending = f"{'_normalised' if way == 'Normalized' else ''}_{INSTRUMENTS}_{objective}"
+    ending = f"{'_normalized' if way == 'Normalized' else ''}_{INSTRUMENTS}_{objective}"
     if row == "2-Stream":
         return {"run": _fusion(f"i3d_two_stream{ending}", (f"i3d_rgb{ending}", f"i3d_flow{ending}"))}
     stream = {"I3D-RGB": "rgb", "I3D-Flow": "flow"}[row]
     name = f"i3d_{stream}{ending}"
     if way == "Normalized":
-        words = with_words(f"i3d.py:{stream}", "normalised", objective, f"area={INSTRUMENTS}")
-        _run(name, words, {"data.dataset": "haa500/instruments"})
+        variants = with_variants(f"i3d.py:{stream}", "normalized", objective, f"area={INSTRUMENTS}")
+        _run(name, variants, {"data.dataset": "haa500/instruments"})
     return {"run": name}  # an original one is Table 6's
 
 

@@ -10,7 +10,7 @@ from haa_jax.streams.views import parts
 HEATMAP_GROUPS = (slice(0, 5), slice(5, 11), slice(11, 17))
 
 
-def prepare(clips: dict[str, jax.Array], config) -> jax.Array:
+def preprocess(clips: dict[str, jax.Array], config) -> jax.Array:
     """A batch of clips as the network's float32 input.
 
     Args:
@@ -22,10 +22,10 @@ def prepare(clips: dict[str, jax.Array], config) -> jax.Array:
       3) from 0 to the highest score. objects: (..., frames, crop, crop, 5) from 0 to 1. Several parts: their channels
       side by side. skeleton: as stored.
     """
-    return jnp.concatenate([_prepare(part, clips[part], config) for part in parts(config)], axis=-1)
+    return jnp.concatenate([_preprocess(part, clips[part], config) for part in parts(config)], axis=-1)
 
 
-def _prepare(part: str, clips: jax.Array, config) -> jax.Array:
+def _preprocess(part: str, clips: jax.Array, config) -> jax.Array:
     if part == "skeleton":
         return clips
     if part == "pose":
@@ -49,8 +49,8 @@ def draw_joints(joints: jax.Array, size: int, sigma: float) -> jax.Array:
     Returns:
       (..., size, size, 3) float32.
     """
-    centres = jnp.arange(size, dtype=jnp.float32) + 0.5
-    bells = jnp.exp(-((centres - joints[..., :2, None]) ** 2) / (2 * sigma**2))  # (..., joints, 2, size)
+    centers = jnp.arange(size, dtype=jnp.float32) + 0.5
+    bells = jnp.exp(-((centers - joints[..., :2, None]) ** 2) / (2 * sigma**2))  # (..., joints, 2, size)
     across, down = bells[..., 0, :], bells[..., 1, :] * joints[..., 2, None]
     channels = [(down[..., group, :, None] * across[..., group, None, :]).max(-3) for group in HEATMAP_GROUPS]
     return jnp.stack(channels, axis=-1)

@@ -61,7 +61,7 @@ def to_openpose(joints: np.ndarray) -> np.ndarray:
     return np.concatenate([rest[..., :1, :], neck[..., None, :], rest[..., 1:, :]], axis=-2)
 
 
-def centred(joints: np.ndarray) -> np.ndarray:
+def centered(joints: np.ndarray) -> np.ndarray:
     """x and y around 0, in -0.5..0.5, and zeros where the score is 0 (yysijie/st-gcn feeder/feeder_kinetics.py)."""
     moved = joints - np.array([0.5, 0.5, 0], joints.dtype)
     moved[joints[..., 2] == 0] = 0
@@ -75,7 +75,7 @@ def random_move(joints: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     of the frame. Joints that were not seen stay at zero.
 
     Args:
-      joints: (people, frames, joints, 3), centred.
+      joints: (people, frames, joints, 3), centered.
     """
     frames = joints.shape[1]
     ramp = np.linspace(0, 1, frames)

@@ -20,7 +20,7 @@ def paint(objects: np.ndarray, windows: np.ndarray, positions: np.ndarray, shape
       windows: (frames, 4): which part of each frame the picture shows, x, y, width, height in 0..1 of the frame.
       positions: (frames,) numbers of the frames.
       shape: (height, width) of the picture that `box` is a part of.
-      out: uint8 (frames, crop, crop, 5), overwritten: 255 * score of the surest object over a pixel's centre, else 0.
+      out: uint8 (frames, crop, crop, 5), overwritten: 255 * score of the surest object over a pixel's center, else 0.
     """
     out[...] = 0
     crop = out.shape[1]
@@ -31,14 +31,14 @@ def paint(objects: np.ndarray, windows: np.ndarray, positions: np.ndarray, shape
             down = np.array([y, y + height]) - window[1]
             left, right = (across / window[2] * shape[1] - box.left) * crop / box.width
             top, bottom = (down / window[3] * shape[0] - box.top) * crop / box.height
-            rows, columns = _centres(top, bottom, crop), _centres(left, right, crop)
+            rows, columns = _centers(top, bottom, crop), _centers(left, right, crop)
             channel = row[rows, columns, int(found[_GROUP])]
             np.maximum(channel, np.uint8(round(255 * float(found[_SCORE]))), out=channel)
     if box.flip:
         out[...] = out[:, :, ::-1].copy()
 
 
-def _centres(first: float, last: float, size: int) -> slice:
-    """The pixels of an axis whose centres lie between two places."""
+def _centers(first: float, last: float, size: int) -> slice:
+    """The pixels of an axis whose centers lie between two places."""
     start, stop = np.ceil(np.array([first, last]) - 0.5).clip(0, size)
     return slice(int(start), int(stop))

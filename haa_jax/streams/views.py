@@ -9,7 +9,7 @@
 
 A stream is one part, or several, joined by "+", whose channels the network sees together (early fusion); they share
 frames, crop and flip. A clip is a dictionary of its parts' arrays. What is left to do happens on the device:
-`modalities.prepare`.
+`modalities.preprocess`.
 """
 
 import collections
@@ -61,7 +61,7 @@ def clip_spec(config) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
 
 
 def empty_clips(config, *leading: int) -> Clip:
-    """Uninitialised arrays for clips, with leading axes."""
+    """Uninitialized arrays for clips, with leading axes."""
     return {part: np.empty((*leading, *shape), dtype) for part, (shape, dtype) in clip_spec(config).items()}
 
 
@@ -80,8 +80,8 @@ def train_clip(example: dict, config, rng: np.random.Generator, out: Clip) -> No
     frames = _Frames(example, config, augment.train_short_side(config, rng))
     box = augment.train_box(*frames.shape(positions), config, rng)
     frames.write(positions, box, out)
-    if config.colour_jitter:
-        augment.jitter_colours(out["rgb"], rng)
+    if config.color_jitter:
+        augment.jitter_colors(out["rgb"], rng)
 
 
 class ClipViews:
@@ -211,7 +211,7 @@ class _Frames:
         last = len(self._example["flow_x"]) - 1
         fields = np.minimum(position + np.arange(self._config.flow_stack), last)
         planes = [
-            self._scaled(augment.decode(self._example[axis][field], grey=True), int(field))
+            self._scaled(augment.decode(self._example[axis][field], gray=True), int(field))
             for field in fields
             for axis in ("flow_x", "flow_y")
         ]
@@ -230,8 +230,8 @@ def _skeleton(example: dict, positions: np.ndarray, config, *, mirrored: bool) -
     """(people, frames, joints, 3), zeros in the frames behind the end of a short clip."""
     pose = example["pose"]
     seen = pose[np.minimum(positions, len(pose) - 1)]
-    if config.short_clips == "zero":
+    if config.temporal_padding == "zero":
         seen = np.where((positions < len(pose))[:, None, None, None], seen, 0)
     seen = joints.flip(seen) if mirrored else seen
     seen = joints.to_openpose(seen) if config.skeleton == "openpose18" else seen
-    return joints.centred(seen).transpose(1, 0, 2, 3)
+    return joints.centered(seen).transpose(1, 0, 2, 3)

@@ -19,7 +19,7 @@ from haa_jax.errors import USER_ERRORS
 from haa_jax.weights import importer
 from haa_jax.weights.readers import read
 
-_CONFIG = config_flag.define("Network to compare with: FILE.py[:words].")
+_CONFIG = config_flag.define("Network to compare with: FILE.py[:variants].")
 
 
 def main(argv: list[str]) -> None:

@@ -139,7 +139,7 @@ def describe(fit: Fit) -> str:
 
 _SAVE_ONE = "save the one that you want alone, under its names without that prefix"
 _OTHER_CONFIG = (
-    "What to do: take the config, with its words, that the file was trained with (variant, stream, width), or another "
+    "What to do: take the config, with its variants, that the file was trained with (stream, width), or another "
     "file of this network"
 )
 

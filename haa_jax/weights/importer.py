@@ -68,8 +68,8 @@ def convert(tensors: Mapping[str, np.ndarray], fit: Fit, variables: dict) -> dic
 def _fold_gamma(flat: dict, path: tuple[str, ...], gamma: np.ndarray) -> None:
     """Multiplies a gamma into the kernel in front of its BatchNorm, and into the running mean.
 
-    With running statistics the network is then the same: gamma * (y - mean) is what is normalised by the same variance.
-    With a batch's own statistics, a gamma in front of a normalisation does nothing.
+    With running statistics the network is then the same: gamma * (y - mean) is what is normalized by the same variance.
+    With a batch's own statistics, a gamma in front of a normalization does nothing.
     """
     unit = path[1:-2]
     kernel = ("params", *unit, "conv_3d", "kernel")

@@ -14,11 +14,11 @@ from haa_jax.models import bninception, resnet
 from haa_jax.runtime import mesh
 
 CLASSES = ("apple_to_bowl", "apple_to_mouth")
-# Config, words, and what makes the network and its clips small.
+# Config, variants, and what makes the network and its clips small.
 EVERY = {
     "i3d": (i3d, "demo", {}),
     "i3d pose": (i3d, "demo,pose", {}),
-    "i3d rgb+pose": (i3d, "demo,rgb+pose,normalised", {}),
+    "i3d rgb+pose": (i3d, "demo,rgb+pose,normalized", {}),
     "i3d rgb+objects": (i3d, "demo,rgb+objects,joint", {}),
     "slowfast 4x16": (slowfast, "demo,4x16,flow", {}),
     "slowfast 8x8": (slowfast, "demo,8x8", {"data.frames": 8}),
@@ -65,8 +65,8 @@ def _shallow(monkeypatch):
 def test_every_demo_learns_by_one_recipe():
     expected = i3d.get_config("demo").optimizer
     assert not expected.nesterov
-    for module, words, _ in EVERY.values():
-        assert module.get_config(words).optimizer == expected
+    for module, variants, _ in EVERY.values():
+        assert module.get_config(variants).optimizer == expected
 
 
 def test_a_demo_keeps_the_parts_that_learn():
@@ -74,8 +74,8 @@ def test_a_demo_keeps_the_parts_that_learn():
 
 
 def small(name: str, mini_dir: str):
-    module, words, changes = EVERY[name]
-    config = module.get_config(words)
+    module, variants, changes = EVERY[name]
+    config = module.get_config(variants)
     config.data.dataset, config.data.data_dir = "haa500/mini", mini_dir
     config.data.resize, config.data.crop, config.data.threads = 36, 32, 2
     config.model.width = 0.0625
@@ -90,14 +90,14 @@ def one_step(config, devices: int, monkeypatch):
     with monkeypatch.context() as patch:
         make_mesh = mesh.make_mesh
         patch.setattr(mesh, "make_mesh", lambda model=1: make_mesh(model, jax.devices()[:devices]))
-        exp = experiment.prepare(config)
+        exp = experiment.create_experiment(config)
     shardings = mesh.shardings_of(exp.abstract_state)
     train_state = experiment.fresh_state(config, exp.model, exp.optimizer, shardings)
-    batches = pipeline.train_batches(exp.splits["train"], config.data, 8, config.seed, 0, exp.share)
+    batches = pipeline.train_batches(exp.splits["train"], config.data, 8, config.seed, 0, exp.shard)
     step = experiment.train_step(config, exp.model, exp.optimizer)
     after, metrics = jax.jit(step)(train_state, mesh.to_global(next(batches), exp.mesh))
     batches.close()
-    test = next(pipeline.eval_batches(exp.splits["test"], exp.test_data, exp.test_views, 8, exp.share))
+    test = next(pipeline.eval_batches(exp.splits["test"], exp.test_data, exp.test_views, 8, exp.shard))
     logits = exp.eval_step(train_state.variables, mesh.to_global({"clips": test["clips"]}, exp.mesh))
     return jax.device_get(({"loss": metrics["loss"], "grad_norm": metrics["grad_norm"]}, after.batch_stats, logits))
 
@@ -152,4 +152,4 @@ def test_clips_that_do_not_fit_stop_the_run(name, changes, message, mini_dir):
     config = small(name, mini_dir)
     config.update_from_flattened_dict(changes)
     with pytest.raises(checks.ConfigError, match=message):
-        experiment.prepare(config)
+        experiment.create_experiment(config)

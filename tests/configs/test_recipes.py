@@ -52,7 +52,7 @@ RECIPES = (
 )
 # Words for which the authors have nothing to compare with: defaults, and inputs that only HAA500's paper has.
 OURS = {
-    "i3d": {"rgb", "rgb+pose", "rgb+objects", "normalised", "last_three"},
+    "i3d": {"rgb", "rgb+pose", "rgb+objects", "normalized", "last_three"},
     "slowfast": {"rgb", "flow", "pose"},
     "tsn": {"rgb"},
     "tpn": set(),
@@ -66,7 +66,7 @@ FIRST_CONVOLUTION = {
 
 
 def configuration(recipe: str):
-    """What `--config=configs/NAME.py:WORDS` gives."""
+    """What `--config=configs/NAME.py:VARIANTS` gives."""
     name, _, words = recipe.partition(":")
     return importlib.import_module(f"haa_jax.configs.{name}").get_config(words)
 
@@ -139,7 +139,7 @@ def test_a_deviation_differs_and_has_a_reason():
 
 def test_every_word_of_every_configuration_is_compared():
     for name, ours in OURS.items():
-        words = set(importlib.import_module(f"haa_jax.configs.{name}").WORDS) - set(base.WORDS)
+        words = set(importlib.import_module(f"haa_jax.configs.{name}").VARIANTS) - set(base.VARIANTS)
         compared = [recipe.partition(":")[2].split(",") for recipe in RECIPES if recipe.partition(":")[0] == name]
         assert words - ours == set(itertools.chain(*compared)) - {""}
     for recipe in RECIPES:
@@ -165,7 +165,7 @@ def test_rates(recipe):
 
 @functools.cache
 def network(name: str, variant: str) -> tuple[list, set]:
-    """(paths of the parameters, paths of the modules that normalise) of a network; no stream changes them."""
+    """(paths of the parameters, paths of the modules that normalize) of a network; no stream changes them."""
     config = configuration(f"{name}:{variant}")
     config.model.width = 0.0625
     model = models.build(config.model, {"atomic": 5})
@@ -415,7 +415,7 @@ def recipe_in_words(recipe: str) -> list[str]:
         f"short side {data.resize}" + f" to {data.resize_max}" * bool(data.resize_max),
         str(data.crop),
     ]
-    draws += [name for name in ("flip", "colour_jitter", "random_move") if data[name]]
+    draws += [name for name in ("flip", "color_jitter", "random_move") if data[name]]
     skeleton = data.stream == "skeleton"
     views = f"{evaluation.windows} x {evaluation.crops}, {at_test(config).frames} frames"
     channels = (

@@ -100,7 +100,7 @@ def test_resized_crops_have_the_areas_and_ratios_of_googlenet():
     assert {box.top for box in boxes if box.height == 200} - {0}  # and they move
 
 
-def test_a_frame_that_no_resized_crop_fits_gives_its_centre():
+def test_a_frame_that_no_resized_crop_fits_gives_its_center():
     """Of a strip of 100 to 1, 8 % are wider than high, or longer than 4 to 3."""
     assert draw((10, 1000), 1, augment="resized_crop", flip=False) == [augment.Box(0, 495, 10, 10)]
 
@@ -134,7 +134,7 @@ class FixedDraws:
         ((1, 1, 1), [[200, 100, 50], [20, 40, 60]]),
         ((0.5, 1, 1), [[100, 50, 25], [10, 20, 30]]),
         ((1.4, 1, 1), [[255, 140, 70], [28, 56, 84]]),
-        # The mean of the clip's grey levels, 124.2 and 36.3, is 80.25.
+        # The mean of the clip's gray levels, 124.2 and 36.3, is 80.25.
         ((1, 0.5, 1), [[140, 90, 65], [50, 60, 70]]),
         ((1, 0, 1), [[80, 80, 80], [80, 80, 80]]),
         ((1, 1, 0), [[124, 124, 124], [36, 36, 36]]),
@@ -143,7 +143,7 @@ class FixedDraws:
 def test_jitter_changes_brightness_then_contrast_then_saturation(factors, expected):
     clip = np.empty((2, 3, 3, 3), np.uint8)
     clip[0], clip[1] = (200, 100, 50), (20, 40, 60)
-    augment.jitter_colours(clip, FixedDraws(*factors))
+    augment.jitter_colors(clip, FixedDraws(*factors))
     assert (clip[:, :1, :1] == clip).all()
     assert np.abs(clip[:, 0, 0].astype(int) - expected).max() <= 1
 
@@ -151,7 +151,7 @@ def test_jitter_changes_brightness_then_contrast_then_saturation(factors, expect
 def test_jitter_draws_as_the_generator_says():
     clips = np.full((3, 2, 4, 4, 3), (200, 100, 50), np.uint8)
     for clip, seed in zip(clips, (1, 1, 2), strict=True):
-        augment.jitter_colours(clip, np.random.default_rng(seed))
+        augment.jitter_colors(clip, np.random.default_rng(seed))
     assert np.array_equal(clips[0], clips[1])
     assert not np.array_equal(clips[0], clips[2])
 
@@ -166,7 +166,7 @@ def test_decode_gives_rgb_and_scale_the_wanted_size():
     assert augment.scale(frame, 40) is frame
     assert augment.scale(frame, 20).shape == (20, 30, 3)
     assert augment.scale(frame, 80).shape == (80, 120, 3)
-    assert augment.scale(augment.decode(jpeg, grey=True), 20).shape == (20, 30)
+    assert augment.scale(augment.decode(jpeg, gray=True), 20).shape == (20, 30)
 
 
 def test_what_is_not_an_image_is_an_error():

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from haa_jax.data import dataset
-from haa_jax.experiment import prepare
+from haa_jax.experiment import create_experiment
 from tfds_haa500 import records
 
 NAME = "haa500/tiny"
@@ -33,33 +33,33 @@ def edit(path, old, new, count=1):
 
 
 def test_a_whole_one(folder, tiny_config):
-    assert len(prepare(tiny_config).splits["train"]) == 64
+    assert len(create_experiment(tiny_config).splits["train"]) == 64
 
 
 @pytest.mark.parametrize("lost", [1, 100, 600_000])
 def test_a_shard_that_was_cut_is_named_before_anything_runs(folder, tiny_config, lost):
     shard(folder).write_bytes(shard(folder).read_bytes()[:-lost])
     with pytest.raises(records.RecordError, match=f"shard truncated: .*{shard(folder).name}"):
-        prepare(tiny_config)
+        create_experiment(tiny_config)
 
 
 def test_a_shard_that_grew(folder, tiny_config):
     shard(folder).write_bytes(shard(folder).read_bytes() + b"x")
     with pytest.raises(records.RecordError, match=f"shard damaged: .*{shard(folder).name} has .* bytes, not"):
-        prepare(tiny_config)
+        create_experiment(tiny_config)
 
 
 def test_a_shard_that_is_missing(folder, tiny_config):
     name = shard(folder).name
     shard(folder).unlink()
     with pytest.raises(records.RecordError, match=f"shard missing: .*{name}"):
-        prepare(tiny_config)
+        create_experiment(tiny_config)
 
 
 def test_a_shard_of_another_split(folder, tiny_config):
     shutil.copy(shard(folder, "test"), shard(folder, "validation"))
     with pytest.raises(records.RecordError, match="haa500-validation"):
-        prepare(tiny_config)
+        create_experiment(tiny_config)
 
 
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
@@ -69,7 +69,7 @@ def test_an_index_that_was_cut_never_makes_an_epoch_shorter(folder, tiny_config,
     rows.remove([row for row in rows if row.startswith(f"{split},")][-1])
     index.write_text("".join(rows))
     with pytest.raises(records.RecordError, match=f"{records.INDEX_FILE} has .* clips of split '{split}', not"):
-        prepare(tiny_config)
+        create_experiment(tiny_config)
 
 
 def test_an_index_with_another_label_is_noticed_at_the_clip(folder, tiny_config):
@@ -78,7 +78,7 @@ def test_an_index_with_another_label_is_noticed_at_the_clip(folder, tiny_config)
     parts = row.split(",")
     parts[4] = str(int(parts[4]) + 1)
     edit(index, row, ",".join(parts))
-    split = prepare(tiny_config).splits["train"]
+    split = create_experiment(tiny_config).splits["train"]
     with pytest.raises(records.RecordError, match="holds .'CPR_003', .* do not belong together"):
         split.reader[split.index.clip_id.index("CPR_003")]
 
@@ -97,7 +97,7 @@ def test_an_index_with_another_label_is_noticed_at_the_clip(folder, tiny_config)
 def test_metadata_that_is_damaged_or_of_another_version(folder, tiny_config, change, message):
     change(folder)
     with pytest.raises(dataset.DatasetError, match=message) as raised:
-        prepare(tiny_config)
+        create_experiment(tiny_config)
     assert re.search("build it with\n.*tfds_haa500.build", str(raised.value))
 
 
@@ -105,10 +105,10 @@ def test_a_whole_dataset_of_an_older_version(folder, tiny_config):
     edit(folder / "dataset_info.json", VERSION, OLDER)
     folder.rename(folder.parent / "1.0.0")
     with pytest.raises(dataset.DatasetError, match="holds version 1.0.0, .* this is version 1.1.0 of haa500"):
-        prepare(tiny_config)
+        create_experiment(tiny_config)
 
 
 def test_metadata_that_are_missing(folder, tiny_config):
     (folder / "metadata.json").unlink()
     with pytest.raises(dataset.DatasetError, match="metadata.json"):
-        prepare(tiny_config)
+        create_experiment(tiny_config)

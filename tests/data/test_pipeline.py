@@ -11,7 +11,7 @@ from haa_jax.learning import objectives
 from haa_jax.streams import views as streams
 from tests.conftest import CLASSES
 
-ALONE = pipeline.Share()
+ALONE = pipeline.ProcessShard()
 
 
 @pytest.fixture(scope="module")
@@ -25,8 +25,8 @@ def train_split(builder):
     return dataset.open_split(builder, "train", heads)
 
 
-def take(split, config, steps, start=0, share=ALONE, batch_size=8, seed=1):
-    batches = pipeline.train_batches(split, config, batch_size, seed, start, share)
+def take(split, config, steps, start=0, shard=ALONE, batch_size=8, seed=1):
+    batches = pipeline.train_batches(split, config, batch_size, seed, start, shard)
     taken = list(itertools.islice(batches, steps))
     batches.close()
     return taken
@@ -67,7 +67,9 @@ def test_threads_and_prefetch_change_nothing(train_split, tiny_config):
 @pytest.mark.parametrize("processes", [2, 4])
 def test_processes_share_out_one_global_order(train_split, tiny_config, processes):
     whole = take(train_split, tiny_config.data, 3)
-    parts = [take(train_split, tiny_config.data, 3, share=pipeline.Share(p, processes)) for p in range(processes)]
+    parts = [
+        take(train_split, tiny_config.data, 3, shard=pipeline.ProcessShard(p, processes)) for p in range(processes)
+    ]
     for step, batch in enumerate(whole):
         assert np.array_equal(batch["clips"]["rgb"], np.concatenate([part[step]["clips"]["rgb"] for part in parts]))
 
@@ -79,7 +81,7 @@ def test_processes_together_see_every_clip_of_an_epoch_once(train_split, tiny_co
     tiny_config.data.prefetch, tiny_config.data.threads = 0, 1
     for start in (0, 8):  # the first epoch of 8 batches, and one that begins with a restart
         for process in range(processes):
-            take(train_split, tiny_config.data, 8, start, pipeline.Share(process, processes))
+            take(train_split, tiny_config.data, 8, start, pipeline.ProcessShard(process, processes))
     assert sorted(seen) == sorted(2 * list(train_split.index.clip_id))
 
 
@@ -110,7 +112,7 @@ def test_frames_are_the_ones_that_were_sampled(train_split, tiny_config):
     """Frame t of a test clip is brighter by 4 t: its brightness says which frame it is."""
     tiny_config.data.flip = False
     tiny_config.data.resize = tiny_config.data.crop = 48
-    tiny_config.data.frames, tiny_config.data.stride, tiny_config.data.short_clips = 6, 2, "loop"
+    tiny_config.data.frames, tiny_config.data.stride, tiny_config.data.temporal_padding = 6, 2, "loop"
     split = train_split
     clips, examples = sampling.batch_clips(1, 0, 8, len(split))
     (batch,) = take(split, tiny_config.data, 1)
@@ -133,12 +135,12 @@ def test_split(builder):
 @pytest.mark.parametrize("processes", [1, 2, 5])
 def test_evaluation_sees_every_view_of_every_clip_once(test_split, tiny_config, batch_size, processes, views):
     batch_size *= processes
-    shares = [pipeline.Share(p, processes) for p in range(processes)]
-    runs = [list(pipeline.eval_batches(test_split, tiny_config.data, views, batch_size, s)) for s in shares]
+    shards = [pipeline.ProcessShard(p, processes) for p in range(processes)]
+    runs = [list(pipeline.eval_batches(test_split, tiny_config.data, views, batch_size, s)) for s in shards]
     num_views = pipeline.num_views(test_split, tiny_config.data, views)
     windows = [views.windows or -(-frames // 4) for frames in test_split.index.num_frames.tolist()]
     assert num_views.tolist() == [views.crops * each for each in windows]
-    assert {len(run) for run in runs} == {pipeline.num_eval_batches(num_views, batch_size, share) for share in shares}
+    assert {len(run) for run in runs} == {pipeline.num_eval_batches(num_views, batch_size, shard) for shard in shards}
     rows = [[row for batch in run for row in numbers(batch)] for run in runs]
     assert sorted(itertools.chain(*rows)) == [(clip, view) for clip in range(12) for view in range(num_views[clip])]
     for own, other in itertools.combinations(rows, 2):

@@ -124,25 +124,25 @@ def test_the_rate_of_a_clip_counts_only_where_one_is_asked_for():
 
 
 @pytest.mark.parametrize(
-    ("stride", "short_clips", "expected"),
+    ("stride", "temporal_padding", "expected"),
     [
         (1, "loop", [0, 1, 2, 3, 4, 0, 1, 2]),
         (2, "loop", [0, 2, 4, 1, 3, 0, 2, 4]),
-        (1, "hold", [0, 1, 2, 3, 4, 4, 4, 4]),
-        (2, "hold", [0, 2, 4, 4, 4, 4, 4, 4]),
+        (1, "clamp", [0, 1, 2, 3, 4, 4, 4, 4]),
+        (2, "clamp", [0, 2, 4, 4, 4, 4, 4, 4]),
         (1, "repeat", [0, 1, 2, 3, 3, 3, 3, 3]),
         (2, "repeat", [0, 2, 2, 2, 2, 2, 2, 2]),
         (8, "repeat", [0] * 8),
         (1, "zero", [0, 1, 2, 3, 4, 5, 6, 7]),
     ],
 )
-def test_what_follows_the_end_of_a_short_clip(stride, short_clips, expected):
-    assert sampling.within(stride * np.arange(8), 5, short_clips).tolist() == expected
+def test_what_follows_the_end_of_a_short_clip(stride, temporal_padding, expected):
+    assert sampling.within(stride * np.arange(8), 5, temporal_padding).tolist() == expected
 
 
 def test_a_clip_of_one_frame():
-    for short_clips in ("loop", "hold", "repeat"):
-        assert sampling.within(np.arange(3), 1, short_clips).tolist() == [0, 0, 0]
+    for temporal_padding in ("loop", "clamp", "repeat"):
+        assert sampling.within(np.arange(3), 1, temporal_padding).tolist() == [0, 0, 0]
     for kind in sampling.SAMPLINGS:
         data = settings(sampling=kind, frames=3)
         assert sampling.train_positions(1, 0.0, data, np.random.default_rng(0)).tolist() == [0, 0, 0]
@@ -150,8 +150,8 @@ def test_a_clip_of_one_frame():
 
 
 def test_long_clips_are_read_straight():
-    for short_clips in sampling.SHORT_CLIPS:
-        data = settings(frames=4, stride=3, short_clips=short_clips)
+    for temporal_padding in sampling.TEMPORAL_PADDINGS:
+        data = settings(frames=4, stride=3, temporal_padding=temporal_padding)
         assert sampling.window(7, 40, 0.0, data).tolist() == [7, 10, 13, 16]
 
 

@@ -13,7 +13,7 @@ from haa_jax.configs import i3d, stgcn, tsn
 from haa_jax.learning import freeze
 from haa_jax.learning import optimizers as optim
 from haa_jax.learning import steps as state
-from tests.learning.test_steps import Tiny, make_batch, prepare
+from tests.learning.test_steps import Tiny, make_batch, preprocess
 
 NETWORKS = {
     "i3d": (i3d, "", ("Mixed_5c", "Logits"), (8, 32, 32, 3)),
@@ -31,8 +31,8 @@ def run_steps(name, parts, steps=2, decay=0.1):
     model = models.build(config.model, {"atomic": 5})
     optimizer = optim.make_optimizer(config.optimizer, 4, 10)
     before = jax.jit(functools.partial(state.init_state, 0, shape, model=model, optimizer=optimizer))()
-    options = {"model": model, "prepare": lambda clips: clips, "optimizer": optimizer, "trainable": parts}
-    step = jax.jit(functools.partial(state.train_step, **options, seed=0, accumulate=1, bn_momentum=0.9))
+    options = {"model": model, "preprocess": lambda clips: clips, "optimizer": optimizer, "trainable": parts}
+    step = jax.jit(functools.partial(state.train_step, **options, seed=0, accumulation_steps=1, bn_momentum=0.9))
     rng = np.random.default_rng(0)
     batch = {"clips": rng.normal(size=(4, *shape)).astype(np.float32), "labels": {"atomic": np.arange(4)}}
     after = before
@@ -61,7 +61,7 @@ def test_without_parts_everything_changes():
     assert all(not np.array_equal(before[path], after[path]) for path in before if path[-1] in ("kernel", "mean"))
 
 
-def test_frozen_batchnorms_normalise_by_their_running_statistics():
+def test_frozen_batchnorms_normalize_by_their_running_statistics():
     config = i3d.get_config()
     config.model.width, config.model.dropout = 0.0625, 0.0
     model = models.build(config.model, {"atomic": 5})
@@ -85,8 +85,8 @@ def test_a_step_has_no_gradient_of_what_is_frozen():
     """Which costs nothing then; an optimizer that knows of no frozen parts shows it."""
     options = {"model": Tiny(norm=False), "optimizer": optax.sgd(1.0)}
     start = state.init_state(0, (2, 8, 8, 3), **options)
-    settings = {"seed": 0, "accumulate": 1, "bn_momentum": 0.9, "trainable": ("Dense_0",)}
-    after, metrics = jax.jit(functools.partial(state.train_step, **options, **settings, prepare=prepare))(
+    settings = {"seed": 0, "accumulation_steps": 1, "bn_momentum": 0.9, "trainable": ("Dense_0",)}
+    after, metrics = jax.jit(functools.partial(state.train_step, **options, **settings, preprocess=preprocess))(
         start, make_batch()
     )
     same = jax.tree.map(np.array_equal, start.params, after.params)
@@ -107,7 +107,7 @@ def test_unknown_parts_are_named_all_at_once(tiny_config):
     with pytest.raises(
         checks.ConfigError, match="trainable: 'Mixed_5d' is no part.*did you mean 'Mixed_5.'.*'Mixed_6b'"
     ):
-        experiment.prepare(tiny_config)
+        experiment.create_experiment(tiny_config)
 
 
 def test_parameters_of_the_last_three_layers_of_i3d():

@@ -32,18 +32,18 @@ def test_the_rate_follows_the_batch_size():
 
 def test_cosine_with_warm_up():
     config = base.get_config()
-    config.optimizer.update(schedule="cosine", warmup=0.1, base_batch_size=0)
+    config.optimizer.update(schedule="cosine", warmup_fraction=0.1, base_batch_size=0)
     found = rates(config, 8, 100)
     half_periods = 0.1 * (1 + np.cos(np.pi * np.arange(100) / 100)) / 2
     assert found[10:] == pytest.approx(list(half_periods[10:]), abs=1e-7)
     assert found[:11] == pytest.approx(list(np.linspace(0, half_periods[10], 11)))
-    config.optimizer.warmup_start = 0.1
+    config.optimizer.warmup_start_factor = 0.1
     assert rates(config, 8, 100)[:11] == pytest.approx(list(np.linspace(0.01, half_periods[10], 11)))
 
 
 def test_the_rate_can_rise_again():
     config = base.get_config()
-    config.optimizer.update(drops=(0.5, 0.75), rates=(0.1, 1.0), base_batch_size=0, warmup=0.25)
+    config.optimizer.update(milestones=(0.5, 0.75), factors=(0.1, 1.0), base_batch_size=0, warmup_fraction=0.25)
     assert rates(config, 8, 8) == pytest.approx([0, 0.05, 0.1, 0.1, 0.01, 0.01, 0.1, 0.1])
 
 
@@ -78,7 +78,7 @@ def test_only_kernels_decay_and_momentum_adds_up():
 )
 def test_what_decays(decay, decayed):
     config = base.get_config()
-    config.optimizer.update(decay=decay, weight_decay=0.5)
+    config.optimizer.update(weight_decay_mask=decay, weight_decay=0.5)
     params = {
         "conv": {"kernel": jnp.ones(1), "bias": jnp.ones(1)},
         "bn": {"scale": jnp.ones(1), "bias": jnp.ones(1)},
@@ -91,7 +91,7 @@ def test_what_decays(decay, decayed):
 
 def test_heads_and_biases_learn_faster_but_not_the_biases_of_batchnorm():
     config = base.get_config()
-    config.optimizer.update(bias_rate=2.0, head_rate=5.0, weight_decay=0.0)
+    config.optimizer.update(bias_lr_multiplier=2.0, head_lr_multiplier=5.0, weight_decay=0.0)
     linear = {"bias": jnp.zeros(1), "kernel": jnp.zeros(1)}
     params = {"conv": linear, "tcn_bn": {"bias": jnp.zeros(1)}, "Logits": linear, "AuxLogits": linear}
     result = updates(config, params, jax.tree.map(jnp.ones_like, params))
@@ -105,7 +105,7 @@ def test_heads_and_biases_learn_faster_but_not_the_biases_of_batchnorm():
 
 def test_the_first_convolution_learns_faster_its_bias_too_but_not_its_batchnorm():
     config = base.get_config()
-    config.optimizer.update(stem_rate=5.0, bias_rate=2.0, weight_decay=0.0)
+    config.optimizer.update(stem_lr_multiplier=5.0, bias_lr_multiplier=2.0, weight_decay=0.0)
     layer = {"conv": {"kernel": jnp.zeros(1), "bias": jnp.zeros(1)}, "bn": {"scale": jnp.ones(1), "bias": jnp.zeros(1)}}
     params = {"backbone": {"conv1_7x7_s2": layer, "conv2_3x3": layer}}
     result = updates(config, params, jax.tree.map(jnp.ones_like, params))["backbone"]
@@ -154,7 +154,7 @@ def test_the_parameters_of_batchnorm_are_those_whose_module_has_statistics(name,
 def test_a_batchnorm_is_known_under_any_name():
     """By the ending of its name, norm1 would have decayed."""
     config = base.get_config()
-    config.optimizer.update(decay="not_batchnorm", weight_decay=0.5, bias_rate=2.0)
+    config.optimizer.update(weight_decay_mask="not_batchnorm", weight_decay=0.5, bias_lr_multiplier=2.0)
     params = {"norm1": {"scale": jnp.ones(1), "bias": jnp.ones(1)}, "bn": {"kernel": jnp.ones(1), "bias": jnp.ones(1)}}
     result = updates(config, params, jax.tree.map(jnp.zeros_like, params))
     assert jax.tree.map(float, jax.tree.map(jnp.squeeze, result)) == {
@@ -165,7 +165,9 @@ def test_a_batchnorm_is_known_under_any_name():
 
 def test_a_bias_that_learns_without_its_kernel_is_still_one():
     config = base.get_config()
-    config.optimizer.update(bias_rate=2.0, weight_decay=0.5, trainable=("conv/bias",), decay="not_batchnorm")
+    config.optimizer.update(
+        bias_lr_multiplier=2.0, weight_decay=0.5, trainable=("conv/bias",), weight_decay_mask="not_batchnorm"
+    )
     params = {"conv": {"kernel": jnp.ones(1), "bias": jnp.ones(1)}}
     result = updates(config, params, jax.tree.map(jnp.zeros_like, params))
     assert float(result["conv"]["bias"][0]) == pytest.approx(-0.1)

@@ -17,7 +17,7 @@ from haa_jax.runtime import mesh
 from haa_jax.streams import device as modalities
 
 CLASSES = 5
-prepare = functools.partial(modalities.prepare, config=base.get_config().data)
+preprocess = functools.partial(modalities.preprocess, config=base.get_config().data)
 
 
 class Tiny(nn.Module):
@@ -45,10 +45,10 @@ def make(norm=True, **overrides):
     step = functools.partial(
         state.train_step,
         model=model,
-        prepare=prepare,
+        preprocess=preprocess,
         optimizer=optimizer,
         seed=0,
-        accumulate=1,
+        accumulation_steps=1,
         bn_momentum=0.9,
     )
     return init, step
@@ -79,7 +79,7 @@ def test_a_step_lowers_the_loss_and_counts():
 def test_accumulation_equals_the_whole_batch_where_there_is_no_batchnorm():
     init, step = make(norm=False)
     whole, whole_metrics = jax.jit(step)(init(), make_batch())
-    parts, part_metrics = jax.jit(functools.partial(step, accumulate=4))(init(), make_batch())
+    parts, part_metrics = jax.jit(functools.partial(step, accumulation_steps=4))(init(), make_batch())
     assert_close(whole.params, parts.params)
     assert_close(whole_metrics, part_metrics)
 
@@ -87,10 +87,10 @@ def test_accumulation_equals_the_whole_batch_where_there_is_no_batchnorm():
 def test_accumulation_updates_the_statistics_once_with_the_mean_of_its_parts():
     init, step = make()
     batch, start = make_batch(), init()
-    parts, _ = jax.jit(functools.partial(step, accumulate=2))(start, batch)
+    parts, _ = jax.jit(functools.partial(step, accumulation_steps=2))(start, batch)
 
     def published(rows):
-        clips = prepare({"rgb": batch["clips"]["rgb"][rows]})
+        clips = preprocess({"rgb": batch["clips"]["rgb"][rows]})
         variables = {"params": start.params, "batch_stats": start.batch_stats}
         return Tiny().apply(variables, clips, train=True, mutable=["batch_stats"])[1]["batch_stats"]
 
@@ -128,7 +128,7 @@ def test_a_config_says_the_momentum_of_the_running_statistics_and_the_seed_of_th
 
     after = jax.jit(experiment.train_step(config, model, optimizer))(starts[0], make_batch())[0].batch_stats
     seen = nn.Conv(8, (3, 3, 3), use_bias=False).apply(
-        {"params": starts[0].params["Conv_0"]}, prepare(make_batch()["clips"])
+        {"params": starts[0].params["Conv_0"]}, preprocess(make_batch()["clips"])
     )
     assert_close(after["BatchNorm_0"]["mean"], 0.9 * seen.mean((0, 1, 2, 3)))  # of the first step: see the rule above
 
@@ -149,7 +149,9 @@ def test_a_step_reports_the_evaluated_head_and_the_gradient_before_the_update():
     config.optimizer.update(base_batch_size=0, clip_norm=1e-3)
     options = {"model": Constant(), "optimizer": optim.make_optimizer(config.optimizer, 4, 10)}
     start = state.init_state(0, (2, 8, 8, 3), **options)
-    step = functools.partial(state.train_step, **options, prepare=prepare, seed=0, accumulate=1, bn_momentum=0.9)
+    step = functools.partial(
+        state.train_step, **options, preprocess=preprocess, seed=0, accumulation_steps=1, bn_momentum=0.9
+    )
     _, metrics = jax.jit(step)(start, {"clips": make_batch(4)["clips"], "labels": labels})
     assert float(metrics["accuracy"]) == 0.75
     first, second = 1 / (1 + np.exp(-1)), 1 / (1 + np.exp(-2))  # probability of class 0 of one, of class 1 of the other
@@ -164,11 +166,11 @@ def test_statistics_that_a_step_did_not_touch_stay_bitwise():
 
 
 @pytest.mark.parametrize("model_axis", [1, 2])
-@pytest.mark.parametrize("accumulate", [1, 2])
-def test_eight_devices_do_what_one_does(model_axis, accumulate, monkeypatch):
+@pytest.mark.parametrize("accumulation_steps", [1, 2])
+def test_eight_devices_do_what_one_does(model_axis, accumulation_steps, monkeypatch):
     monkeypatch.setattr(mesh, "MIN_SHARDED_BYTES", 64)  # so that even this network is split
     init, step = make()
-    step = functools.partial(step, accumulate=accumulate)
+    step = functools.partial(step, accumulation_steps=accumulation_steps)
     one, one_metrics = jax.jit(step)(init(), make_batch(16))
     device_mesh = mesh.make_mesh(model_axis)
     shardings = mesh.state_shardings(jax.eval_shape(init), device_mesh)
@@ -219,16 +221,16 @@ def masks(step, devices=1, **fields) -> np.ndarray:
     return np.asarray(kept > 1)
 
 
-@pytest.mark.parametrize("accumulate", [1, 2])
-def test_dropout_has_another_mask_for_every_row_part_step_and_seed_and_the_same_in_every_run(accumulate):
-    train = {"accumulate": accumulate}
+@pytest.mark.parametrize("accumulation_steps", [1, 2])
+def test_dropout_has_another_mask_for_every_row_part_step_and_seed_and_the_same_in_every_run(accumulation_steps):
+    train = {"accumulation_steps": accumulation_steps}
     drawn = [masks(0, train=train), masks(1, train=train), masks(1, seed=1, train=train)]
     together = np.concatenate(drawn)
     assert 0.45 < together.mean() < 0.55
     assert len(np.unique(together, axis=0)) == len(together)
     assert np.array_equal(drawn[1], masks(1, train=train))
     assert np.array_equal(drawn[1], masks(1, devices=8, train=train))
-    if accumulate > 1:
+    if accumulation_steps > 1:
         assert not np.array_equal(drawn[1], masks(1))
 
 

@@ -21,7 +21,7 @@ from haa_jax.models.cost import multiply_adds
 from haa_jax.weights import importer, names
 from tests import golden
 
-# Whole networks at full size take minutes at the level of optimisation that suits all other tests (see conftest.py).
+# Whole networks at full size take minutes at the level of optimization that suits all other tests (see conftest.py).
 OPTIMISED = {"xla_backend_optimization_level": 3}
 TOLERANCE = 1e-5  # float32 against float64: the networks themselves reach 1e-7 to 6e-7
 HEADS = {"atomic": 400}

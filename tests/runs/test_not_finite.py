@@ -11,7 +11,7 @@ import tensorflow as tf
 from haa_jax import train
 from haa_jax.configs import stgcn
 from haa_jax.data import sampling
-from haa_jax.experiment import prepare
+from haa_jax.experiment import create_experiment
 from haa_jax.models import stgcn as network
 from haa_jax.runtime.checkpoint import Checkpoints
 from tfds_haa500 import Builder, Haa500Config
@@ -47,7 +47,7 @@ def poison(data_dir: str, split, clip: int) -> str:
 
 
 def test_a_clip_that_is_not_finite_stops_the_run_at_its_step_and_is_named(config, tmp_path):
-    split = prepare(config).splits["train"]
+    split = create_experiment(config).splits["train"]
     batches = [set(sampling.batch_clips(config.seed, step, BATCH, len(split))[0].tolist()) for step in range(4)]
     name = poison(config.data.data_dir, split, min(batches[2]))  # which comes in the third step of the first epoch
 
@@ -59,7 +59,7 @@ def test_a_clip_that_is_not_finite_stops_the_run_at_its_step_and_is_named(config
     assert {split.index.clip_id.index(clip) for clip in report["clip_ids"]} == batches[2]
 
     checkpoints = Checkpoints(tmp_path / "run", keep=3)
-    kept = checkpoints.restore_latest(prepare(config).abstract_state)
+    kept = checkpoints.restore_latest(create_experiment(config).abstract_state)
     checkpoints.close()
     assert kept.step == 2
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(kept.state))

@@ -159,7 +159,7 @@ def test_twenty_evaluations_beside_a_training_that_saves_all_the_time(tiny_confi
 
 
 def test_a_second_run_is_refused_before_it_prepares_anything(tiny_config, tmp_path, monkeypatch):
-    monkeypatch.setattr(train, "prepare", lambda config: pytest.fail("data and model were prepared"))
+    monkeypatch.setattr(train, "create_experiment", lambda config: pytest.fail("data and model were prepared"))
     hold = "import sys\nfrom haa_jax.runtime.lock import locked\n"
     hold += "with locked(sys.argv[1]): print('held', flush=True); input()"
     line = [sys.executable, "-c", hold, str(tmp_path)]

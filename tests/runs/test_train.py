@@ -17,7 +17,7 @@ from tensorboard.util import tensor_util
 
 from haa_jax import evaluate, overview, train
 from haa_jax.data import sampling
-from haa_jax.experiment import fresh_state, prepare
+from haa_jax.experiment import create_experiment, fresh_state
 from haa_jax.metrics import top_k
 from haa_jax.runtime import mesh
 from haa_jax.runtime.checkpoint import CheckpointError, Checkpoints
@@ -33,14 +33,14 @@ def _spoken(caplog, shallow_i3d):
 
 def final_state(config, workdir):
     checkpoints = Checkpoints(workdir, keep=3)
-    restored = checkpoints.restore_latest(prepare(config).abstract_state)
+    restored = checkpoints.restore_latest(create_experiment(config).abstract_state)
     checkpoints.close()
     return restored
 
 
 def best_step(config, workdir):
     checkpoints = Checkpoints(workdir, keep=3)
-    checkpoints.restore_latest(prepare(config).abstract_state)
+    checkpoints.restore_latest(create_experiment(config).abstract_state)
     step = checkpoints.best_step()
     checkpoints.close()
     return step
@@ -128,7 +128,8 @@ def test_a_finished_run_only_evaluates_again(tiny_config, tmp_path, caplog):
 
 
 @pytest.mark.parametrize(
-    "field", ["seed", "objective", "area", "data.flip", "model.dropout", "train.accumulate", "optimizer.momentum"]
+    "field",
+    ["seed", "objective", "area", "data.flip", "model.dropout", "train.accumulation_steps", "optimizer.momentum"],
 )
 def test_a_run_goes_on_with_the_settings_that_it_began_with(tiny_config, field):
     meta = {"config": tiny_config.to_dict(), "dataset": {"name": "haa500/tiny/1.1.0", "fingerprint": "f"}}
@@ -147,7 +148,7 @@ def test_a_run_goes_on_with_the_settings_that_it_began_with(tiny_config, field):
 
 def test_the_optimizer_has_the_length_and_the_batch_of_the_run(tiny_config):
     tiny_config.optimizer.update(momentum=0.0, base_batch_size=32)
-    optimizer, params = prepare(tiny_config).optimizer, {"bias": np.zeros(1, np.float32)}
+    optimizer, params = create_experiment(tiny_config).optimizer, {"bias": np.zeros(1, np.float32)}
     own, rates = optimizer.init(params), []
     for _ in range(8):
         moved, own = optimizer.update({"bias": np.ones(1, np.float32)}, own, params)
@@ -234,7 +235,7 @@ def test_each_evaluation_sees_the_state_of_its_step_and_one_beside_the_run_chang
     assert train.evaluate_workdir(tiny_config, tmp_path)["step"] == 8
     assert sorted((tmp_path / "checkpoints").rglob("*")) == before
 
-    exp = prepare(tiny_config)
+    exp = create_experiment(tiny_config)
     checkpoints = Checkpoints(tmp_path, keep=1)
     states = {step: checkpoints.restore(step, exp.abstract_state).state for step in (4, 8)}
     states[0] = fresh_state(tiny_config, exp.model, exp.optimizer, mesh.shardings_of(exp.abstract_state))
@@ -255,7 +256,7 @@ def test_a_diverging_run_stops_names_the_step_and_keeps_the_last_good_checkpoint
         train.train_and_evaluate(tiny_config, tmp_path)
     report = json.loads((tmp_path / train.NOT_FINITE_FILE).read_text())
     clips, _ = sampling.batch_clips(0, report["step"] - 1, 16, 64)
-    assert report["clip_ids"] == [prepare(tiny_config).splits["train"].index.clip_id[clip] for clip in clips]
+    assert report["clip_ids"] == [create_experiment(tiny_config).splits["train"].index.clip_id[clip] for clip in clips]
     assert set(report["metrics"].values()) <= {"nan", "inf"}
     kept = final_state(tiny_config, tmp_path)
     assert kept is None or all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(kept.state.opt_state))
@@ -289,14 +290,14 @@ def test_nothing_to_evaluate(tiny_config, tmp_path):
 
 
 def test_logits_that_are_no_numbers_are_named(tiny_config):
-    exp = prepare(tiny_config)
+    exp = create_experiment(tiny_config)
     zeros = jax.tree.map(lambda x: np.full(x.shape, np.nan, x.dtype), exp.abstract_state.variables)
     with pytest.raises(evaluate.EvaluationError, match="12 clips are not finite: .*_017"):
         evaluate.predict(exp, zeros, "test")
 
 
 def test_evaluation_does_not_depend_on_the_batch_size(tiny_config):
-    exp = prepare(tiny_config)
+    exp = create_experiment(tiny_config)
     rng = np.random.default_rng(0)
     variables = jax.tree.map(
         lambda x: np.abs(rng.normal(scale=0.1, size=x.shape)).astype(x.dtype), exp.abstract_state.variables
@@ -304,7 +305,7 @@ def test_evaluation_does_not_depend_on_the_batch_size(tiny_config):
     reference = evaluate.predict(exp, variables, "test")["atomic"]
     assert math.isfinite(reference.sum())
     tiny_config.eval.batch_size = 3
-    other = evaluate.predict(prepare(tiny_config), variables, "test")["atomic"]
+    other = evaluate.predict(create_experiment(tiny_config), variables, "test")["atomic"]
     np.testing.assert_allclose(reference, other, rtol=1e-4, atol=1e-5)
 
 

@@ -6,7 +6,7 @@ import tensorflow_datasets as tfds
 
 from haa_jax import train
 from haa_jax.data.dataset import DatasetError
-from haa_jax.experiment import prepare
+from haa_jax.experiment import create_experiment
 from haa_jax.learning import freeze
 from haa_jax.models import i3d
 from haa_jax.runtime import checkpoint
@@ -55,7 +55,7 @@ def test_the_last_three_layers_learn_on_what_another_run_learned(short_config, o
     assert after["Logits/composite/kernel"].shape[-1] != before["Logits/atomic/kernel"].shape[-1]
 
     short_config.model.width = 0.0625  # a wider network does not fit
-    wider = prepare(short_config).abstract_state
+    wider = create_experiment(short_config).abstract_state
     shapes = {name: tensor.shape for name, tensor in before.items()}
     fit = importer.match(shapes, "i3d", {"params": wider.params, "batch_stats": wider.batch_stats})
     assert ("Conv3d_1a_7x7/conv_3d/kernel", (7, 7, 7, 3, 3), (7, 7, 7, 3, 4)) in fit.mismatched
@@ -71,7 +71,7 @@ def test_a_workdir_without_checkpoints_is_no_start(tmp_path):
 
 def test_another_dataset_is_validated_and_tested_on(short_config, other_dir, tmp_path):
     short_config.eval.dataset, short_config.eval.every_epochs = "haa500/two", 1.0
-    experiment = prepare(short_config)
+    experiment = create_experiment(short_config)
     assert {name: len(split) for name, split in experiment.splits.items()} == {"train": 64, "validation": 2, "test": 6}
     results = train.train_and_evaluate(short_config, tmp_path)
     assert results["heads"]["atomic"]["top1"]["count"] == 6
@@ -86,4 +86,4 @@ def test_a_dataset_of_other_classes_is_refused(short_config, archive_dir, data_d
     Builder(config=config, data_dir=data_dir).download_and_prepare(download_config=manual)
     short_config.eval.dataset = "haa500/regrouped"
     with pytest.raises(DatasetError, match=r"regrouped/1.1.0 has not the classes of haa500/tiny.*CPR/.*games_hobbies"):
-        prepare(short_config)
+        create_experiment(short_config)

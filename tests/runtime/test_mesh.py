@@ -73,7 +73,7 @@ def test_split_parameters_do_what_whole_ones_do_with_less_memory(tiny_config, sh
     tiny_config.mesh.model = 4
     train.train_and_evaluate(tiny_config, tmp_path / "split")
     assert bytes_on_device_0(tiny_config) < 0.5 * whole
-    assert "arrays are split" in experiment.describe(experiment.prepare(tiny_config))
+    assert "arrays are split" in experiment.describe(experiment.create_experiment(tiny_config))
 
     logits = [logits_in(tmp_path / name) for name in ("whole", "split")]
     np.testing.assert_allclose(*logits, rtol=1e-3, atol=1e-4)
@@ -90,7 +90,7 @@ def logits_in(workdir) -> np.ndarray:
 
 def bytes_on_device_0(config) -> int:
     """Of a state that is really there."""
-    exp = experiment.prepare(config)
+    exp = experiment.create_experiment(config)
     shardings = mesh.shardings_of(exp.abstract_state)
     leaves = jax.tree.leaves(experiment.fresh_state(config, exp.model, exp.optimizer, shardings))
     shards = [shard for leaf in leaves for shard in leaf.addressable_shards if shard.device == jax.devices()[0]]

@@ -32,7 +32,7 @@ def test_levels_become_what_the_recipe_says(config, expected):
     channels = streams.clip_spec(config.data)[config.data.stream][0][-1]
     levels = np.array([0, 51, 128, 255], np.uint8)
     clips = np.broadcast_to(levels[:, None, None, None, None], (4, 2, 3, 3, channels))
-    prepared = modalities.prepare({config.data.stream: clips}, config.data)
+    prepared = modalities.preprocess({config.data.stream: clips}, config.data)
     assert prepared.shape == clips.shape
     assert prepared.dtype == np.float32
     for level, found in zip(levels, np.asarray(prepared), strict=True):
@@ -41,16 +41,16 @@ def test_levels_become_what_the_recipe_says(config, expected):
 
 def test_the_ends_of_the_scale_are_exact_for_i3d():
     clips = np.array([0, 255], np.uint8).reshape(2, 1, 1, 1, 1).repeat(3, -1)
-    prepared = modalities.prepare({"rgb": clips}, i3d.get_config().data)
+    prepared = modalities.preprocess({"rgb": clips}, i3d.get_config().data)
     assert np.asarray(prepared)[:, 0, 0, 0].tolist() == [[-1, -1, -1], [1, 1, 1]]
 
 
 def test_caffe_networks_see_blue_green_red():
     red = np.zeros((1, 1, 1, 1, 3), np.uint8)
     red[..., 0] = 255
-    (pixel,) = np.asarray(modalities.prepare({"rgb": red}, tsn.get_config("bninception").data)).reshape(1, 3)
+    (pixel,) = np.asarray(modalities.preprocess({"rgb": red}, tsn.get_config("bninception").data)).reshape(1, 3)
     assert pixel.tolist() == [-104, -117, 255 - 128]
-    (pixel,) = np.asarray(modalities.prepare({"rgb": red}, tsn.get_config("").data)).reshape(1, 3)
+    (pixel,) = np.asarray(modalities.preprocess({"rgb": red}, tsn.get_config("").data)).reshape(1, 3)
     assert pixel.argmax() == 0
 
 
@@ -58,7 +58,7 @@ def test_skeletons_pass_unchanged():
     data = base.get_config().data
     data.stream = "skeleton"
     clips = np.random.default_rng(0).normal(size=(2, 2, 5, 17, 3)).astype(np.float32)
-    assert np.array_equal(modalities.prepare({"skeleton": clips}, data), clips)
+    assert np.array_equal(modalities.preprocess({"skeleton": clips}, data), clips)
 
 
 def seen(*found):
@@ -103,7 +103,7 @@ def test_heatmaps_of_a_batch_of_views_under_jit():
     data = base.get_config().data
     data.stream, data.crop, data.pose_sigma = "pose", 12, 1.5
     clips = np.random.default_rng(0).uniform(0, 12, (2, 3, 4, 17, 3)).astype(np.float32)
-    prepared = jax.jit(functools.partial(modalities.prepare, config=data))({"pose": clips})
+    prepared = jax.jit(functools.partial(modalities.preprocess, config=data))({"pose": clips})
     assert prepared.shape == (2, 3, 4, 12, 12, 3)
     one = draw_joints(clips[1, 2, 3], 12, 1.5)
     np.testing.assert_allclose(prepared[1, 2, 3], one, rtol=1e-5, atol=1e-6)

@@ -41,7 +41,7 @@ def train(data, seed):
     return out
 
 
-def centre(weights):
+def center(weights):
     """Mean place (down, across) of a picture's weights, pixels."""
     down, across = np.mgrid[: weights.shape[0], : weights.shape[1]] + 0.5
     return np.array([(weights * down).sum(), (weights * across).sum()]) / weights.sum()
@@ -63,7 +63,7 @@ def test_joints_lie_on_what_the_frames_show(augment_by, person_crop):
         for t, mask in enumerate((clip["rgb"][..., 0] > 130).astype(float)):
             inside = mask[1:-1, 1:-1].sum() == mask.sum() > 0  # the square does not touch the edge
             if inside:
-                np.testing.assert_allclose(clip["pose"][t, 0, 1::-1], centre(mask), atol=0.8)
+                np.testing.assert_allclose(clip["pose"][t, 0, 1::-1], center(mask), atol=0.8)
                 compared += 1
     assert compared > 5
 
@@ -79,7 +79,7 @@ def test_objects_lie_on_what_the_frames_show(person_crop):
             if mask[1:-1, 1:-1].sum() == mask.sum() > 0:
                 assert set(np.unique(heat[..., 2])) == {0, 153}  # 0.6 of 255
                 assert not np.delete(heat, 2, axis=-1).any()
-                np.testing.assert_allclose(centre(heat[..., 2].astype(float)), centre(mask), atol=0.8)
+                np.testing.assert_allclose(center(heat[..., 2].astype(float)), center(mask), atol=0.8)
                 assert abs((heat[..., 2] > 0).sum() - mask.sum()) < 0.35 * mask.sum()
                 compared += 1
     assert compared > 5
@@ -106,7 +106,7 @@ def test_a_person_crop_keeps_the_persons_size():
     for picture in out["rgb"][0]:
         mask = picture[..., 0] > 130
         assert abs(mask.sum() - 16 * 16) < 40
-        np.testing.assert_allclose(centre(mask.astype(float)), (16, 16), atol=0.5)
+        np.testing.assert_allclose(center(mask.astype(float)), (16, 16), atol=0.5)
 
 
 def test_beyond_the_frame_there_is_nothing():
@@ -125,7 +125,7 @@ def test_a_window_of_the_whole_picture_is_the_picture():
 def test_a_network_sees_the_channels_side_by_side(stream, channels):
     data = settings(stream, flip=False)
     clip = train(data, 0)
-    prepared = np.asarray(modalities.prepare(clip, data))
+    prepared = np.asarray(modalities.preprocess(clip, data))
     assert prepared.shape == (3, 32, 32, channels)
     np.testing.assert_allclose(prepared[..., :3], clip["rgb"] / 127.5 - 1, atol=1e-5)
     if stream == "rgb+objects":

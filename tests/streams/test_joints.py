@@ -68,9 +68,9 @@ def test_there_is_no_neck_where_a_shoulder_is_missing():
     assert not joints.to_openpose(coco)[:, 1].any()
 
 
-def test_centred_moves_what_is_seen_only():
+def test_centered_moves_what_is_seen_only():
     before = some_joints(2)
-    after = joints.centred(before)
+    after = joints.centered(before)
     assert after.dtype == np.float32
     assert not after[:, 3].any()
     np.testing.assert_allclose(after[:, 4:], before[:, 4:] - np.float32([0.5, 0.5, 0]), atol=1e-7)
@@ -103,7 +103,7 @@ def test_random_move_is_linear_in_time_between_the_documented_draws():
 
 
 def test_random_move_leaves_unseen_joints_and_scores_alone():
-    before = joints.centred(some_joints(2, 9))
+    before = joints.centered(some_joints(2, 9))
     copy = before.copy()
     after = joints.random_move(before, np.random.default_rng(3))
     assert after.dtype == np.float32

@@ -24,7 +24,7 @@ def encode(picture) -> bytes:
 
 @functools.cache
 def numbered_example(frames):
-    """Frame t is grey and of level 8 t; field t has x of level 8 t and y of level 8 t + 4; pose t has x = t / 64."""
+    """Frame t is gray and of level 8 t; field t has x of level 8 t and y of level 8 t + 4; pose t has x = t / 64."""
     video = [encode(np.full((*SIZE, 3), 8 * t, np.uint8)) for t in range(frames)]
     flow_x = [encode(np.full(SIZE, 8 * t, np.uint8)) for t in range(frames - 1)]
     flow_y = [encode(np.full(SIZE, 8 * t + 4, np.uint8)) for t in range(frames - 1)]
@@ -57,7 +57,7 @@ def settings(stream="rgb", **fields):
     data = base.get_config().data
     data.stream = stream
     data.frames, data.resize, data.crop = 4, 36, 32
-    data.short_clips = "zero" if stream == "skeleton" else "loop"
+    data.temporal_padding = "zero" if stream == "skeleton" else "loop"
     data.update(fields)
     return data
 
@@ -121,12 +121,12 @@ def test_shapes_and_types_of_what_is_written(stream, short_side):
     [
         {},
         {"sampling": "segments", "augment": "multi_scale"},
-        {"augment": "resized_crop", "colour_jitter": True},
+        {"augment": "resized_crop", "color_jitter": True},
         {"resize_max": 50, "random_move": True},
     ],
 )
 def test_a_clip_is_a_function_of_its_draws(stream, fields):
-    fields = dict(fields, colour_jitter=fields.get("colour_jitter", False) and stream == "rgb")
+    fields = dict(fields, color_jitter=fields.get("color_jitter", False) and stream == "rgb")
     clips = [train(textured_example(), settings(stream, **fields), seed) for seed in (1, 1, 2, 3)]
     assert np.array_equal(clips[0], clips[1])
     assert not (np.array_equal(clips[0], clips[2]) and np.array_equal(clips[0], clips[3]))
@@ -149,28 +149,28 @@ def test_windows_are_consecutive_and_lie_anywhere(stream, length, stride):
     room = length - (stream == "flow") - 4 * stride
     assert min(frames[0] for frames in found) == 0
     assert max(frames[0] for frames in found) == room
-    (centre,) = views_at_test(example, data)
-    assert frames_of(centre, stream)[0] == (room + 1) // 2
+    (center,) = views_at_test(example, data)
+    assert frames_of(center, stream)[0] == (room + 1) // 2
     first, middle, final = (frames_of(view, stream)[0] for view in views_at_test(example, data, 3))
     assert first <= middle <= final
     assert room - final - 1 <= first <= room - final  # as far from one end as from the other
 
 
 @pytest.mark.parametrize(
-    ("stream", "short_clips", "stride", "expected"),
+    ("stream", "temporal_padding", "stride", "expected"),
     [
         ("rgb", "loop", 1, [0, 1, 2, 0, 1, 2, 0]),
-        ("rgb", "hold", 1, [0, 1, 2, 2, 2, 2, 2]),
-        ("rgb", "hold", 2, [0, 2, 2, 2, 2, 2, 2]),
+        ("rgb", "clamp", 1, [0, 1, 2, 2, 2, 2, 2]),
+        ("rgb", "clamp", 2, [0, 2, 2, 2, 2, 2, 2]),
         ("rgb", "repeat", 1, [0, 1, 1, 1, 1, 1, 1]),
         ("flow", "loop", 1, [0, 1, 0, 1, 0, 1, 0]),
-        ("flow", "hold", 1, [0, 1, 1, 1, 1, 1, 1]),
+        ("flow", "clamp", 1, [0, 1, 1, 1, 1, 1, 1]),
         ("skeleton", "zero", 1, [0, 1, 2, -1, -1, -1, -1]),
         ("skeleton", "zero", 2, [0, 2, -1, -1, -1, -1, -1]),
     ],
 )
-def test_clips_shorter_than_the_window(stream, short_clips, stride, expected):
-    data = settings(stream, frames=7, stride=stride, short_clips=short_clips, flip=False)
+def test_clips_shorter_than_the_window(stream, temporal_padding, stride, expected):
+    data = settings(stream, frames=7, stride=stride, temporal_padding=temporal_padding, flip=False)
     example = numbered_example(3)
     assert frames_of(train(example, data), stream) == expected
     assert [frames_of(view, stream) for view in views_at_test(example, data, 2)] == [expected] * 2
@@ -183,8 +183,8 @@ def test_segments_have_one_frame_each(stream):
     found = np.array([frames_of(train(numbered_example(length), data, seed), stream) for seed in range(80)])
     for segment in range(5):
         assert set(found[:, segment]) == set(range(4 * segment, 4 * segment + 4))
-    (centre,) = views_at_test(numbered_example(length), data)
-    assert frames_of(centre, stream) == [2, 6, 10, 14, 18]
+    (center,) = views_at_test(numbered_example(length), data)
+    assert frames_of(center, stream) == [2, 6, 10, 14, 18]
     views = views_at_test(numbered_example(length), data, 4)
     assert [frames_of(view, stream) for view in views] == [[v + 4 * s for s in range(5)] for v in range(4)]
 
@@ -198,8 +198,8 @@ def test_several_views_lie_inside_segments_that_are_not_whole():
 
 def test_clips_shorter_than_the_segments():
     data = settings(sampling="segments", frames=8)
-    (centre,) = views_at_test(numbered_example(3), data)
-    assert frames_of(centre, "rgb") == [0, 0, 0, 1, 1, 2, 2, 2]
+    (center,) = views_at_test(numbered_example(3), data)
+    assert frames_of(center, "rgb") == [0, 0, 0, 1, 1, 2, 2, 2]
     assert frames_of(train(numbered_example(3), data), "rgb") == [0] * 8
 
 
@@ -276,11 +276,11 @@ def dotted_example(size):
     pose = np.broadcast_to(person.astype(np.float32), (17, 2, 17, 3))
     down, across = np.mgrid[:height, :width] + 0.5
     dots = [255 * np.exp(-((across - x * width) ** 2 + (down - y * height) ** 2) / 8) for x, y, _ in person]
-    grey = [encode(np.round(dot).astype(np.uint8)) for dot in dots]
-    return {"video": grey, "flow_x": grey, "flow_y": grey, "pose": pose}
+    gray = [encode(np.round(dot).astype(np.uint8)) for dot in dots]
+    return {"video": gray, "flow_x": gray, "flow_y": gray, "pose": pose}
 
 
-def dot_centre(picture):
+def dot_center(picture):
     """(x, y) in pixels of the only dot of a picture, or None if it is not whole inside it."""
     level = np.where(picture < 12, 0.0, picture)  # below is what JPEG adds
     if level.max() < 100 or level[[0, -1]].any() or level[:, [0, -1]].any():
@@ -312,9 +312,9 @@ def test_joints_lie_where_the_crop_of_the_same_draws_shows_them(stream, channel,
         for joint, picture in enumerate(pictures):
             here = joint + flip * (1 if joint % 2 else -1) * (joint > 0)  # left joints are odd, the right one is next
             assert pose[joint, here, 2] == example["pose"][0, 0, joint, 2]
-            centre = dot_centre(picture)
-            if centre is not None:
-                np.testing.assert_allclose(pose[joint, here, :2], centre, atol=0.3)
+            center = dot_center(picture)
+            if center is not None:
+                np.testing.assert_allclose(pose[joint, here, :2], center, atol=0.3)
                 compared += 1
     assert flips == {0, 1}
     assert compared >= 20
@@ -372,9 +372,9 @@ def test_half_of_the_skeletons_are_mirrored(skeleton):
     data = settings("skeleton", skeleton=skeleton, frames=6, flip=False)
     straight = train(textured_example(), data)
     data.flip = True
-    mirror = joints.centred(joints.flip(textured_example()["pose"])).swapaxes(0, 1)
+    mirror = joints.centered(joints.flip(textured_example()["pose"])).swapaxes(0, 1)
     if skeleton == "openpose18":
-        mirror = joints.centred(joints.to_openpose(joints.flip(textured_example()["pose"]))).swapaxes(0, 1)
+        mirror = joints.centered(joints.to_openpose(joints.flip(textured_example()["pose"]))).swapaxes(0, 1)
     clips = [train(textured_example(), data, seed) for seed in range(20)]
     is_mirrored = [not np.array_equal(clip, straight) for clip in clips]
     assert 4 <= sum(is_mirrored) <= 16
@@ -507,12 +507,12 @@ def test_a_clip_that_cannot_be_read_is_an_error_for_each_of_its_views():
             views.write(view, streams.empty_clips(settings()))
 
 
-def test_the_colours_of_a_clip_change_together():
+def test_the_colors_of_a_clip_change_together():
     plain = train(textured_example(), settings(), 4)
-    jittered = train(textured_example(), settings(colour_jitter=True), 4)
+    jittered = train(textured_example(), settings(color_jitter=True), 4)
     assert not np.array_equal(plain, jittered)
-    grey = train(numbered_example(12), settings(colour_jitter=True), 4)
-    assert (grey == grey[:, :1, :1]).all()  # the same for every place
+    gray = train(numbered_example(12), settings(color_jitter=True), 4)
+    assert (gray == gray[:, :1, :1]).all()  # the same for every place
 
 
 def test_a_frame_that_is_not_an_image_is_an_error():

@@ -228,12 +228,12 @@ def test_a_gamma_is_folded_so_that_evaluation_stays_the_same(tmp_path):
     unit = models.i3d.Unit3D(64, (7, 7, 7), (2, 2, 2), dtype=jnp.float32)
     clips = golden.clips(1, 3, 8, 16, 16)
 
-    def normalised(values):
+    def normalized(values):
         parts = {name: values[name]["Conv3d_1a_7x7"] for name in ("params", "batch_stats")}
         parts["params"] = {**parts["params"], "batch_norm": {"bias": np.full(64, 100.0, np.float32)}}  # above ReLU
         return np.asarray(unit.apply(parts, clips, train=False)) - 100
 
-    np.testing.assert_allclose(normalised(folded), normalised(plain) * gamma, atol=2e-4)
+    np.testing.assert_allclose(normalized(folded), normalized(plain) * gamma, atol=2e-4)
 
 
 def test_training_starts_from_a_checkpoint_with_new_heads(tmp_path):

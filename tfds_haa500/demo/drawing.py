@@ -44,7 +44,7 @@ class Camera:
 
 @dataclasses.dataclass(frozen=True)
 class Look:
-    """Colours of a person and of the main prop."""
+    """Colors of a person and of the main prop."""
 
     skin: Color
     hair: Color
@@ -138,7 +138,7 @@ def _head(joints, look, side_view) -> list[Shape]:
 
 
 def random_look(rng: np.random.Generator, dark: bool) -> Look:
-    """Random colours; clothes are light where the scene is dark and the other way round."""
+    """Random colors; clothes are light where the scene is dark and the other way round."""
     low, high = (150, 250) if dark else (15, 120)
     clothes = [tuple(int(v) for v in rng.integers(low, high, 3)) for _ in range(2)]
     tone = rng.uniform(0.45, 1.0)

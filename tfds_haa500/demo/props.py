@@ -1,6 +1,6 @@
 """The things people use in the generated archive, placed by the pose: one function a composite.
 
-Each takes the joints (17, 2) in body heights, the progress of the movement (0 to 1) and the colours, and
+Each takes the joints (17, 2) in body heights, the progress of the movement (0 to 1) and the colors, and
 returns the composite's props. `category` is the COCO id where COCO has such a thing.
 """
 

@@ -325,7 +325,7 @@ def _read_rows(root, name: str) -> tuple[dict[int, Annotation] | None, list[str]
 
 
 def _unknown_entries(folders: dict, known: Sequence[str]) -> list[str]:
-    """Entries that are no class of the table, wherever: a misspelt class must not vanish silently."""
+    """Entries that are no class of the table, wherever: a misspelled class must not vanish silently."""
     found = [
         (folder, entry.name, entry.name.removesuffix(".txt") if folder == "raw" else entry.name)
         for folder, root in folders.items()

@@ -167,7 +167,7 @@ def _compare(root, entries: list[split_lists.Entry], files: dict[str, str]) -> l
 
 
 def _class_problems(clips: list[Clip]) -> list[str]:
-    """Classes that cannot be learnt, and names that a table of classes cannot hold."""
+    """Classes that cannot be learned, and names that a table of classes cannot hold."""
     found = collections.defaultdict(set)
     for clip in clips:
         found[clip.class_name].add(clip.split)

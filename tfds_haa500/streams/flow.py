@@ -1,4 +1,4 @@
-"""Optical flow between the frames of a clip, stored as two grey pictures a field: computed by OpenCV, or read.
+"""Optical flow between the frames of a clip, stored as two gray pictures a field: computed by OpenCV, or read.
 
 Field t is the motion from frame t to frame t + 1 in pixels of the stored frames: x to the right, y down. Each
 is clipped to +-20 pixels and stored with 8 bits, as the two-stream networks since TSN take it. The levels lie
@@ -57,8 +57,8 @@ def estimator(method: str) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
             raise FlowError(f"flow needs frames of one size, found {_size(first)} and {_size(second)} pixels")
         if min(first.shape[:2]) < MIN_SIDE:
             raise FlowError(f"flow needs frames of {MIN_SIDE} or more pixels a side, found {_size(first)}")
-        grey = [cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) for image in (first, second)]
-        return engine.calc(*grey, None)
+        gray = [cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) for image in (first, second)]
+        return engine.calc(*gray, None)
 
     return estimate
 
@@ -77,14 +77,14 @@ def read_images(names: Sequence[str], read: Callable[[str], bytes], num_fields: 
     """A clip's flow from pictures of the user's own, as yjxiong/dense_flow and open-mmlab/denseflow leave them.
 
     Their names are flow_x_00001.jpg and flow_y_00001.jpg and so on, counted from 0 or from 1, .jpg or .png; their
-    levels mean what ours do (a bound of 20 pixels). Grey JPEGs of the right size are taken as they are.
+    levels mean what ours do (a bound of 20 pixels). Gray JPEGs of the right size are taken as they are.
 
     Args:
       names: what is in the clip's folder.
       read: from a name to the file's bytes.
       num_fields: T - 1, one less than the clip has frames.
       size: (width, height) of the clip's stored frames; within two pixels, as rounding has it, pictures are resized.
-      encode: from a grey picture to a JPEG's bytes.
+      encode: from a gray picture to a JPEG's bytes.
 
     Returns:
       Two lists of num_fields JPEGs, flow_x and flow_y.
@@ -130,15 +130,15 @@ def _read_image(name: str, data: bytes, size: tuple[int, int], encode) -> bytes:
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
     if image is None or image.dtype != np.uint8:
         raise FlowError(f"{name} is not a picture of 8 bits")
-    colour = image.ndim == 3
-    if colour and not (image == image[..., :1]).all():
-        raise FlowError(f"{name} is not grey")
-    grey = np.ascontiguousarray(image[..., 0]) if colour else image
-    if max(abs(grey.shape[1] - size[0]), abs(grey.shape[0] - size[1])) > _ROUNDING:
-        raise FlowError(f"{name} has {_size(grey)} pixels, the clip's frames are stored with {size[0]}x{size[1]}")
-    if grey.shape != size[::-1]:
-        return encode(cv2.resize(grey, size, interpolation=cv2.INTER_LINEAR))
-    return data if data[:2] == b"\xff\xd8" and not colour else encode(grey)
+    color = image.ndim == 3
+    if color and not (image == image[..., :1]).all():
+        raise FlowError(f"{name} is not gray")
+    gray = np.ascontiguousarray(image[..., 0]) if color else image
+    if max(abs(gray.shape[1] - size[0]), abs(gray.shape[0] - size[1])) > _ROUNDING:
+        raise FlowError(f"{name} has {_size(gray)} pixels, the clip's frames are stored with {size[0]}x{size[1]}")
+    if gray.shape != size[::-1]:
+        return encode(cv2.resize(gray, size, interpolation=cv2.INTER_LINEAR))
+    return data if data[:2] == b"\xff\xd8" and not color else encode(gray)
 
 
 def _size(image: np.ndarray) -> str:

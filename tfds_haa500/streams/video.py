@@ -37,7 +37,7 @@ class EncodedClip:
       frames: T JPEGs in order.
       fps: the native frame rate, frames per second.
       size: (width, height) of the video itself, upright, in pixels.
-      flow_x, flow_y: T - 1 grey JPEGs each (see `flow.py`); empty where no flow was asked for.
+      flow_x, flow_y: T - 1 gray JPEGs each (see `flow.py`); empty where no flow was asked for.
     """
 
     frames: list[bytes]
@@ -163,7 +163,7 @@ def _upright_size(frame: av.VideoFrame) -> tuple[int, int]:
 
 
 def encode_jpeg(image: np.ndarray, quality: int = JPEG_QUALITY) -> bytes:
-    """A picture, (H, W, 3) uint8 BGR or (H, W) grey, as a JPEG's bytes."""
+    """A picture, (H, W, 3) uint8 BGR or (H, W) gray, as a JPEG's bytes."""
     ok, buffer = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not ok:
         raise VideoError("a frame cannot be compressed as JPEG")

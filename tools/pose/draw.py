@@ -23,8 +23,8 @@ def draw(image: np.ndarray, people: list[dict]) -> np.ndarray:
                 cv2.line(image, *ends, (255, 255, 255), max(1, image.shape[0] // 150))
         for number, (x, y, score) in enumerate(joints):
             if score > SURE:
-                colour = (60, 220, 60) if number % 2 else (255, 140, 0)
-                cv2.circle(image, (round(x), round(y)), max(2, image.shape[0] // 80), colour, -1)
+                color = (60, 220, 60) if number % 2 else (255, 140, 0)
+                cv2.circle(image, (round(x), round(y)), max(2, image.shape[0] // 80), color, -1)
     return image
 
 

@@ -130,7 +130,7 @@ def test_every_fault_is_listed_at_once(broken):
     assert "video/play_erhu" not in text  # for want of raw/play_erhu.txt, which is said
 
 
-def test_a_misspelt_folder_is_a_fault_of_the_whole_release(broken):
+def test_a_misspelled_folder_is_a_fault_of_the_whole_release(broken):
     (broken / "video" / "CPR").rename(broken / "video" / "CPRR")
     text = "\n".join(problems_of(broken, classes=()))
     assert "video/CPRR: no such class in the class table; did you mean 'CPR'?" in text

@@ -39,11 +39,11 @@ def write_encoded(path: pathlib.Path, codec: str, num_frames: int, rate: int = 1
         stream.height, stream.width, stream.pix_fmt = *SIZE, "yuv420p"
         stream.bit_rate = 1_000_000
         for t in range(num_frames):
-            container.mux(stream.encode(grey_frame(t)))
+            container.mux(stream.encode(gray_frame(t)))
         container.mux(stream.encode())
 
 
-def grey_frame(t: int) -> av.VideoFrame:
+def gray_frame(t: int) -> av.VideoFrame:
     image = np.broadcast_to(numbered_frame(t)[..., None], (*SIZE, 3)).astype(np.uint8)
     return av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
 
@@ -54,7 +54,7 @@ def write_gif(path: pathlib.Path, delays: list[int]) -> None:
         stream = container.add_stream("gif", rate=10)
         stream.height, stream.width, stream.pix_fmt = *SIZE, "bgr8"
         for t in range(len(delays)):
-            container.mux(stream.encode(grey_frame(t).reformat(format="bgr8")))
+            container.mux(stream.encode(gray_frame(t).reformat(format="bgr8")))
         container.mux(stream.encode())
     # The encoder has delays of its own: each stands in the block before its frame.
     first, *blocks = path.read_bytes().split(b"\x21\xf9\x04")
@@ -532,7 +532,7 @@ def test_packed_bitstreams_of_old_avi_files_are_whole(tmp_path):
     encoder.options = {"bf": "1", "b_strategy": "0", "g": "100", "sc_threshold": "1000000000"}
     encoder.bit_rate = 1_000_000
     for t in range(21):
-        frame = grey_frame(t)
+        frame = gray_frame(t)
         frame.pts, frame.time_base = t, fractions.Fraction(1, 10)
         packets += [bytes(packet) for packet in encoder.encode(frame)]
     packets += [bytes(packet) for packet in encoder.encode(None)]
