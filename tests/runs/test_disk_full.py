@@ -69,7 +69,7 @@ def test_a_save_on_a_full_disk_leaves_those_before_it_whole(disk):
 
 SCORE = """
 import sys
-from haa_jax import seal
+from haa_jax.runtime import seal
 from haa_jax.runtime.checkpoint import CheckpointError, FOLDER
 from tests.runtime.test_checkpoint import restored_step, saved
 for step, scores in ((1, {}), (1, {1: 0.5}), (2, {1: 0.5})):
