@@ -2,11 +2,13 @@
 
 import difflib
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+
+AUX = "aux_"  # prefix of the name of an auxiliary head, which only helps training
 
 
 def average_pool(x: jax.Array, window: tuple[int, int, int]) -> jax.Array:
@@ -74,15 +76,6 @@ class LinearHeads(nn.Module):
             name: average(nn.Dense(classes, kernel_init=self.kernel_init, name=name)(x), positions)
             for name, classes in self.classes.items()
         }
-
-
-AUX = "aux_"  # before the name of a head that only helps training
-HEADS = ("Logits", "AuxLogits")  # what the architectures call their LinearHeads
-
-
-def is_head(path: Sequence[str]) -> bool:
-    """Whether a variable, by its path below "params", belongs to a head: it goes with the classes, not the network."""
-    return path[0] in HEADS
 
 
 def check_endpoints(asked: Iterable[str], known: Iterable[str]) -> None:

@@ -27,8 +27,9 @@ from haa_jax.models.layers import Triple, max_pool, scale
 PADDING = "SAME"
 BN_EPSILON = 1e-3
 LOGITS_WINDOW = (2, 7, 7)
-STEMS = ("conv", "space_to_depth")
-CHOICES = {"variant": ("",), "stem": STEMS}
+STEM_FORMS = ("conv", "space_to_depth")
+CHOICES = {"variant": ("",), "stem": STEM_FORMS}
+INPUT, HEADS, STEM = "clips", ("Logits",), ("Conv3d_1a_7x7",)
 
 
 class Conv(NamedTuple):

@@ -11,16 +11,8 @@ from flax import linen as nn
 
 Triple = tuple[int, int, int]  # over time, height, width
 
-# What the architectures call their first convolutions.
-STEMS = ("Conv3d_1a_7x7", "conv1_7x7_s2", "stem", "slow_stem", "fast_stem")
-
 # He initialization by fan-out, the default of the residual networks.
 he_normal = jax.nn.initializers.variance_scaling(2.0, "fan_out", "normal")
-
-
-def is_stem(path: Sequence[str]) -> bool:
-    """Whether a variable, by its path below "params", belongs to a first convolution or its normalization."""
-    return any(part in STEMS for part in path)
 
 
 def scale(channels: int, width: float) -> int:

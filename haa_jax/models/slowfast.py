@@ -28,6 +28,7 @@ class Variant(NamedTuple):
 
 VARIANTS = {"4x16": Variant(8, 5), "8x8": Variant(4, 7)}
 CHOICES = {"variant": tuple(VARIANTS)}
+INPUT, HEADS, STEM = "clips", ("Logits",), ("slow_stem", "fast_stem")
 BETA_INVERSE = 8  # channels of the slow pathway for one of the fast
 SLOW_TEMPORAL, FAST_TEMPORAL = (1, 1, 3, 3), (3, 3, 3, 3)  # extent of each block's first convolution, by stage
 STAGES = ("res2", "res3", "res4", "res5")

@@ -4,7 +4,7 @@ Layer for layer yysijie/st-gcn net/st_gcn.py: BatchNorm on the coordinates, ten 
 convolution with learned importance of each edge, average over time and joints, then over people.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 
 import jax
@@ -17,6 +17,7 @@ from haa_jax.models.layers import scale
 from haa_jax.models.skeleton import PARTITIONS, SKELETONS, spatial_adjacency
 
 CHOICES = {"variant": tuple(SKELETONS), "partition": PARTITIONS}
+INPUT, HEADS, STEM = "skeleton", ("Logits",), ()
 BN_EPSILON = 1e-5
 TEMPORAL = 9  # frames that a temporal convolution reaches over
 BLOCKS = (  # channels, stride in time
@@ -45,6 +46,12 @@ def build(config: ConfigDict, heads: Mapping[str, int]) -> "STGCN":
         bn_momentum=config.bn_momentum,
         dtype=jnp.dtype(config.dtype),
     )
+
+
+def check(config: ConfigDict) -> Iterator[str]:
+    """What the network has against the settings of a whole config; see `models.contradictions`."""
+    if config.model.variant != config.data.skeleton:
+        yield f"config.model.variant={config.model.variant!r} needs the same config.data.skeleton"
 
 
 class STGCN(nn.Module):

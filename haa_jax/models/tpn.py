@@ -22,6 +22,7 @@ CHOICES = {
     "shift": SHIFTS,
     "information_flow": ("cascade", "parallel"),
 }
+INPUT, HEADS, STEM = "clips", ("Logits", "AuxLogits"), ("backbone/stem",)
 GROUPS = 32
 ENDPOINTS = (
     *("stem", "layer1", "layer2", "layer3", "layer4"),

@@ -19,6 +19,8 @@ from haa_jax.models.heads import LinearHeads, at_least_float32, check_endpoints
 from haa_jax.models.resnet import SHIFTS, ConvNorm, ResNet50
 
 CHOICES = {"variant": ("resnet50", "bninception", "tsm"), "shift": SHIFTS}
+INPUT, HEADS = "clips", ("Logits",)
+STEM = ("backbone/stem", "backbone/conv1_7x7_s2")  # of ResNet-50 and of BN-Inception
 
 
 def build(config: ConfigDict, heads: Mapping[str, int]) -> "TSN":
