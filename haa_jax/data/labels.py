@@ -1,4 +1,4 @@
-"""Heads as the data sees them: which feature of the dataset labels a clip, and which class each of its ids is."""
+"""The labels of each head: the dataset's feature that holds them, and the class of each of its ids."""
 
 import dataclasses
 from collections.abc import Sequence
