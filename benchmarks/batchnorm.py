@@ -4,8 +4,8 @@
 
 Trains the demo's I3D (a momentum of 0.999) on `haa500/demo` in DIR, and evaluates the same parameters on its test clips
 with the statistics of the published rule, of an average that is debiased as Adam's is, of the rule training follows
-(`state.running_statistics`), and with those computed anew from the last parameters over `PRECISE` batches, which is
-PySlowFast's precise BatchNorm. Minutes on two CPU cores.
+(`batch_statistics.running_statistics`), and with those computed anew from the last parameters over `PRECISE` batches,
+which is PySlowFast's precise BatchNorm. Minutes on two CPU cores.
 """
 
 import os
@@ -19,10 +19,9 @@ from absl import app, flags, logging
 from haa_jax import evaluate
 from haa_jax.configs import i3d
 from haa_jax.data import pipeline
-from haa_jax.experiment import create_experiment, fresh_state, train_step
-from haa_jax.learning import objectives
-from haa_jax.learning import steps as state
-from haa_jax.runtime import mesh
+from haa_jax.experiment import create_experiment, train_step
+from haa_jax.learning import losses
+from haa_jax.learning.batch_statistics import running_statistics
 from haa_jax.streams import device as modalities
 
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Where haa500/demo was built.", required=True)
@@ -52,7 +51,7 @@ def main(argv):
 
 def train(exp, batches, momentum: float) -> tuple[dict, dict[str, dict]]:
     """The trained parameters, and the statistics of each rule."""
-    train_state = fresh_state(exp.config, exp.model, exp.optimizer, mesh.shardings_of(exp.abstract_state))
+    train_state = exp.fresh_state()
     step = jax.jit(train_step(exp.config, exp.model, exp.optimizer))
     kept = dict.fromkeys(("published", "debiased", "ours"), train_state.batch_stats)
     for number in range(_STEPS.value):
@@ -69,7 +68,7 @@ def follow(kept: dict, batch: dict, step: jax.Array, momentum: float) -> dict:
         return jax.tree.map(lambda old, new: own * old + (1 - own) * new, before, batch)
 
     debiased = momentum * (1 - momentum**step) / (1 - momentum ** (step + 1))
-    ours = state.running_statistics(kept["ours"], mix(kept["ours"], momentum), step, momentum)
+    ours = running_statistics(kept["ours"], mix(kept["ours"], momentum), step, momentum)
     return {"published": mix(kept["published"], momentum), "debiased": mix(kept["debiased"], debiased), "ours": ours}
 
 
@@ -96,7 +95,7 @@ def _of(batch: dict, *keys: str) -> dict:
 def report(exp, name: str, variables: dict) -> None:
     logits = evaluate.predict(exp, variables, "test")
     top1 = evaluate.score(exp, logits, "test")["heads"]["atomic"]["top1"]
-    loss = objectives.cross_entropy(logits["atomic"], exp.splits["test"].labels["atomic"])
+    loss = losses.cross_entropy(logits["atomic"], exp.splits["test"].labels["atomic"])
     print(f"{_STEPS.value} steps, seed {_SEED.value}, {name:14}: {top1['correct']}/{top1['count']}, loss {loss:.3f}")
 
 

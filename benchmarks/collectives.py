@@ -15,8 +15,10 @@ import jax
 from absl import app, flags
 
 from haa_jax import config_flag, models
-from haa_jax.experiment import abstract_state_of, train_step
-from haa_jax.learning import optimizers as optim
+from haa_jax.experiment import clip_shape, train_step
+from haa_jax.learning.optimizers import make_optimizer
+from haa_jax.learning.train_state import abstract_state
+from haa_jax.models.parameters import abstract_variables
 from haa_jax.runtime import mesh
 from haa_jax.streams import views as streams
 
@@ -56,17 +58,19 @@ def compile_step(config, device_mesh, clips_per_device: int):
     """(the compiled training step, bytes of its state on each device)."""
     model = models.build(config.model, {"atomic": CLASSES})
     batch_size = clips_per_device * device_mesh.size
-    optimizer = optim.make_optimizer(config.optimizer, batch_size, 1000)
-    abstract_state = abstract_state_of(config, model, optimizer, device_mesh)
+    variables = abstract_variables(model, clip_shape(config))
+    roles = models.parameter_roles(config.model.name, variables)
+    optimizer = make_optimizer(config.optimizer, batch_size, 1000, roles)
+    state = abstract_state(variables, optimizer, device_mesh)
     step = train_step(config, model, optimizer)
-    shardings = mesh.shardings_of(abstract_state)
+    shardings = mesh.shardings_of(state)
     jitted = jax.jit(
         step,
         in_shardings=(shardings, mesh.batch_sharding(device_mesh)),
         out_shardings=(shardings, mesh.replicated(device_mesh)),
     )
-    lowered = jitted.lower(abstract_state, batch_shapes(config, batch_size))
-    return lowered.compile({"xla_backend_optimization_level": 0}), mesh.bytes_per_device(abstract_state)
+    lowered = jitted.lower(state, batch_shapes(config, batch_size))
+    return lowered.compile({"xla_backend_optimization_level": 0}), mesh.bytes_per_device(state)
 
 
 def batch_shapes(config, batch_size: int) -> dict:

@@ -24,9 +24,8 @@ from absl import app, flags, logging
 
 from haa_jax import config_flag, evaluate
 from haa_jax.data import pipeline
-from haa_jax.experiment import create_experiment, fresh_state
-from haa_jax.learning import steps as state
-from haa_jax.runtime import mesh
+from haa_jax.experiment import create_experiment
+from haa_jax.learning import steps
 from tfds_haa500.clip_folder_dataset_builder import Builder, ClipFolderConfig
 
 NAME, CLASSES, CLIPS, FRAMES, SIZE = "eval_memory", 4, 64, 300, (256, 340)  # height, width
@@ -51,7 +50,7 @@ def main(argv):
     config.data.dataset, config.data.data_dir = f"clip_folder/{NAME}", _DATA_DIR.value
     config.eval.every_epochs = 0.0  # there is no validation split
     exp = create_experiment(config)
-    train_state = fresh_state(config, exp.model, exp.optimizer, mesh.shardings_of(exp.abstract_state))
+    train_state = exp.fresh_state()
     print(
         f"{config.model.name}, {exp.test_views}, {exp.clip_shape} of width {config.model.width}: before {resident()} MB"
     )
@@ -59,7 +58,7 @@ def main(argv):
     num_views = pipeline.num_views(exp.splits["test"], exp.test_data, exp.test_views)
     total = pipeline.num_eval_batches(num_views, exp.eval_batch_size, exp.shard)
     step, name = (jax.jit(pixel_mean), "no network") if _NO_NETWORK.value else (exp.eval_step, config.model.name)
-    average = state.AVERAGES[config.eval.average]
+    average = steps.AVERAGES[config.eval.average]
     try:
         evaluate.run_split(exp, step, train_state.variables, "test", average, exp.test_views, watch)
         done = total

@@ -68,7 +68,7 @@ def main() -> None:
     print(f"{'clips':24}{'width':>6}  {'pass':22}{'conv, ms':>10}{'space_to_depth, ms':>20}{'ratio':>7}")
     for setting in SETTINGS:
         clips = jax.random.uniform(jax.random.key(0), setting["clips"], minval=-1)
-        by_stem = {stem: passes(stem, setting["width"], clips) for stem in i3d.STEMS}
+        by_stem = {stem: passes(stem, setting["width"], clips) for stem in i3d.STEM_FORMS}
         for name in by_stem["conv"]:
             ms = take_turns({stem: calls[name] for stem, calls in by_stem.items()})
             plain, blocked = ms["conv"], ms["space_to_depth"]

@@ -15,8 +15,10 @@ import numpy as np
 from absl import app, flags
 
 from haa_jax import config_flag, models
-from haa_jax.experiment import clip_shape, fresh_state, train_step
-from haa_jax.learning import optimizers as optim
+from haa_jax.experiment import clip_shape, train_step
+from haa_jax.learning.optimizers import make_optimizer
+from haa_jax.learning.train_state import fresh_state
+from haa_jax.models.parameters import abstract_variables
 from haa_jax.runtime import mesh
 from haa_jax.streams import views as streams
 
@@ -36,8 +38,11 @@ def main(argv):
     device_mesh = mesh.make_mesh()
     mesh.check_batch_size("--batch_size", _BATCH_SIZE.value, device_mesh)
     model = models.build(config.model, {"atomic": CLASSES})
-    optimizer = optim.make_optimizer(config.optimizer, _BATCH_SIZE.value, 1000)
-    train_state = fresh_state(config, model, optimizer, mesh.replicated(device_mesh))
+    shape = clip_shape(config)
+    roles = models.parameter_roles(config.model.name, abstract_variables(model, shape))
+    optimizer = make_optimizer(config.optimizer, _BATCH_SIZE.value, 1000, roles)
+    layout = mesh.replicated(device_mesh)
+    train_state = fresh_state(config.seed, shape, model=model, optimizer=optimizer, shardings=layout)
     step = jax.jit(train_step(config, model, optimizer), donate_argnums=0)
     batch = mesh.to_global(random_batch(config), device_mesh)
     rate = clips_per_second(step, train_state, batch)

@@ -6,9 +6,7 @@ import numbers
 
 from haa_jax import models
 from haa_jax.data import augment, pipeline, sampling
-from haa_jax.learning import objectives
-from haa_jax.learning import optimizers as optim
-from haa_jax.learning import steps as state
+from haa_jax.learning import objectives, optimizers, schedules, steps
 from haa_jax.streams import joints
 from haa_jax.streams import views as streams
 
@@ -18,21 +16,22 @@ class ConfigError(ValueError):
 
 
 MOST_STEPS = 2**31 - 1  # a state's step is an int32
+# Field -> values allowed. A dict stands for its keys, those that are added later too.
 CHOICES = {
-    "objective": tuple(objectives.OBJECTIVES),
+    "objective": objectives.OBJECTIVES,
     "data.stream": streams.STREAMS,
     "data.sampling": sampling.SAMPLINGS,
     "data.temporal_padding": sampling.TEMPORAL_PADDINGS,
     "data.augment": augment.AUGMENTS,
     "data.skeleton": joints.SKELETONS,
-    "model.name": tuple(models.MODELS),
-    "optimizer.name": optim.OPTIMIZERS,
-    "optimizer.schedule": optim.SCHEDULES,
-    "optimizer.weight_decay_mask": optim.DECAYS,
+    "model.name": models.MODELS,
+    "optimizer.name": optimizers.OPTIMIZERS,
+    "optimizer.schedule": schedules.SCHEDULES,
+    "optimizer.weight_decay_mask": optimizers.WEIGHT_DECAY_MASKS,
     "eval.split": ("test", "validation"),
     "eval.crops": augment.CROPS,
     "eval.validation_crops": augment.CROPS,
-    "eval.average": tuple(state.AVERAGES),
+    "eval.average": steps.AVERAGES,
     "eval.checkpoint": ("last", "best"),
 }
 # Field -> (lowest, highest) value allowed; None for no limit.
@@ -100,7 +99,7 @@ def check_config(config) -> None:
     if config.model.name in models.MODELS:
         choices |= {f"model.{field}": allowed for field, allowed in models.choices(config.model.name).items()}
     values = {field: _get(config, field) for field in [*choices, *RANGES]}
-    faults = [_choice_fault(field, values[field], allowed) for field, allowed in choices.items()]
+    faults = [_choice_fault(field, values[field], tuple(allowed)) for field, allowed in choices.items()]
     faults += [_range_fault(field, values[field], *limits) for field, limits in RANGES.items()]
     faults += _contradictions(config)
     _refuse(faults)
@@ -152,16 +151,11 @@ def _contradictions(config):
         yield f"{given}: set exactly one of them above 0"
     yield from _data_contradictions(config.data)
     yield from _window_contradictions(config)
-    multiplier = config.optimizer.stem_lr_multiplier
-    if config.model.name == "stgcn" and multiplier != 1.0:
-        yield f"config.optimizer.stem_lr_multiplier={multiplier}: ST-GCN has no first convolution, set it to 1.0"
+    if config.model.name in models.MODELS:
+        yield from _network_contradictions(config)
     test = pipeline.at_test(config.data, config.eval)
     if test.crop > test.resize:
         yield f"crops of {test.crop} pixels at test (config.eval.crop) are larger than the short side, {test.resize}"
-    if (config.model.name == "stgcn") != (config.data.stream == "skeleton"):
-        yield f"config.model.name={config.model.name!r} cannot take config.data.stream={config.data.stream!r}"
-    if config.model.name == "stgcn" and config.model.variant != config.data.skeleton:
-        yield f"config.model.variant={config.model.variant!r} needs the same config.data.skeleton"
     if config.data.stream == "skeleton":
         for field, neutral in (("crops", 1), ("validation_crops", 1), ("crop", 0), ("resize", 0)):
             if config.eval[field] != neutral:
@@ -181,6 +175,17 @@ def _contradictions(config):
             "config.eval.checkpoint='best' is chosen on the validation split, so config.eval.split='validation' would "
             "report how well it was chosen: set config.eval.checkpoint='last'"
         )
+
+
+def _network_contradictions(config):
+    name, multiplier = config.model.name, config.optimizer.stem_lr_multiplier
+    network = models.MODELS[name]
+    if multiplier != 1.0 and not network.STEM:
+        given = f"config.optimizer.stem_lr_multiplier={multiplier}"
+        yield f"{given}: config.model.name={name!r} has no first convolution, set it to 1.0"
+    if ("skeleton" if config.data.stream == "skeleton" else "clips") != network.INPUT:
+        yield f"config.model.name={name!r} cannot take config.data.stream={config.data.stream!r}"
+    yield from models.contradictions(config)
 
 
 def _window_contradictions(config):

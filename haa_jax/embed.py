@@ -30,7 +30,7 @@ from etils import epath
 from haa_jax import config_flag, evaluate, train
 from haa_jax.evaluate import EvaluationError
 from haa_jax.experiment import Experiment, create_experiment
-from haa_jax.learning import steps as state
+from haa_jax.learning import steps
 from haa_jax.runtime import mesh, paths
 from haa_jax.runtime.logs import speak_as
 from haa_jax.streams import device as modalities
@@ -125,7 +125,7 @@ def features(experiment: Experiment, variables, split: str) -> np.ndarray:
       EvaluationError: they are not finite (names the clips), or the same for all clips.
     """
     step = functools.partial(
-        state.features_step,
+        steps.features_step,
         model=experiment.model,
         preprocess=functools.partial(modalities.preprocess, config=experiment.test_data),
     )

@@ -2,8 +2,8 @@
 
 from haa_jax.checks import ConfigError
 from haa_jax.data.dataset import DatasetError
+from haa_jax.data.labels import LabelError
 from haa_jax.evaluate import EvaluationError
-from haa_jax.learning.objectives import ObjectiveError
 from haa_jax.runtime.checkpoint import CheckpointError
 from haa_jax.runtime.lock import WorkdirInUse
 from haa_jax.runtime.mesh import MeshError
@@ -18,9 +18,9 @@ USER_ERRORS = (
     ConfigError,
     DatasetError,
     EvaluationError,
+    LabelError,
     MeshError,
     NonFiniteError,
-    ObjectiveError,
     PathError,
     RecordError,
     ResumeError,

@@ -15,8 +15,7 @@ from jax.experimental import multihost_utils
 from haa_jax import metrics
 from haa_jax.data import pipeline
 from haa_jax.experiment import Experiment
-from haa_jax.learning import objectives
-from haa_jax.learning import steps as state
+from haa_jax.learning import steps
 from haa_jax.runtime import hosts, mesh
 from haa_jax.runtime.progress import clock
 
@@ -41,7 +40,7 @@ def predict(experiment: Experiment, variables, split_name: str, stop=None, views
     Raises:
       EvaluationError: a logit is not finite; names the clips.
     """
-    average = state.AVERAGES[experiment.config.eval.average]
+    average = steps.AVERAGES[experiment.config.eval.average]
     views = views or experiment.test_views
     logits = run_split(experiment, experiment.eval_step, variables, split_name, average, views, stop)
     for name, values in logits.items():
@@ -59,7 +58,7 @@ def run_split(
 
     Args:
       step: (variables, batch) to {name: (rows, size)}, a row a view, such as `experiment.eval_step`.
-      average: (views, size) and an axis to what the views say together, such as one of `state.AVERAGES`.
+      average: (views, size) and an axis to what the views say together, such as one of `steps.AVERAGES`.
       stop: as for `predict`.
     """
     exp, split = experiment, experiment.splits[split_name]
@@ -147,7 +146,7 @@ def score(experiment: Experiment, logits: dict[str, np.ndarray], split_name: str
         name: metrics.classification(values, split.labels[name], split.index.area, areas)
         for name, values in logits.items()
     }
-    return {"split": split_name, "evaluated_head": objectives.evaluated_head(heads), "heads": heads}
+    return {"split": split_name, "evaluated_head": experiment.objective.evaluated, "heads": heads}
 
 
 def write_results(workdir: epath.PathLike, experiment: Experiment, logits: dict, results: dict) -> None:

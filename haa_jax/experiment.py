@@ -12,10 +12,11 @@ import numpy as np
 from jax.sharding import Mesh
 
 from haa_jax import checks, memory, models
-from haa_jax.data import dataset, pipeline
-from haa_jax.learning import freeze, objectives
-from haa_jax.learning import optimizers as optim
-from haa_jax.learning import steps as state
+from haa_jax.data import dataset, labels, pipeline
+from haa_jax.learning import freeze, objectives, steps
+from haa_jax.learning.optimizers import make_optimizer
+from haa_jax.learning.train_state import TrainState, abstract_state, fresh_state
+from haa_jax.models.parameters import abstract_variables
 from haa_jax.runtime import mesh
 from haa_jax.streams import device as modalities
 from haa_jax.streams import views as streams
@@ -31,12 +32,16 @@ class Experiment:
     builder: object
     test_builder: object  # the same, unless config.eval.dataset names another
     taxonomy: object
-    heads: tuple[objectives.Head, ...]
+    heads: tuple[labels.Head, ...]
     splits: dict[str, dataset.Split]
     mesh: Mesh
     model: object
     optimizer: object
-    abstract_state: state.TrainState  # shapes, dtypes and shardings
+    abstract_state: TrainState  # shapes, dtypes and shardings
+
+    @property
+    def objective(self) -> objectives.Objective:
+        return objectives.OBJECTIVES[self.config.objective]
 
     @property
     def steps_per_epoch(self) -> float:
@@ -74,12 +79,17 @@ class Experiment:
         """Views at once over all devices."""
         return self.config.eval.batch_size * self.mesh.size
 
+    def fresh_state(self) -> TrainState:
+        """A state of random parameters, laid out over the devices as `abstract_state` has it."""
+        layout = {"shardings": mesh.shardings_of(self.abstract_state)}
+        return fresh_state(self.config.seed, self.clip_shape, model=self.model, optimizer=self.optimizer, **layout)
+
     @functools.cached_property
     def eval_step(self):
-        """Compiled `state.eval_step`."""
+        """Compiled `steps.eval_step`."""
         return jax.jit(
             functools.partial(
-                state.eval_step,
+                steps.eval_step,
                 model=self.model,
                 preprocess=functools.partial(modalities.preprocess, config=self.test_data),
             ),
@@ -102,7 +112,7 @@ def create_experiment(config) -> Experiment:
     """Checks a config against itself, the dataset and the devices.
 
     Raises:
-      checks.ConfigError, dataset.DatasetError, objectives.ObjectiveError, mesh.MeshError,
+      checks.ConfigError, dataset.DatasetError, labels.LabelError, mesh.MeshError,
       records.RecordError: with what to change.
     """
     checks.check_config(config)
@@ -121,11 +131,16 @@ def create_experiment(config) -> Experiment:
     splits = {name: dataset.open_split(source, name, heads, config.area) for name, source in sources.items()}
     model = models.build(config.model, {head.name: len(head.classes) for head in heads})
     check_shapes(config, model)
-    steps = total_steps(config, len(splits["train"]))
-    optimizer = optim.make_optimizer(config.optimizer, config.train.batch_size, steps)
-    abstract_state = abstract_state_of(config, model, optimizer, device_mesh)
-    memory.check_state(config, abstract_state)
-    check_trainable(config.optimizer.trainable, abstract_state.params)
+    variables = abstract_variables(model, clip_shape(config))
+    optimizer = make_optimizer(
+        config.optimizer,
+        config.train.batch_size,
+        total_steps(config, len(splits["train"])),
+        models.parameter_roles(config.model.name, variables),
+    )
+    check_trainable(config.optimizer.trainable, variables["params"])
+    state = abstract_state(variables, optimizer, device_mesh)
+    memory.check_state(config, state)
     return Experiment(
         config=config,
         builder=builder,
@@ -136,7 +151,7 @@ def create_experiment(config) -> Experiment:
         mesh=device_mesh,
         model=model,
         optimizer=optimizer,
-        abstract_state=abstract_state,
+        abstract_state=state,
     )
 
 
@@ -150,9 +165,9 @@ def _test_builder(config, builder):
     return other
 
 
-def check_trainable(parts: tuple[str, ...], params: dict) -> None:
-    """Raises checks.ConfigError for parts that the network does not have."""
-    unknown = freeze.unknown_parts(parts, params)
+def check_trainable(trainable: tuple[str, ...], params: dict) -> None:
+    """Raises checks.ConfigError for modules that the network does not have."""
+    unknown = freeze.unknown_modules(trainable, params)
     if unknown:
         raise checks.ConfigError("config.optimizer.trainable: " + "; ".join(unknown))
 
@@ -193,43 +208,17 @@ def check_shapes(config, model) -> None:
 
 
 def train_step(config, model, optimizer):
-    """`state.train_step` as the config wants it: (state, batch) to (state, metrics), to be compiled."""
+    """`steps.train_step` with the config's settings: (state, batch) to (state, metrics), to be compiled."""
     return functools.partial(
-        state.train_step,
+        steps.train_step,
         model=model,
         preprocess=functools.partial(modalities.preprocess, config=config.data),
         optimizer=optimizer,
+        objective=objectives.OBJECTIVES[config.objective],
         seed=config.seed,
         accumulation_steps=config.train.accumulation_steps,
         bn_momentum=config.model.bn_momentum,
         trainable=config.optimizer.trainable,
-    )
-
-
-def initial_state(config, model, optimizer):
-    """The function that makes the state from nothing; compile it before calling it."""
-    return functools.partial(
-        state.init_state,
-        config.seed,
-        clip_shape(config),
-        model=model,
-        optimizer=optimizer,
-    )
-
-
-def fresh_state(config, model, optimizer, shardings) -> state.TrainState:
-    """A state with random parameters, each array laid out as `shardings` says from the start."""
-    # Hundreds of random arrays, made once: optimizing that program takes a minute and gains nothing.
-    quick = {"xla_backend_optimization_level": 0}
-    return jax.jit(initial_state(config, model, optimizer), out_shardings=shardings, compiler_options=quick)()
-
-
-def abstract_state_of(config, model, optimizer, device_mesh: Mesh) -> state.TrainState:
-    """Shapes, dtypes and shardings of the state."""
-    shapes = jax.eval_shape(initial_state(config, model, optimizer))
-    shardings = mesh.state_shardings(shapes, device_mesh)
-    return jax.tree.map(
-        lambda array, sharding: jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=sharding), shapes, shardings
     )
 
 

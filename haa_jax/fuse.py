@@ -19,7 +19,6 @@ from etils import epath
 
 from haa_jax import evaluate, metrics
 from haa_jax.evaluate import METRICS_FILE, EvaluationError
-from haa_jax.learning import objectives
 
 _WEIGHTS = flags.DEFINE_list("weights", None, "One number for each file (default: 1 each).")
 _SOFTMAX = flags.DEFINE_bool("softmax", False, "Average probabilities instead of adding logits.")
@@ -78,12 +77,13 @@ def fuse_files(paths: list[epath.PathLike], weights: list[float], softmax: bool,
     runs = _all_or_problems(read_predictions, paths)
     split = _common_split(paths)
     runs = [runs[0], *_all_or_problems(align, [runs[0]] * (len(runs) - 1), runs[1:], paths[1:])]
+    evaluated = _evaluated_head(paths[0], runs[0])
     fused = dict(runs[0])
     for key in _logit_keys(fused):
         fused[key] = fuse([run[key] for run in runs], weights, softmax)
     for path, weight, run in zip(paths, weights, runs, strict=True):
-        print(f"{path}, weight {weight:g}: {_top1(score(run, split))}")
-    results = score(fused, split)
+        print(f"{path}, weight {weight:g}: {_top1(score(run, split, evaluated))}")
+    results = score(fused, split, evaluated)
     results["fusion"] = {"files": [str(path) for path in paths], "weights": weights, "softmax": softmax}
     print(evaluate.describe(results))
     out.mkdir(parents=True, exist_ok=True)
@@ -166,14 +166,14 @@ def align(first: dict[str, np.ndarray], run: dict[str, np.ndarray], path: epath.
     return run
 
 
-def score(run: dict[str, np.ndarray], split: str) -> dict:
+def score(run: dict[str, np.ndarray], split: str, evaluated: str) -> dict:
     """Figures of a predictions file's arrays, as `evaluate.score` gives them."""
     area_names, areas = np.unique(run["areas"], return_inverse=True)
     heads = {
         name: metrics.classification(run[f"{name}_logits"], run[f"{name}_labels"], areas, area_names.tolist())
         for name in _heads(run)
     }
-    return {"split": split, "evaluated_head": objectives.evaluated_head(heads), "heads": heads}
+    return {"split": split, "evaluated_head": evaluated, "heads": heads}
 
 
 def _problems(run: dict[str, np.ndarray]) -> list[str]:
@@ -219,6 +219,15 @@ def _split(path: epath.Path) -> str:
         raise EvaluationError(f"{neighbor} does not say of what split {path.name} is") from error
 
 
+def _evaluated_head(path: epath.Path, run: dict[str, np.ndarray]) -> str:
+    """The head that a run's metrics.json names. Raises EvaluationError if the run does not have it."""
+    neighbor = path.parent / METRICS_FILE
+    head = json.loads(neighbor.read_text()).get("evaluated_head")
+    if head not in _heads(run):
+        raise EvaluationError(f"{neighbor} has evaluated_head={head!r}; the heads in {path} are {_some(_heads(run))}")
+    return head
+
+
 def _all_or_problems(function, *columns) -> list:
     """function of each row of the columns; all their EvaluationErrors in one."""
     results, problems = [], []
@@ -237,7 +246,7 @@ def _logit_keys(run: dict[str, np.ndarray]) -> list[str]:
 
 
 def _heads(run: dict[str, np.ndarray]) -> list[str]:
-    return [head for head in objectives.FEATURES if f"{head}_logits" in run]
+    return [key.removesuffix("_logits") for key in run if key.endswith("_logits")]
 
 
 def _difference(first: np.ndarray, other: np.ndarray) -> str:

@@ -16,10 +16,10 @@ from ml_collections import config_dict
 
 from haa_jax import evaluate, overview
 from haa_jax.data import pipeline, sampling
-from haa_jax.experiment import Experiment, create_experiment, describe, fresh_state, total_steps, train_step
-from haa_jax.learning import objectives
-from haa_jax.learning import optimizers as optim
-from haa_jax.learning import steps as state
+from haa_jax.experiment import Experiment, create_experiment, describe, total_steps, train_step
+from haa_jax.learning import losses
+from haa_jax.learning.schedules import learning_rate
+from haa_jax.learning.train_state import TrainState
 from haa_jax.runtime import checkpoint, hosts, mesh, paths
 from haa_jax.runtime.checkpoint import Checkpoints, Restored
 from haa_jax.runtime.lock import locked
@@ -136,7 +136,7 @@ def _steps_planned(exp: Experiment, meta: dict) -> int:
     return total_steps(config_dict.ConfigDict(meta["config"]), len(exp.splits["train"]))
 
 
-def _train(exp: Experiment, workdir, checkpoints: Checkpoints, writer, stop: StopSignals) -> state.TrainState:
+def _train(exp: Experiment, workdir, checkpoints: Checkpoints, writer, stop: StopSignals) -> TrainState:
     """Runs the steps that are left."""
     config, total = exp.config, exp.total_steps
     train_state, history = _restore_or_init(exp, checkpoints)
@@ -146,7 +146,7 @@ def _train(exp: Experiment, workdir, checkpoints: Checkpoints, writer, stop: Sto
         exp.splits["train"], config.data, config.train.batch_size, config.seed, step, exp.shard
     )
     progress = Progress(total, config.train.batch_size, config.log_every_seconds)
-    rate = optim.learning_rate(config.optimizer, config.train.batch_size, total)
+    rate = learning_rate(config.optimizer, config.train.batch_size, total)
     eval_every = _steps(config.eval.every_epochs, exp)
     save_every = _steps(config.checkpoint.every_epochs, exp)
     first, last_metrics = step, None
@@ -193,7 +193,7 @@ def _train(exp: Experiment, workdir, checkpoints: Checkpoints, writer, stop: Sto
         batches.close()
 
 
-def _restore_or_init(exp: Experiment, checkpoints: Checkpoints) -> tuple[state.TrainState, dict]:
+def _restore_or_init(exp: Experiment, checkpoints: Checkpoints) -> tuple[TrainState, dict]:
     """The state to start from, and the validation scores so far by step."""
     restored = checkpoints.restore_latest(exp.abstract_state)
     if restored is not None:
@@ -202,8 +202,7 @@ def _restore_or_init(exp: Experiment, checkpoints: Checkpoints) -> tuple[state.T
         log.info("going on from the checkpoint of step %d", restored.step)
         return restored.state, restored.meta["history"]
     init_from = _init_from(exp.config)
-    shardings = mesh.shardings_of(exp.abstract_state)
-    train_state = fresh_state(exp.config, exp.model, exp.optimizer, shardings)
+    train_state = exp.fresh_state()
     log.info("parameters:\n%s", overview.blocks(train_state.params))
     if init_from:
         train_state, fit = importer.start_from(init_from, exp.config.model, train_state)
@@ -248,7 +247,7 @@ def _scalars(exp: Experiment, logits: dict[str, np.ndarray], results: dict) -> d
     for head, figures in results["heads"].items():
         accuracies = [name for name in ("top1", "top5", "mean_class") if name in figures]
         found |= {f"{split}/{head}_{name}": figures[name]["value"] for name in accuracies}
-        found[f"{split}/{head}_loss"] = objectives.cross_entropy(logits[head], labels[head])
+        found[f"{split}/{head}_loss"] = losses.cross_entropy(logits[head], labels[head])
     return found
 
 
@@ -366,7 +365,7 @@ def _finish(exp: Experiment, workdir: epath.Path, step: int, logits: dict[str, n
     log.info("step %d\n%s", step, evaluate.describe(results))
     log.info(
         "evaluated head: %s; %s and %s are in %s",
-        objectives.evaluated_head(results["heads"]),
+        results["evaluated_head"],
         evaluate.METRICS_FILE,
         evaluate.PREDICTIONS_FILE,
         workdir,

@@ -166,7 +166,7 @@ def test_contradictions_are_named(words, fields, messages):
         ),
         (
             {"optimizer.stem_lr_multiplier": 5.0},
-            ["config.optimizer.stem_lr_multiplier=5.0: ST-GCN has no first convolution"],
+            ["config.optimizer.stem_lr_multiplier=5.0: config.model.name='stgcn' has no first convolution"],
         ),
         ({"eval.crops": 3}, ["config.eval.crops=3: skeletons are not cropped"]),
         ({"eval.validation_crops": 3}, ["config.eval.validation_crops=3: skeletons are not cropped"]),

@@ -7,8 +7,7 @@ import pytest
 
 from haa_jax import embed, evaluate, train
 from haa_jax.data import pipeline
-from haa_jax.experiment import create_experiment, fresh_state
-from haa_jax.runtime import mesh
+from haa_jax.experiment import create_experiment
 from haa_jax.runtime.checkpoint import Checkpoints
 from haa_jax.streams import device as modalities
 
@@ -64,9 +63,8 @@ def test_labels_stand_in_the_order_of_the_clips(tiny_config):
 def save_untrained(config, workdir):
     """Leaves a workdir as a run does, after no steps; its variables."""
     exp = create_experiment(config)
-    shardings = mesh.shardings_of(exp.abstract_state)
     checkpoints = Checkpoints(workdir, keep=1)
-    untrained = fresh_state(config, exp.model, exp.optimizer, shardings)
+    untrained = exp.fresh_state()
     checkpoints.save(0, untrained, {**exp.meta, "history": {}})
     checkpoints.wait()
     checkpoints.close()

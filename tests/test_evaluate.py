@@ -10,9 +10,9 @@ import pytest
 from haa_jax import embed, evaluate, train
 from haa_jax.configs import i3d
 from haa_jax.data import dataset, pipeline
+from haa_jax.data.labels import Head
 from haa_jax.experiment import Experiment, create_experiment
-from haa_jax.learning import objectives
-from haa_jax.learning import steps as state
+from haa_jax.learning import objectives, steps
 from haa_jax.runtime import mesh
 from haa_jax.streams import device as modalities
 from haa_jax.streams import views as streams
@@ -29,7 +29,8 @@ def experiment():
     return types.SimpleNamespace(
         splits={"test": types.SimpleNamespace(index=index, labels=LABELS)},
         taxonomy=types.SimpleNamespace(area_names=("music", "games", "sports")),
-        heads=(objectives.Head("atomic", ("pushup", "play_erhu"), np.array([0, 1])),),
+        heads=(Head("atomic", "label", ("pushup", "play_erhu"), np.array([0, 1])),),
+        objective=objectives.OBJECTIVES["atomic"],
     )
 
 
@@ -60,7 +61,8 @@ def test_the_metrics_file_splits_the_accuracy_by_area(experiment, tmp_path):
 def test_each_head_has_its_own_labels_and_the_composite_one_is_validated(experiment, tmp_path, monkeypatch):
     logits = SCORES | {"composite": np.array([[0.0, 1.0], [0.0, 1.0], [0.0, 1.0]], np.float32)}
     experiment.splits["test"].labels = LABELS | {"composite": np.array([1, 1, 1], np.int32)}
-    experiment.heads += (objectives.Head("composite", ("sport", "music"), np.array([0, 1])),)
+    experiment.heads += (Head("composite", "composite", ("sport", "music"), np.array([0, 1])),)
+    experiment.objective = objectives.OBJECTIVES["joint"]
     experiment.splits["validation"], experiment.validation_views = experiment.splits["test"], VIEWS
     results = evaluate.score(experiment, logits, "test")
     evaluate.write_results(tmp_path, experiment, logits, results)
@@ -128,7 +130,7 @@ def test_predictions_are_those_of_all_views_at_once_one_clip_after_the_other(see
     exp, variables = seen_often
     exp.config.eval.average = average
     network = jax.jit(lambda x: exp.model.apply(variables, x, train=False)[0]["atomic"])
-    expected = clip_by_clip(exp, network, state.AVERAGES[average])
+    expected = clip_by_clip(exp, network, steps.AVERAGES[average])
     scale = np.abs(expected).max()
     assert np.ptp(expected, axis=0).max() > 1e-2 * scale
     for batch_size in (1, 5):  # on each device: a clip is spread over batches, and a batch has several clips

@@ -38,7 +38,8 @@ def save(tmp_path):
         folder = tmp_path / name
         folder.mkdir(exist_ok=True)
         np.savez(folder / evaluate.PREDICTIONS_FILE, **run)
-        (folder / evaluate.METRICS_FILE).write_text(json.dumps({"split": split}))
+        head = "composite" if "composite_logits" in run else "atomic"
+        (folder / evaluate.METRICS_FILE).write_text(json.dumps({"split": split, "evaluated_head": head}))
         return folder / evaluate.PREDICTIONS_FILE
 
     return write
@@ -117,7 +118,7 @@ def test_files_are_fused_scored_and_written_as_a_run_is(save, tmp_path, capsys):
 def test_two_streams_are_better_than_one(save, tmp_path):
     """What fusion is for: errors that are independent."""
     runs = [make_run(seed) for seed in range(3)]
-    alone = [fuse.score(run, "test")["heads"]["atomic"]["top1"]["correct"] for run in runs]
+    alone = [fuse.score(run, "test", "atomic")["heads"]["atomic"]["top1"]["correct"] for run in runs]
     paths = [save(str(i), run) for i, run in enumerate(runs)]
     results = fuse.fuse_files(paths, [1, 1, 1], False, tmp_path / "out")
     assert results["heads"]["atomic"]["top1"]["correct"] > max(alone)
@@ -217,6 +218,16 @@ def test_without_the_runs_metrics_the_split_is_unknown(save, tmp_path):
     paths = [save("rgb", make_run(0)), save("flow", make_run(1))]
     (tmp_path / "flow" / "metrics.json").unlink()
     with pytest.raises(evaluate.EvaluationError, match=r"flow/metrics.json, which says of what split"):
+        fuse.fuse_files(paths, [1, 1], False, tmp_path / "out")
+
+
+def test_the_evaluated_head_is_the_runs_own(save, tmp_path):
+    paths = [save(name, make_run(0, ("atomic", "composite"))) for name in ("rgb", "flow")]
+    metrics_file = tmp_path / "rgb" / "metrics.json"
+    metrics_file.write_text(json.dumps({"split": "test", "evaluated_head": "atomic"}))
+    assert fuse.fuse_files(paths, [1, 1], False, tmp_path / "out")["evaluated_head"] == "atomic"
+    metrics_file.write_text(json.dumps({"split": "test"}))
+    with pytest.raises(evaluate.EvaluationError, match=r"metrics.json has evaluated_head=None; the heads in .* atomic"):
         fuse.fuse_files(paths, [1, 1], False, tmp_path / "out")
 
 

@@ -4,7 +4,9 @@ import pytest
 from haa_jax import experiment, memory, models
 from haa_jax.checks import ConfigError
 from haa_jax.configs import i3d, slowfast, stgcn, tpn, tsn
-from haa_jax.learning import optimizers as optim
+from haa_jax.learning import train_state
+from haa_jax.learning.optimizers import make_optimizer
+from haa_jax.models.parameters import abstract_variables
 from haa_jax.runtime import mesh
 
 GB = 10**9
@@ -63,8 +65,9 @@ def test_several_processes_hold_their_shares():
 
 def abstract_state(config):
     model = models.build(config.model, {"atomic": 5})
-    optimizer = optim.make_optimizer(config.optimizer, 16, 10)
-    return experiment.abstract_state_of(config, model, optimizer, mesh.make_mesh())
+    variables = abstract_variables(model, experiment.clip_shape(config))
+    optimizer = make_optimizer(config.optimizer, 16, 10, models.parameter_roles(config.model.name, variables))
+    return train_state.abstract_state(variables, optimizer, mesh.make_mesh())
 
 
 def test_parameters_that_no_device_holds_are_refused(shallow_i3d):

@@ -8,7 +8,7 @@ import tensorflow_datasets as tfds
 from etils import epath
 
 import tfds_haa500  # noqa: F401  registers `haa500`
-from haa_jax.learning import objectives
+from haa_jax.data.labels import Head, classes_of
 from haa_jax.runtime import paths
 from haa_jax.streams import views as streams
 from tfds_haa500 import records, taxonomy
@@ -130,11 +130,12 @@ def read_taxonomy(builder) -> taxonomy.Taxonomy:
     return taxonomy.parse(builder.info.metadata["taxonomy"], origin=f"{builder.data_dir} metadata")
 
 
-def open_split(builder, split: str, heads: tuple[objectives.Head, ...], area: str = "") -> Split:
+def open_split(builder, split: str, heads: tuple[Head, ...], area: str = "") -> Split:
     """Opens one split, restricted to an area if one is named.
 
     Raises:
-      DatasetError: there is no such split, no clip is left, or a label is not one of the dataset's classes.
+      DatasetError: there is no such split, or no clip is left.
+      labels.LabelError: a label is not one of the head's classes.
       records.RecordError: a part of it is missing or of the wrong length.
     """
     if split not in builder.info.splits:
@@ -145,11 +146,7 @@ def open_split(builder, split: str, heads: tuple[objectives.Head, ...], area: st
         index = index.select(index.area == read_taxonomy(builder).area_names.index(area))
     if not len(index):
         raise DatasetError(f"{builder.info.full_name}: the {split} split has no clips of area={area!r}")
-    labels = {}
-    for head in heads:
-        ids = getattr(index, objectives.FEATURES[head.name])
-        objectives.check_labels(head, ids, index.clip_id)
-        labels[head.name] = head.class_of_id[ids]
+    labels = {head.name: classes_of(head, getattr(index, head.feature), index.clip_id) for head in heads}
     return Split(records.ClipReader(builder.data_path, builder.info.features, index), labels)
 
 

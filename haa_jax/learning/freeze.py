@@ -1,9 +1,10 @@
-"""Training a part of a network: the rest keeps its parameters and its BatchNorm statistics.
+"""Training some modules of a network: all others keep their parameters and their BatchNorm statistics.
 
 HAA500's Table 8 freezes "all the layers except for the last three" of a pre-trained I3D, read as Mixed_5b, Mixed_5c and
 Logits. A frozen BatchNorm normalizes by its running statistics, in training too.
 
-A part is named by the path of its parameters, as "Mixed_5b" or "backbone/layer4".
+The trainable modules are named by their paths, as "Mixed_5b" or "backbone/layer4_block0"; () stands for the whole
+network.
 """
 
 import difflib
@@ -13,55 +14,57 @@ import jax
 import optax
 from flax import linen as nn
 
-
-def learns(path: Sequence[str], parts: Sequence[str]) -> bool:
-    """Whether what lies at a path belongs to one of the parts that learn; () stands for the whole network."""
-    joined = "/".join(path)
-    return not parts or any(joined == part or joined.startswith(f"{part}/") for part in parts)
+from haa_jax.models.parameters import is_within
 
 
-def unknown_parts(parts: Sequence[str], params: dict) -> list[str]:
-    """For each part that the parameters do not have, what to say about it."""
-    known = dict.fromkeys("/".join(path[: n + 1]) for path in _paths(params) for n in range(len(path)))
-    missing = [part for part in parts if part not in known]
-    near = {part: difflib.get_close_matches(part, known, n=1, cutoff=0) for part in missing}
-    return [f"{part!r} is no part of the network; did you mean {near[part][0]!r}?" for part in missing]
+def is_trainable(path: Sequence[str], trainable: Sequence[str]) -> bool:
+    """Whether the module or parameter at a path is in one of the trainable modules."""
+    return not trainable or is_within(path, trainable)
 
 
-def stop_gradients(params: dict, parts: Sequence[str]) -> dict:
-    """The parameters, with no gradient through those that are frozen: what is in front of them costs nothing then."""
-    if not parts:
+def unknown_modules(trainable: Sequence[str], params: dict) -> list[str]:
+    """A message for each name in `trainable` that is neither a module nor a parameter of the network."""
+    paths = [_keys(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
+    known = dict.fromkeys("/".join(path[: n + 1]) for path in paths for n in range(len(path)))
+    missing = [name for name in trainable if name not in known]
+    nearest = {name: difflib.get_close_matches(name, known, n=1, cutoff=0)[0] for name in missing}
+    return [f"the network has no module {name!r}; did you mean {nearest[name]!r}?" for name in missing]
+
+
+def stop_gradients(params: dict, trainable: Sequence[str]) -> dict:
+    """The parameters, without a gradient for frozen ones, so that no backward pass is computed below the last of them.
+
+    Args:
+      params: nested dict of arrays.
+    """
+    if not trainable:
         return params
     return jax.tree_util.tree_map_with_path(
-        lambda path, leaf: leaf if learns(_keys(path), parts) else jax.lax.stop_gradient(leaf), params
+        lambda path, leaf: leaf if is_trainable(_keys(path), trainable) else jax.lax.stop_gradient(leaf), params
     )
 
 
-def frozen_batchnorms(parts: Sequence[str]):
-    """A context in which the BatchNorms of everything that is frozen use their running statistics and keep them."""
+def frozen_batchnorms(trainable: Sequence[str]):
+    """A context in which every frozen BatchNorm normalizes by its running statistics and does not update them."""
 
     def intercept(call, args, kwargs, context):
-        frozen = isinstance(context.module, nn.BatchNorm) and not learns(context.module.path, parts)
+        frozen = isinstance(context.module, nn.BatchNorm) and not is_trainable(context.module.path, trainable)
         return call(*args, **(kwargs | {"use_running_average": True} if frozen else kwargs))
 
     return nn.intercept_methods(intercept)
 
 
-def freeze(optimizer: optax.GradientTransformation, parts: Sequence[str]) -> optax.GradientTransformation:
-    """The optimizer for the parts that learn; the others are not updated and have no optimizer state."""
-    if not parts:
+def freeze(optimizer: optax.GradientTransformation, trainable: Sequence[str]) -> optax.GradientTransformation:
+    """The optimizer for the trainable modules; the others are not updated and have no optimizer state."""
+    if not trainable:
         return optimizer
 
     def label(params):
         return jax.tree_util.tree_map_with_path(
-            lambda path, _: "learns" if learns(_keys(path), parts) else "frozen", params
+            lambda path, _: "trainable" if is_trainable(_keys(path), trainable) else "frozen", params
         )
 
-    return optax.partition({"learns": optimizer, "frozen": optax.set_to_zero()}, label)
-
-
-def _paths(params: dict) -> list[tuple[str, ...]]:
-    return [_keys(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
+    return optax.partition({"trainable": optimizer, "frozen": optax.set_to_zero()}, label)
 
 
 def _keys(path) -> tuple[str, ...]:

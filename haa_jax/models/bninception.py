@@ -2,7 +2,7 @@
 
 Layer for layer yjxiong/tensorflow-model-zoo.torch bninception/bn_inception.yaml, converted from the authors' Caffe
 model: pools round up (Caffe's ceil mode), the average pools of the branches count the padding, every convolution has
-a bias in front of its BatchNorm, and the blocks 3c and 4e halve the frame without a 1x1 branch.
+a bias before its BatchNorm, and the blocks 3c and 4e halve the frame without a 1x1 branch.
 """
 
 from collections.abc import Callable
@@ -16,14 +16,14 @@ from haa_jax.models.layers import ceil_pads, max_pool, scale
 
 
 class Block(NamedTuple):
-    """Channels of an Inception block's convolutions, in the order of its branches; 0 for one that is not there."""
+    """Channels of an Inception block's convolutions, in the order of its branches; 0 for a missing one."""
 
     one: int  # 1x1
     three_reduce: int
     three: int  # 3x3
     double_reduce: int
     double: int  # each of two 3x3 in a row
-    pool: int  # 1x1 behind the pool
+    pool: int  # 1x1 after the pool
     pool_kind: str = "avg"
     stride: int = 1
 
@@ -58,7 +58,7 @@ class BNInception(nn.Module):
         """Maps (batch, time, height, width, channels) to outputs by name, the last (..., 1024 * width).
 
         Raises:
-          ValueError: the frames' size is odd where a block halves it, so that its branches would not fit together.
+          ValueError: a block that halves the frames gets frames of an odd size, at which its branches do not fit.
         """
 
         def conv(x, name: str, channels: int, size: int, stride: int = 1):
@@ -96,9 +96,9 @@ def _block(x: jax.Array, name: str, block: Block, conv: Callable) -> jax.Array:
 
 
 def pool(x: jax.Array, kind: str, stride: int) -> jax.Array:
-    """3x3 pool of each frame: at stride 2 rounded up as Caffe does, at stride 1 with one row of padding all round.
+    """3x3 pool of each frame: at stride 2 rounded up as by Caffe, at stride 1 with a padding of 1.
 
-    The average counts the padding's zeros.
+    The average includes the zeros of the padding.
     """
     window, strides = (1, 3, 3), (1, stride, stride)
     pads = ceil_pads(x.shape[1:4], window, strides) if stride == 2 else ((0, 0), (1, 1), (1, 1))

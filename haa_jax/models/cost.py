@@ -1,4 +1,4 @@
-"""What a network costs: multiply-adds, counted in the traced program."""
+"""The cost of a network in multiply-adds, counted in its traced program."""
 
 import math
 from collections.abc import Callable
@@ -7,10 +7,10 @@ import jax
 
 
 def multiply_adds(function: Callable, *arguments) -> int:
-    """Multiply-adds of all convolutions and matrix products of `function(*arguments)`: what papers call FLOPs.
+    """Multiply-adds of all convolutions and matrix products in `function(*arguments)`, which papers call FLOPs.
 
-    Nothing is computed; the arguments may be shapes (jax.ShapeDtypeStruct). A loop's body counts once for each of its
-    turns.
+    Nothing is computed; the arguments may be shapes (jax.ShapeDtypeStruct). The body of a loop counts once per
+    iteration.
     """
     return _count(jax.make_jaxpr(function)(*arguments).jaxpr)
 

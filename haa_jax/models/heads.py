@@ -1,20 +1,22 @@
-"""What every architecture ends with: pooling, linear heads on shared features, and named endpoints."""
+"""The end of every network: pooling, linear heads on shared features, and named endpoints."""
 
 import difflib
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+AUX = "aux_"  # prefix of the name of an auxiliary head, which only helps training
+
 
 def average_pool(x: jax.Array, window: tuple[int, int, int]) -> jax.Array:
-    """Average pool, stride 1, no padding, in float32; the window shrinks to what is there.
+    """Average pool, stride 1, no padding, in float32; the window shrinks to fit the input.
 
-    A window longer than the input would leave no positions, and the mean over none is NaN: so does the
-    published I3D head on 8 frames or fewer. Where the window fits, this is the published pool: for I3D's
-    (2, 7, 7), from 9 frames on at 224 pixels.
+    A window larger than the input would leave no positions, whose mean is NaN: that is what the published I3D head
+    gives for 8 frames or fewer. Where the window fits, this is the published pool: for I3D's (2, 7, 7), from 9 frames
+    on at 224 pixels.
 
     Args:
       x: (batch, time, height, width, channels).
@@ -28,20 +30,20 @@ def average_pool(x: jax.Array, window: tuple[int, int, int]) -> jax.Array:
 
 
 def at_least_float32(x: jax.Array) -> jax.Array:
-    """Raises bfloat16 to float32; leaves float64, in which the tests check gradients, as it is."""
+    """Casts bfloat16 to float32; keeps float64, in which the tests check gradients."""
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
 def average_logits(logits: jax.Array, axis: int | tuple[int, ...]) -> jax.Array:
-    """The mean over `axis`: what I3D and TSN predict from several positions, frames or views."""
+    """The mean over `axis`, by which I3D and TSN combine positions, frames and views."""
     return logits.mean(axis)
 
 
 def average_softmax(logits: jax.Array, axis: int | tuple[int, ...]) -> jax.Array:
     """Logits whose softmax is the mean, over `axis`, of the softmaxes of `logits`.
 
-    The last axis is that of the classes. Of the shifts that a softmax cannot see, the mean log-sum-exp is taken: over
-    one position the logits come back as they are.
+    The last axis holds the classes. A softmax leaves the offset of its logits open; here it is the mean log-sum-exp,
+    so that the logits of a single position are returned unchanged.
     """
     sums = jax.nn.logsumexp(logits, axis=-1, keepdims=True)
     count = math.prod(logits.shape[each] for each in ((axis,) if isinstance(axis, int) else axis))
@@ -50,10 +52,10 @@ def average_softmax(logits: jax.Array, axis: int | tuple[int, ...]) -> jax.Array
 
 
 class LinearHeads(nn.Module):
-    """Dropout shared by all heads, one linear layer a head, an average over all positions.
+    """Dropout shared by all heads, one linear layer per head, and an average over all positions.
 
     Attributes:
-      classes: number of classes by head name; the parameters of a head are under its name.
+      classes: number of classes by head name; each head's parameters are under its name.
       dropout: rate of each feature of each position, active in training only (rng collection "dropout").
       kernel_init: initializer of the linear layers; biases start at 0.
       average: over positions outside training, `average_logits` or `average_softmax`; in training, of logits.
@@ -74,15 +76,6 @@ class LinearHeads(nn.Module):
             name: average(nn.Dense(classes, kernel_init=self.kernel_init, name=name)(x), positions)
             for name, classes in self.classes.items()
         }
-
-
-AUX = "aux_"  # before the name of a head that only helps training
-HEADS = ("Logits", "AuxLogits")  # what the architectures call their LinearHeads
-
-
-def is_head(path: Sequence[str]) -> bool:
-    """Whether a variable, by its path below "params", belongs to a head: it goes with the classes, not the network."""
-    return path[0] in HEADS
 
 
 def check_endpoints(asked: Iterable[str], known: Iterable[str]) -> None:

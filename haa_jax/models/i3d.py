@@ -3,7 +3,7 @@
 Layer for layer the network of google-deepmind/kinetics-i3d i3d.py (paper, figure 3): TensorFlow's SAME
 padding throughout, BatchNorm without gamma, epsilon 1e-3. The parameter tree keeps the published names:
 
-    RGB/inception_i3d/Mixed_3b/Branch_1/Conv3d_0b_3x3/...    our Mixed_3b/Branch_1/Conv3d_0b_3x3/...
+    RGB/inception_i3d/Mixed_3b/Branch_1/Conv3d_0b_3x3/...    here Mixed_3b/Branch_1/Conv3d_0b_3x3/...
       conv_3d/w                                                conv_3d/kernel in params
       batch_norm/beta                                          batch_norm/bias in params
       batch_norm/moving_mean, moving_variance                  batch_norm/mean, var in batch_stats
@@ -23,12 +23,13 @@ from ml_collections import ConfigDict
 from haa_jax.models.heads import LinearHeads, average_pool, check_endpoints
 from haa_jax.models.layers import Triple, max_pool, scale
 
-# At stride 2 and even sizes SAME pads more behind than in front: symmetric padding is another network.
+# At stride 2 and even sizes, SAME pads more after than before: symmetric padding would be a different network.
 PADDING = "SAME"
 BN_EPSILON = 1e-3
 LOGITS_WINDOW = (2, 7, 7)
-STEMS = ("conv", "space_to_depth")
-CHOICES = {"variant": ("",), "stem": STEMS}
+STEM_FORMS = ("conv", "space_to_depth")
+CHOICES = {"variant": ("",), "stem": STEM_FORMS}
+INPUT, HEADS, STEM = "clips", ("Logits",), ("Conv3d_1a_7x7",)
 
 
 class Conv(NamedTuple):
@@ -69,7 +70,7 @@ TRUNK: dict[str, Conv | MaxPool | Inception] = {
     "Mixed_4e": Inception(112, 144, 288, 32, 64, 64),
     "Mixed_4f": Inception(256, 160, 320, 32, 128, 128),
     "MaxPool3d_5a_2x2": MaxPool((2, 2, 2), (2, 2, 2)),
-    # The published checkpoints misname this block's last convolution; a table of names has to know.
+    # The published checkpoints misname the last convolution of this block; the name is kept.
     "Mixed_5b": Inception(256, 160, 320, 32, 128, 128, b2b_name="Conv3d_0a_3x3"),
     "Mixed_5c": Inception(384, 192, 384, 48, 128, 128),
 }
@@ -89,21 +90,21 @@ def build(config: ConfigDict, heads: Mapping[str, int]) -> "I3D":
 
 
 def sonnet_init(key: jax.Array, shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32) -> jax.Array:
-    """Sonnet v1's default (conv.py): normal of deviation 1/sqrt(fan_in), cut at two, not rescaled."""
+    """Sonnet v1's default (conv.py): normal, standard deviation 1/sqrt(fan_in), truncated at two, not rescaled."""
     fan_in = math.prod(shape[:-1])
     return jax.nn.initializers.truncated_normal(stddev=fan_in**-0.5)(key, shape, dtype)
 
 
 class I3D(nn.Module):
-    """The whole network: TRUNK in order, then average pool, dropout and one linear layer a head.
+    """The whole network: TRUNK in order, then average pool, dropout and one linear layer per head.
 
     Attributes:
       heads: number of classes by head name.
       width: multiplies every channel count of the trunk, rounded to the nearest, at least 1; published 1.0.
       dropout: rate before the linear layers; published 0.5.
-      bn_momentum: share of the old statistics that a step keeps; published 0.999 (Sonnet's decay_rate).
+      bn_momentum: weight of the old running statistics in an update; published 0.999 (Sonnet's decay_rate).
       stem: how the first convolution is computed, "conv" or "space_to_depth": same parameters, same result.
-        The second is the faster on CPU (benchmarks/stem.py).
+        "space_to_depth" is faster on CPU (benchmarks/stem.py).
       dtype: of activations and convolutions. Parameters, BatchNorm statistics and logits are float32.
     """
 
@@ -149,14 +150,14 @@ class I3D(nn.Module):
                 case Inception():
                     x = Mixed(spec, self.width, unit, name=name)(x, train=train)
             outputs[name] = x
-        pooled = average_pool(x, LOGITS_WINDOW)
+        pooled = average_pool(x, LOGITS_WINDOW)  # (batch, time', height', width', channels)
         outputs["features"] = pooled.mean((1, 2, 3))
         logits = LinearHeads(self.heads, self.dropout, sonnet_init, name="Logits")(pooled, train=train)
         return logits, {name: outputs[name] for name in endpoints}
 
 
 class Mixed(nn.Module):
-    """Inception block: four branches side by side, their channels joined in order (paper, figure 3 right)."""
+    """Inception block: four parallel branches, their channels concatenated in order (paper, figure 3 right)."""
 
     spec: Inception
     width: float
@@ -181,7 +182,7 @@ class Mixed(nn.Module):
 
 
 class Branch(nn.Module):
-    """Unit3Ds one after the other: `units` gives channels and kernel size by name."""
+    """A sequence of Unit3Ds: `units` gives channels and kernel size by name."""
 
     units: Mapping[str, tuple[int, int]]
     unit: Callable[..., nn.Module]

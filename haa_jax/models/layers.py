@@ -11,16 +11,8 @@ from flax import linen as nn
 
 Triple = tuple[int, int, int]  # over time, height, width
 
-# What the architectures call their first convolutions.
-STEMS = ("Conv3d_1a_7x7", "conv1_7x7_s2", "stem", "slow_stem", "fast_stem")
-
 # He initialization by fan-out, the default of the residual networks.
 he_normal = jax.nn.initializers.variance_scaling(2.0, "fan_out", "normal")
-
-
-def is_stem(path: Sequence[str]) -> bool:
-    """Whether a variable, by its path below "params", belongs to a first convolution or its normalization."""
-    return any(part in STEMS for part in path)
 
 
 def scale(channels: int, width: float) -> int:
@@ -31,15 +23,15 @@ def scale(channels: int, width: float) -> int:
 class Conv(nn.Module):
     """Convolution over time, height and width, with the same padding on both sides of each axis.
 
-    Such padding is PyTorch's, and at stride 2 it is not XLA's SAME. A kernel of extent 1 over time, or of extent 1
+    This is PyTorch's padding, which differs from XLA's SAME at stride 2. A kernel of extent 1 over time, or of extent 1
     over height and width, is computed as a 2-D convolution, the form for which libraries are tuned; its parameter
     keeps all three axes.
 
     Attributes:
       features: output channels.
       kernel: extents over time, height, width.
-      stride: the same for the three axes.
-      padding: zeros on each side of each axis; half the kernel if None.
+      stride: along the same three axes.
+      padding: zeros on each side of each axis; None for half the kernel, rounded down.
       groups: channel groups; both channel counts must be multiples of it.
       dtype: of the computation; parameters are float32.
     """
@@ -86,8 +78,8 @@ def _convolve_2d(x, kernel, stride, pads):
 def _convolve_groups(x, kernel, stride, pads, groups):
     """The sum over the kernel's taps of shifted inputs times matrices, one matrix a group.
 
-    XLA's partitioner gathers the whole batch on every device for a grouped convolution (`benchmarks/collectives.py`
-    shows it), but not for this.
+    For a grouped convolution, XLA's partitioner would gather the whole batch on every device
+    (`benchmarks/collectives.py` shows it); for this it does not.
     """
     x = jnp.pad(x, [(0, 0), *pads, (0, 0)])
     x = x.reshape(*x.shape[:-1], groups, -1)
@@ -101,9 +93,9 @@ def _convolve_groups(x, kernel, stride, pads, groups):
 
 
 def ceil_pads(shape: Sequence[int], window: Sequence[int], stride: Sequence[int]) -> list[tuple[int, int]]:
-    """Padding that makes a pool reach the end of its input: Caffe's rounding (ceil mode), nothing in front.
+    """Padding at the end of each axis with which a pool covers all of its input: Caffe's rounding (ceil mode).
 
-    At even sizes a 3-wide window of stride 2 gets what SAME gives it, at odd sizes less.
+    For a window of 3 and stride 2 this is SAME at even sizes, and less at odd ones.
     """
     steps = [math.ceil(max(size - reach, 0) / step) for size, reach, step in zip(shape, window, stride, strict=True)]
     return [(0, n * step + reach - size) for n, size, reach, step in zip(steps, shape, window, stride, strict=True)]
@@ -114,16 +106,16 @@ def max_pool(
 ) -> jax.Array:
     """Max pool over the axes between the first and the last, as `flax.linen.max_pool`, one axis after the other.
 
-    The maximum over a box is the maximum over its axes in turn. As elementwise maxima of shifted slices, with the
-    gradient, it takes a CPU a third to a twentieth of the time of XLA's windowed form (`benchmarks/pool.py`); other
-    devices, where this was not measured, use XLA's. Where several positions hold the maximum, the gradient is shared
-    among them here, while XLA gives it all to the first.
+    The maximum over a box is the maximum over its axes in turn. On CPU, elementwise maxima of shifted slices take,
+    with their gradient, a third to a twentieth of the time of XLA's windowed form (`benchmarks/pool.py`). Other
+    devices, where this was not measured, use XLA's. If several positions hold the maximum, the gradient is shared
+    among them here, while XLA gives all of it to the first.
 
     Args:
       x: (batch, *extents, channels).
       window, stride: one number for each extent.
       padding: "SAME", another name that `jax.lax.padtype_to_pads` knows, or (before, after) for each extent;
-        what is padded with is -inf.
+        the padding is -inf.
     """
     if jax.default_backend() != "cpu":
         return nn.max_pool(x, window, stride, padding)

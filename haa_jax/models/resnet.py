@@ -18,10 +18,10 @@ SHIFTS = ("blockres", "inplace")
 
 
 class ConvNorm(nn.Module):
-    """Convolution, BatchNorm, and ReLU unless told otherwise.
+    """Convolution, BatchNorm and, if `relu` is True, ReLU.
 
     Attributes:
-      bn_momentum: share of the old statistics that a step keeps.
+      bn_momentum: weight of the old running statistics in an update.
       scale_init: of BatchNorm's gamma.
       Others as in `layers.Conv`.
     """
@@ -63,10 +63,13 @@ class ConvNorm(nn.Module):
 
 
 def temporal_shift(x: jax.Array) -> jax.Array:
-    """Moves an eighth of the channels one frame back in time and the next eighth one frame on.
+    """Shifts an eighth of the channels one frame back in time and the next eighth one frame forward.
 
-    The first group then comes from the frame after, the second from the frame before; zeros enter at the ends (Temporal
-    Shift Module, arXiv 1811.08383, with shift_div 8).
+    At each frame, the first group then comes from the next frame and the second from the previous one, zeros at the
+    ends (Temporal Shift Module, arXiv 1811.08383, with shift_div 8).
+
+    Args:
+      x: (batch, time, height, width, channels).
     """
     fold = x.shape[-1] // 8
     ahead, behind, rest = x[..., :fold], x[..., fold : 2 * fold], x[..., 2 * fold :]
@@ -83,11 +86,13 @@ class Bottleneck(nn.Module):
       features: of the output.
       temporal: extent over time of the first convolution.
       stride: over height and width.
-      project: 1x1x1 convolution on the shortcut, for the first block of a stage, whose channels or extents change.
+      project: whether the shortcut has a 1x1x1 convolution, as in the first block of a stage, which changes channels or
+        extents.
       shift: "" for none, or what the temporal shift acts on (arXiv 1811.08383): the residual branch alone ("blockres":
-        mit-han-lab/temporal-shift-module, mmaction2) or the shortcut's projection too, where there is one ("inplace":
+        mit-han-lab/temporal-shift-module, mmaction2) or the shortcut's projection too ("inplace":
         decisionforce/TPN). A shortcut without projection is never shifted.
-      zero_gamma: start as the identity, by a gamma of zero in the last BatchNorm (arXiv 1706.02677 section 5.1).
+      zero_gamma: initialize the last BatchNorm's gamma to zero, so that the block starts as the identity (arXiv
+        1706.02677, section 5.1).
       unit: ConvNorm with the network's `bn_momentum` and `dtype`.
     """
 
@@ -116,7 +121,7 @@ class Bottleneck(nn.Module):
 
 
 class ResNet50(nn.Module):
-    """The trunk of ResNet-50 on every frame, with a temporal extent or shift where asked for.
+    """The trunk of ResNet-50 on every frame, optionally with temporal convolutions or temporal shift.
 
     Attributes:
       width: multiplies every channel count; published 1.0.
@@ -154,5 +159,5 @@ class ResNet50(nn.Module):
 
 
 def stem_pool(x: jax.Array) -> jax.Array:
-    """Max pool 3x3 of stride 2 with one row of padding on both sides, a frame at a time."""
+    """Max pool of each frame: 3x3, stride 2, padding 1."""
     return max_pool(x, (1, 3, 3), (1, 2, 2), ((0, 0), (1, 1), (1, 1)))

@@ -11,7 +11,7 @@ class Skeleton(NamedTuple):
     Attributes:
       joints: number of joints.
       bones: pairs of joints.
-      center: joint nearest to the center of gravity, from which the spatial partition measures.
+      center: joint nearest to the center of gravity, from which the spatial partition measures distances.
     """
 
     joints: int
@@ -47,14 +47,14 @@ PARTITIONS = ("released", "paper")
 def spatial_adjacency(skeleton: Skeleton, partition: str) -> np.ndarray:
     """The adjacency with self-loops, normalized by column and split in three by ST-GCN's spatial configuration.
 
-    Entry [k, v, w] is the weight with which joint v contributes to joint w in subset k. Subset 0 has each joint itself;
-    1 the neighbors v whose distance from the center is that of w or more, 2 those that are nearer (arXiv 1801.07455,
-    section 3.3).
+    Entry [k, v, w] is the weight with which joint v contributes to joint w in subset k. Subset 0 holds each joint
+    itself, subset 1 its neighbors v that are at least as far from the center as w, and subset 2 its neighbors that are
+    nearer (arXiv 1801.07455, section 3.3).
 
     Args:
-      partition: "paper" measures distances in bones. "released" does as yysijie/st-gcn and mmaction2: they know no
-        distance above one bone, so all joints further from the center count as equally far, and most bones fall into
-        subset 1 in both directions (mmskeleton issue 367). Published weights belong to "released".
+      partition: "paper" measures distances in bones. "released" follows yysijie/st-gcn and mmaction2, which compute no
+        distance above one bone: all joints farther from the center count as equally far, and most bones are in subset 1
+        in both directions (mmskeleton issue 367). Published weights were trained with "released".
 
     Returns:
       (3, joints, joints) float32.
@@ -73,7 +73,7 @@ def spatial_adjacency(skeleton: Skeleton, partition: str) -> np.ndarray:
 
 
 def hop_distances(skeleton: Skeleton) -> np.ndarray:
-    """Bones between any two joints: int (joints, joints)."""
+    """Number of bones between any two joints: int (joints, joints)."""
     hops = np.full((skeleton.joints, skeleton.joints), skeleton.joints)
     np.fill_diagonal(hops, 0)
     for a, b in skeleton.bones:

@@ -2,8 +2,8 @@
 
 Layer for layer the network of facebookresearch/SlowFast slowfast/models/video_model_builder.py and its configs
 SLOWFAST_4x16_R50 and SLOWFAST_8x8_R50 (paper, table 1): the slow pathway sees every alpha-th frame, the fast pathway
-all frames with an eighth of the channels, and behind the stem and each stage but the last a lateral connection joins
-the fast features to the slow ones. The laterals end in BatchNorm and ReLU, which the paper does not draw.
+all frames with an eighth of the channels, and after the stem and each stage but the last a lateral connection appends
+fast features to the slow ones. The laterals end in BatchNorm and ReLU, which the paper does not show.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,16 +22,17 @@ from haa_jax.models.resnet import DEPTHS, Bottleneck, ConvNorm, stem_pool
 
 
 class Variant(NamedTuple):
-    alpha: int  # frames of the fast pathway for one of the slow
+    alpha: int  # frames of the fast pathway per frame of the slow
     lateral: int  # extent over time of the lateral convolutions
 
 
 VARIANTS = {"4x16": Variant(8, 5), "8x8": Variant(4, 7)}
 CHOICES = {"variant": tuple(VARIANTS)}
-BETA_INVERSE = 8  # channels of the slow pathway for one of the fast
+INPUT, HEADS, STEM = "clips", ("Logits",), ("slow_stem", "fast_stem")
+BETA_INVERSE = 8  # channels of the slow pathway per channel of the fast
 SLOW_TEMPORAL, FAST_TEMPORAL = (1, 1, 3, 3), (3, 3, 3, 3)  # extent of each block's first convolution, by stage
 STAGES = ("res2", "res3", "res4", "res5")
-# Outputs of the pathways; the slow ones of stem, res2, res3 and res4 with the lateral's channels joined.
+# Outputs of the pathways; those of slow stem, res2, res3 and res4 include the lateral's channels.
 ENDPOINTS = (*(f"{path}_{stage}" for stage in ("stem", *STAGES) for path in ("slow", "fast")), "features")
 
 
@@ -48,13 +49,13 @@ def build(config: ConfigDict, heads: Mapping[str, int]) -> "SlowFast":
 
 
 def slow_frames(frames: int, alpha: int) -> np.ndarray:
-    """Which frames the slow pathway sees: frames / alpha of them, evenly spread, the first and the last among them.
+    """Indices of the frames of the slow pathway: frames / alpha of them, evenly spaced from the first to the last.
 
-    They are floor(linspace(0, frames - 1)), as in slowfast/datasets/utils.py pack_pathway_output: of 32, the four 0,
-    10, 20, 31.
+    They are floor(linspace(0, frames - 1)), as in slowfast/datasets/utils.py pack_pathway_output: 0, 10, 20 and 31 of
+    32 frames at an alpha of 8.
 
     Raises:
-      ValueError: `frames` is not a multiple of `alpha`, so that the laterals would not fit the slow pathway.
+      ValueError: `frames` is not a multiple of `alpha`, as the laterals require.
     """
     if frames % alpha:
         raise ValueError(f"SlowFast with alpha={alpha} needs a multiple of {alpha} frames, not {frames}")
@@ -63,14 +64,14 @@ def slow_frames(frames: int, alpha: int) -> np.ndarray:
 
 
 class SlowFast(nn.Module):
-    """Both pathways, then average pool, concatenation, dropout and one linear layer a head.
+    """Both pathways, then average pool, concatenation, dropout and one linear layer per head.
 
     Attributes:
       heads: number of classes by head name.
       variant: one of VARIANTS.
       width: multiplies every channel count, rounded to the nearest, at least 1; published 1.0.
       dropout: rate before the linear layers; published 0.5.
-      bn_momentum: share of the old statistics that a step keeps; published 0.9.
+      bn_momentum: weight of the old running statistics in an update; published 0.9.
       dtype: of activations and convolutions. Parameters, BatchNorm statistics and logits are float32.
     """
 
@@ -105,13 +106,16 @@ class SlowFast(nn.Module):
         alpha, extent = self.variant
         clips = clips.astype(self.dtype)
         slow_channels, fast_channels = scale(64, self.width), scale(64 // BETA_INVERSE, self.width)
-        slow, fast = clips[:, slow_frames(clips.shape[1], alpha)], clips
+        slow, fast = (
+            clips[:, slow_frames(clips.shape[1], alpha)],
+            clips,
+        )  # (batch, time / alpha, ...), (batch, time, ...)
         slow = stem_pool(unit(slow_channels, (1, 7, 7), (1, 2, 2), name="slow_stem")(slow, train=train))
         fast = stem_pool(unit(fast_channels, (5, 7, 7), (1, 2, 2), name="fast_stem")(fast, train=train))
         outputs = {}
 
         def join(stage: str, slow, fast):
-            """The slow features with the lateral's behind them."""
+            """The slow features, followed by those of the lateral."""
             lateral = unit(2 * fast.shape[-1], (extent, 1, 1), (alpha, 1, 1), name=f"lateral_{stage}")
             return jnp.concatenate([slow, lateral(fast, train=train)], axis=-1)
 
@@ -126,7 +130,7 @@ class SlowFast(nn.Module):
                 slow = join(stage, slow, fast)
             outputs |= {f"slow_{stage}": slow, f"fast_{stage}": fast}
         pooled = [average_pool(x, (x.shape[1], 7, 7)) for x in (slow, fast)]
-        pooled = jnp.concatenate(pooled, axis=-1)
+        pooled = jnp.concatenate(pooled, axis=-1)  # (batch, 1, rows, columns, channels)
         outputs["features"] = pooled.mean((1, 2, 3))
         init = nn.initializers.normal(0.01)
         logits = LinearHeads(self.heads, self.dropout, init, average_softmax, name="Logits")(pooled, train=train)

@@ -1,10 +1,10 @@
 """ST-GCN, spatial temporal graph convolution of Yan et al., arXiv 1801.07455, on the joints of people in a video.
 
 Layer for layer yysijie/st-gcn net/st_gcn.py: BatchNorm on the coordinates, ten blocks of graph and temporal
-convolution with learned importance of each edge, average over time and joints, then over people.
+convolution with a learned importance of each edge, average over time and joints, then over people.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 
 import jax
@@ -17,8 +17,9 @@ from haa_jax.models.layers import scale
 from haa_jax.models.skeleton import PARTITIONS, SKELETONS, spatial_adjacency
 
 CHOICES = {"variant": tuple(SKELETONS), "partition": PARTITIONS}
+INPUT, HEADS, STEM = "skeleton", ("Logits",), ()
 BN_EPSILON = 1e-5
-TEMPORAL = 9  # frames that a temporal convolution reaches over
+TEMPORAL = 9  # extent of a temporal convolution, frames
 BLOCKS = (  # channels, stride in time
     *((64, 1), (64, 1), (64, 1), (64, 1)),
     *((128, 2), (128, 1), (128, 1)),
@@ -30,7 +31,7 @@ conv_init = nn.initializers.normal(0.02)
 
 
 def gamma_init(key: jax.Array, shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32) -> jax.Array:
-    """Normal around 1 of deviation 0.02 (net/st_gcn.py via net/utils weights_init)."""
+    """Normal with mean 1 and standard deviation 0.02 (net/st_gcn.py via net/utils weights_init)."""
     return 1 + 0.02 * jax.random.normal(key, shape, dtype)
 
 
@@ -47,6 +48,12 @@ def build(config: ConfigDict, heads: Mapping[str, int]) -> "STGCN":
     )
 
 
+def check(config: ConfigDict) -> Iterator[str]:
+    """What the network has against the settings of a whole config; see `models.contradictions`."""
+    if config.model.variant != config.data.skeleton:
+        yield f"config.model.variant={config.model.variant!r} needs the same config.data.skeleton"
+
+
 class STGCN(nn.Module):
     """The whole network.
 
@@ -56,7 +63,7 @@ class STGCN(nn.Module):
       partition: of the adjacency, see skeleton.spatial_adjacency.
       width: multiplies every channel count, rounded to the nearest, at least 1; published 1.0.
       dropout: rate in every block but the first; published 0 (Kinetics), 0.5 (NTU).
-      bn_momentum: share of the old statistics that a step keeps; published 0.9.
+      bn_momentum: weight of the old running statistics in an update; published 0.9.
       dtype: of activations and convolutions. Parameters, BatchNorm statistics and logits are float32.
     """
 
@@ -84,7 +91,7 @@ class STGCN(nn.Module):
           channels), but "features" is (batch, 256 * width) float32.
 
         Raises:
-          ValueError: unknown endpoint, or another number of joints than the skeleton's.
+          ValueError: unknown endpoint, or a number of joints that is not the skeleton's.
         """
         check_endpoints(endpoints, ENDPOINTS)
         adjacency = spatial_adjacency(SKELETONS[self.skeleton], self.partition)
@@ -97,6 +104,7 @@ class STGCN(nn.Module):
             epsilon=BN_EPSILON,
             dtype=self.dtype,
         )
+        # BatchNorm of each coordinate of each joint, all people together.
         x = clips.astype(self.dtype).reshape(batch * people, time, joints * coordinates)
         x = norm(name="data_bn")(x, use_running_average=not train).reshape(batch * people, time, joints, coordinates)
         outputs = {"data_bn": x}
@@ -112,22 +120,22 @@ class STGCN(nn.Module):
                 dtype=self.dtype,
                 name=name,
             )(x, adjacency, train=train)
-            outputs[name] = x
-        features = at_least_float32(x).mean((1, 2)).reshape(batch, people, -1).mean(1)
+            outputs[name] = x  # (batch * people, time', joints, channels)
+        features = at_least_float32(x).mean((1, 2)).reshape(batch, people, -1).mean(1)  # (batch, channels)
         outputs["features"] = features
         logits = LinearHeads(self.heads, 0.0, conv_init, name="Logits")(features, train=train)
         return logits, {name: outputs[name] for name in endpoints}
 
 
 class Block(nn.Module):
-    """Graph convolution over the joints, then convolution over time, added to the shortcut.
+    """Graph convolution over the joints, then convolution over time, plus the shortcut.
 
     Attributes:
       channels: of the output.
       stride: over time.
       residual: whether there is a shortcut; the first block has none.
-      project: 1x1 convolution and BatchNorm on the shortcut, where channels and extents change.
-      dropout: rate behind the temporal convolution.
+      project: whether the shortcut has a 1x1 convolution and BatchNorm, since channels and extents change.
+      dropout: rate after the temporal convolution.
       norm: BatchNorm with the network's options.
     """
 
@@ -151,7 +159,7 @@ class Block(nn.Module):
         importance = self.param("edge_importance", nn.initializers.ones, adjacency.shape)
         weights = (adjacency * importance).astype(self.dtype)
         y = conv(len(adjacency) * self.channels, (1, 1), name="gcn_conv")(x)
-        y = y.reshape(*x.shape[:3], len(adjacency), self.channels)
+        y = y.reshape(*x.shape[:3], len(adjacency), self.channels)  # (batch, time, joints, subsets, channels)
         y = jnp.einsum("ntvkc,kvw->ntwc", y, weights)
         y = nn.relu(self.norm(name="gcn_bn")(y, use_running_average=not train))
         pads = ((TEMPORAL // 2, TEMPORAL // 2), (0, 0))

@@ -1,7 +1,7 @@
 """TPN, the temporal pyramid network of Yang et al., arXiv 2004.03548, on a ResNet-50.
 
 Layer for layer decisionforce/TPN mmaction/models (backbones/resnet_i3d_slow.py, backbones/resnet.py, necks/tpn.py) in
-the settings of its R50 configs: the pyramid has two levels, layer3 and layer4, each pooled to a single step in time.
+the settings of its R50 configs: the pyramid has two levels, layer3 and layer4, each max-pooled over time to one step.
 The backbone is the slow-only network (3x1x1 convolutions in layer3 and layer4) or a 2-D one with temporal shift.
 """
 
@@ -22,6 +22,7 @@ CHOICES = {
     "shift": SHIFTS,
     "information_flow": ("cascade", "parallel"),
 }
+INPUT, HEADS, STEM = "clips", ("Logits", "AuxLogits"), ("backbone/stem",)
 GROUPS = 32
 ENDPOINTS = (
     *("stem", "layer1", "layer2", "layer3", "layer4"),
@@ -48,19 +49,19 @@ def build(config: ConfigDict, heads: Mapping[str, int]) -> "TPN":
 
 
 class TPN(nn.Module):
-    """Backbone, pyramid, average pool, dropout and one linear layer a head; in training the auxiliary heads too.
+    """Backbone, pyramid, average pool, dropout and one linear layer per head; in training the auxiliary heads too.
 
     Attributes:
       heads: number of classes by head name.
       variant: one of CHOICES.
       shift: of "tsm", as in resnet.Bottleneck; published "inplace".
-      information_flow: "cascade": the bottom-up pass starts from what the top-down pass has changed, as the released
-        code does and the released weights were trained (decisionforce/TPN issue 17); "parallel": both start from the
+      information_flow: "cascade": the bottom-up pass starts from the result of the top-down pass, as in the released
+        code, by which the released weights were trained (decisionforce/TPN issue 17); "parallel": both start from the
         modulated features, as in the paper (figure 3d, "parallel flow").
-      aux_head: auxiliary heads on layer3 (paper, section 3.4); they have parameters but act in training only.
+      aux_head: whether there are auxiliary heads on layer3 (paper, section 3.4); they act in training only.
       width: multiplies every channel count; published 1.0. The pyramid's channels stay multiples of 32.
       dropout: rate before the linear layers; published 0.5.
-      bn_momentum: share of the old statistics that a step keeps; published 0.9.
+      bn_momentum: weight of the old running statistics in an update; published 0.9.
       dtype: of activations and convolutions. Parameters, BatchNorm statistics and logits are float32.
     """
 
@@ -117,7 +118,7 @@ class TPN(nn.Module):
 
 
 class Pyramid(nn.Module):
-    """The neck: both levels brought to the same size and semantics, passed top-down and bottom-up, and fused.
+    """The neck: both levels are brought to the same size and semantics, passed top-down and bottom-up, and fused.
 
     Attributes:
       channels: of the output and of each level's spatial modulation; published 2048. A multiple of 32.
@@ -142,7 +143,7 @@ class Pyramid(nn.Module):
         levels = [
             conv(groups=GROUPS, name=f"temporal_modulation_{index}")(x).max(1, keepdims=True)
             for index, x in enumerate((spatial, level1))
-        ]
+        ]  # both (batch, 1, height / 2, width / 2, channels / 2)
         top_down = [levels[0] + levels[1], levels[1]]
         bottom = levels if self.information_flow == "parallel" else top_down
         bottom_up = [bottom[0], bottom[1] + conv(name="downsampling_0")(bottom[0])]
@@ -157,7 +158,7 @@ class Pyramid(nn.Module):
 
 
 class LevelFusion(nn.Module):
-    """Both levels through a grouped 1x1x1 convolution each, joined, and through one over all channels."""
+    """A grouped 1x1x1 convolution of each level, concatenation, and a 1x1x1 convolution over all channels."""
 
     channels: int
     unit: Callable[..., nn.Module]
@@ -165,8 +166,8 @@ class LevelFusion(nn.Module):
     @nn.compact
     def __call__(self, levels: list[jax.Array], *, train: bool) -> jax.Array:
         """Maps two arrays (batch, 1, height, width, channels / 2) to one (batch, 1, height, width, channels)."""
-        parts = [
+        converted = [
             self.unit(self.channels // 2, (1, 1, 1), groups=GROUPS, name=f"level{index}")(x, train=train)
             for index, x in enumerate(levels)
         ]
-        return self.unit(self.channels, (1, 1, 1), name="fusion")(jnp.concatenate(parts, axis=-1), train=train)
+        return self.unit(self.channels, (1, 1, 1), name="fusion")(jnp.concatenate(converted, axis=-1), train=train)

@@ -1,6 +1,6 @@
 """TSN, temporal segment networks of Wang et al., arXiv 1608.00859, and their temporal shift variant, TSM.
 
-A 2-D network looks at one frame (or one stack of flow) of each segment of the video, and the consensus is the mean of
+A 2-D network classifies one frame (or one stack of flow) of each segment of the video, and the consensus is the mean of
 the segments' logits (yjxiong/tsn-pytorch models.py, ops/basic_ops.py). Backbones: torchvision's ResNet-50, the
 authors' BN-Inception (`bninception.py`), and ResNet-50 with the temporal shift of Lin et al., arXiv 1811.08383
 (mit-han-lab/temporal-shift-module ops/temporal_shift.py).
@@ -19,6 +19,8 @@ from haa_jax.models.heads import LinearHeads, at_least_float32, check_endpoints
 from haa_jax.models.resnet import SHIFTS, ConvNorm, ResNet50
 
 CHOICES = {"variant": ("resnet50", "bninception", "tsm"), "shift": SHIFTS}
+INPUT, HEADS = "clips", ("Logits",)
+STEM = ("backbone/stem", "backbone/conv1_7x7_s2")  # of ResNet-50 and of BN-Inception
 
 
 def build(config: ConfigDict, heads: Mapping[str, int]) -> "TSN":
@@ -35,7 +37,7 @@ def build(config: ConfigDict, heads: Mapping[str, int]) -> "TSN":
 
 
 class TSN(nn.Module):
-    """Backbone on every segment, average pool over its frame, dropout and one linear layer a head, consensus.
+    """Backbone on every segment, average pool over the frame, dropout, one linear layer per head, and the consensus.
 
     Attributes:
       heads: number of classes by head name.
@@ -43,7 +45,7 @@ class TSN(nn.Module):
       shift: of "tsm", as in resnet.Bottleneck; published "blockres".
       width: multiplies every channel count, rounded to the nearest, at least 1; published 1.0.
       dropout: rate before the linear layers, drawn for each segment; published 0.8 (UCF101), 0.5 (Kinetics).
-      bn_momentum: share of the old statistics that a step keeps; published 0.9.
+      bn_momentum: weight of the old running statistics in an update; published 0.9.
       dtype: of activations and convolutions. Parameters, BatchNorm statistics and logits are float32.
     """
 
@@ -80,7 +82,7 @@ class TSN(nn.Module):
             backbone = ResNet50(self.width, unit, shift=self.shift if self.variant == "tsm" else "", name="backbone")
         outputs = backbone(clips.astype(self.dtype), train=train)
         last = list(outputs)[-1]
-        pooled = at_least_float32(outputs[last]).mean((2, 3))
+        pooled = at_least_float32(outputs[last]).mean((2, 3))  # (batch, segments, channels)
         outputs["features"] = pooled.mean(1)
         check_endpoints(endpoints, outputs)
         init = nn.initializers.normal(0.001)

@@ -227,7 +227,7 @@ def frozen_unchanged(runs: pathlib.Path, name: str) -> tuple[str, bool]:
 
     parts = ("Mixed_5b", "Mixed_5c", "Logits")
     before, after = read_tensors(runs / paper.RUNS[name].start), read_tensors(runs / name)
-    frozen = [path for path in after if not freeze.learns(path.split("/"), parts)]
+    frozen = [path for path in after if not freeze.is_trainable(path.split("/"), parts)]
     kept = [path for path in frozen if np.array_equal(before[path], after[path])]
     moved = any(not np.array_equal(before[p], after[p]) for p in after if p.startswith("Mixed_5"))
     learned = "changed" if moved else "DID NOT CHANGE"

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 import numpy as np
 from flax import traverse_util
 
-from haa_jax.models.heads import is_head
+from haa_jax import models
 from haa_jax.weights import names
 
 UNKNOWN = "not a tensor of this network"
@@ -63,14 +63,16 @@ def match(shapes: Mapping[str, tuple[int, ...]], model: str, variables: dict, he
       head: name of the head that takes the file's last layer; "" for none.
     """
     flat = traverse_util.flatten_dict(variables)
-    wanted = {path: leaf.shape for path, leaf in flat.items() if not is_head(path[1:]) or path[2] == head}
+    wanted = {
+        path: leaf.shape for path, leaf in flat.items() if not models.is_head(model, path[1:]) or path[-2] == head
+    }
     sources = names.sources_of(model)
     by_source = {source: {path: name_of(path[1:]) for path in wanted} for source, name_of in sources.items()}
     source, prefix, whole = _best(shapes, by_source, wanted)
     in_file = _behind(prefix, shapes)
     taken = {path: in_file[name] for path, name in by_source[source].items() if name in in_file}
     gammas = _gammas(in_file, source, model, wanted)
-    heads = {sources[source](path[1:]) for path in flat if is_head(path[1:])}
+    heads = {sources[source](path[1:]) for path in flat if models.is_head(model, path[1:])}
     known = {*by_source[source].values(), *heads}
     used = [*taken.items(), *gammas.items()]
     rest = shapes.keys() - {name for _, name in used}

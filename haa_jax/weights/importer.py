@@ -8,7 +8,7 @@ import numpy as np
 from flax import traverse_util
 from ml_collections import ConfigDict
 
-from haa_jax.learning.steps import TrainState
+from haa_jax.learning.train_state import TrainState
 from haa_jax.weights import faults
 from haa_jax.weights.fit import Fit, describe, match, to_ours
 from haa_jax.weights.readers import Contents, WeightsError, read

@@ -7,8 +7,6 @@ stands before all the names of a file (DataParallel's "module.", DeepMind's "RGB
 
 from collections.abc import Callable
 
-from haa_jax.models.heads import is_head
-
 Path = tuple[str, ...]
 
 _TORCH = {"kernel": "weight", "scale": "weight", "mean": "running_mean", "var": "running_var"}
@@ -17,6 +15,11 @@ _TORCH = {"kernel": "weight", "scale": "weight", "mean": "running_mean", "var": 
 def clean(name: str) -> str:
     """A name as it stands in a file, without what files of the same source put differently."""
     return name.replace(".net.", ".")
+
+
+def is_head(path: Path) -> bool:
+    """Whether a variable belongs to the linear heads, which every network with published weights calls "Logits"."""
+    return path[0] == "Logits"
 
 
 # I3D

@@ -91,8 +91,7 @@ def one_step(config, devices: int, monkeypatch):
         make_mesh = mesh.make_mesh
         patch.setattr(mesh, "make_mesh", lambda model=1: make_mesh(model, jax.devices()[:devices]))
         exp = experiment.create_experiment(config)
-    shardings = mesh.shardings_of(exp.abstract_state)
-    train_state = experiment.fresh_state(config, exp.model, exp.optimizer, shardings)
+    train_state = exp.fresh_state()
     batches = pipeline.train_batches(exp.splits["train"], config.data, 8, config.seed, 0, exp.shard)
     step = experiment.train_step(config, exp.model, exp.optimizer)
     after, metrics = jax.jit(step)(train_state, mesh.to_global(next(batches), exp.mesh))

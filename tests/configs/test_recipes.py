@@ -20,7 +20,6 @@ import itertools
 import pathlib
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import traverse_util
@@ -28,7 +27,9 @@ from flax import traverse_util
 from haa_jax import experiment, models
 from haa_jax.configs import base
 from haa_jax.data import augment, pipeline, sampling
-from haa_jax.learning import optimizers as optim
+from haa_jax.learning.optimizers import make_optimizer
+from haa_jax.learning.schedules import learning_rate
+from haa_jax.models.parameters import abstract_variables
 from haa_jax.streams import views as streams
 from tests.facts.draws import Draws
 
@@ -157,20 +158,23 @@ def test_rates(recipe):
     rows = table("rates.csv", recipe)
     length = float(rows[0]["of"])
     parts = 2000  # steps in an epoch, or in the unit of the table
-    rate = optim.learning_rate(configuration(recipe).optimizer, authors_batch(recipe), round(length * parts))
+    rate = learning_rate(configuration(recipe).optimizer, authors_batch(recipe), round(length * parts))
     found = {row["at"]: float(rate(round(float(row["at"]) * parts))) for row in rows}
     # The cosine's last thousandths are rounded in float32.
     assert found == pytest.approx({row["at"]: float(row["rate"]) for row in rows}, rel=2e-5, abs=1e-8)
 
 
 @functools.cache
-def network(name: str, variant: str) -> tuple[list, set]:
-    """(paths of the parameters, paths of the modules that normalize) of a network; no stream changes them."""
+def variables_of(name: str, variant: str) -> dict:
+    """Shapes of a network's variables; no stream changes their paths."""
     config = configuration(f"{name}:{variant}")
     config.model.width = 0.0625
-    model = models.build(config.model, {"atomic": 5})
-    clips = jax.ShapeDtypeStruct((1, *experiment.clip_shape(config)), jnp.float32)
-    variables = jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), clips)
+    return abstract_variables(models.build(config.model, {"atomic": 5}), experiment.clip_shape(config))
+
+
+def network(name: str, variant: str) -> tuple[list, set]:
+    """(paths of the parameters, paths of the modules that normalize) of a network."""
+    variables = variables_of(name, variant)
     norms = {path[:-1] for path in traverse_util.flatten_dict(variables["batch_stats"])}
     return list(traverse_util.flatten_dict(variables["params"])), norms
 
@@ -220,7 +224,9 @@ def test_three_updates_of_every_parameter(recipe):
         float(table("rates.csv", recipe)[0]["rate"]), **settings, rate_factors=factors[0], decay_factors=factors[1]
     )
     length = round(float(table("rates.csv", recipe)[0]["of"])) * 10**6  # so long that the rate stays as it is
-    ours = optim.make_optimizer(configuration(recipe).optimizer, authors_batch(recipe), length)
+    config = configuration(recipe)
+    roles = models.parameter_roles(config.model.name, variables_of(config.model.name, config.model.variant))
+    ours = make_optimizer(config.optimizer, authors_batch(recipe), length, roles)
 
     def tree(values):
         return traverse_util.unflatten_dict(dict(zip(kinds, np.float32(values), strict=True)))

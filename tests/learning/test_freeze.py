@@ -1,4 +1,4 @@
-"""Training a part of a network: nothing else may change, and it must still learn."""
+"""Training some modules of a network: nothing else may change, and they must still learn."""
 
 import functools
 
@@ -10,33 +10,37 @@ from flax import traverse_util
 
 from haa_jax import checks, experiment, models
 from haa_jax.configs import i3d, stgcn, tsn
-from haa_jax.learning import freeze
-from haa_jax.learning import optimizers as optim
-from haa_jax.learning import steps as state
+from haa_jax.learning import freeze, steps
+from haa_jax.learning.objectives import OBJECTIVES
+from haa_jax.learning.optimizers import make_optimizer
+from haa_jax.learning.train_state import init_state
+from haa_jax.models.parameters import abstract_variables
 from tests.learning.test_steps import Tiny, make_batch, preprocess
 
 NETWORKS = {
     "i3d": (i3d, "", ("Mixed_5c", "Logits"), (8, 32, 32, 3)),
-    "tsn": (tsn, "", ("backbone/layer4_2", "Logits"), (2, 32, 32, 3)),
+    "tsn": (tsn, "", ("backbone/layer4_block2", "Logits"), (2, 32, 32, 3)),
     "stgcn": (stgcn, "", ("block9", "Logits"), (2, 8, 17, 3)),
 }
 
 
-def run_steps(name, parts, steps=2, decay=0.1):
+def run_steps(name, modules, number=2, decay=0.1):
     """Variables before and after some steps, flattened, and the optimizer's state."""
-    module, words, _, shape = NETWORKS[name]
-    config = module.get_config(words)
-    config.model.width, config.model.dropout, config.optimizer.trainable = 0.0625, 0.0, parts
+    module, variants, _, shape = NETWORKS[name]
+    config = module.get_config(variants)
+    config.model.width, config.model.dropout, config.optimizer.trainable = 0.0625, 0.0, modules
     config.optimizer.weight_decay, config.optimizer.base_batch_size = decay, 0
     model = models.build(config.model, {"atomic": 5})
-    optimizer = optim.make_optimizer(config.optimizer, 4, 10)
-    before = jax.jit(functools.partial(state.init_state, 0, shape, model=model, optimizer=optimizer))()
-    options = {"model": model, "preprocess": lambda clips: clips, "optimizer": optimizer, "trainable": parts}
-    step = jax.jit(functools.partial(state.train_step, **options, seed=0, accumulation_steps=1, bn_momentum=0.9))
+    roles = models.parameter_roles(name, abstract_variables(model, shape))
+    optimizer = make_optimizer(config.optimizer, 4, 10, roles)
+    before = jax.jit(functools.partial(init_state, 0, shape, model=model, optimizer=optimizer))()
+    options = {"model": model, "preprocess": lambda clips: clips, "optimizer": optimizer, "trainable": modules}
+    options |= {"objective": OBJECTIVES["atomic"], "bn_momentum": 0.9}
+    step = jax.jit(functools.partial(steps.train_step, **options, seed=0, accumulation_steps=1))
     rng = np.random.default_rng(0)
     batch = {"clips": rng.normal(size=(4, *shape)).astype(np.float32), "labels": {"atomic": np.arange(4)}}
     after = before
-    for _ in range(steps):
+    for _ in range(number):
         after, metrics = step(after, batch)
         assert np.isfinite(metrics["loss"])
     flat = [traverse_util.flatten_dict({"p": s.params, "s": s.batch_stats}) for s in (before, after)]
@@ -44,11 +48,11 @@ def run_steps(name, parts, steps=2, decay=0.1):
 
 
 @pytest.mark.parametrize("name", [pytest.param("i3d", marks=pytest.mark.slow), "tsn", "stgcn"])
-def test_only_the_named_parts_change(name):
-    parts = NETWORKS[name][2]
-    before, after, opt_state = run_steps(name, parts)
+def test_only_the_named_modules_change(name):
+    modules = NETWORKS[name][2]
+    before, after, opt_state = run_steps(name, modules)
     changed = {path for path in before if not np.array_equal(before[path], after[path])}
-    wanted = {path for path in before if freeze.learns(path[1:], parts)}
+    wanted = {path for path in before if freeze.is_trainable(path[1:], modules)}
     assert changed <= wanted
     assert {path for path in wanted if path[-1] in ("kernel", "mean", "var")} <= changed
     assert any(path[-1] == "mean" for path in set(before) - wanted)  # frozen statistics were there to be kept
@@ -56,7 +60,7 @@ def test_only_the_named_parts_change(name):
     assert sum(sizes) <= sum(before[path].size for path in wanted if path[0] == "p") + 10
 
 
-def test_without_parts_everything_changes():
+def test_without_trainable_modules_everything_changes():
     before, after, _ = run_steps("stgcn", ())
     assert all(not np.array_equal(before[path], after[path]) for path in before if path[-1] in ("kernel", "mean"))
 
@@ -69,8 +73,8 @@ def test_frozen_batchnorms_normalize_by_their_running_statistics():
     variables = jax.jit(functools.partial(model.init, train=False))(jax.random.key(0), clips)
 
     @functools.partial(jax.jit, static_argnums=(0, 1))
-    def apply(train, parts):
-        with freeze.frozen_batchnorms(parts):
+    def apply(train, modules):
+        with freeze.frozen_batchnorms(modules):
             return model.apply(
                 variables, clips, train=train, endpoints=("Mixed_4f", "Mixed_5b"), mutable=["batch_stats"]
             )
@@ -82,30 +86,29 @@ def test_frozen_batchnorms_normalize_by_their_running_statistics():
 
 
 def test_a_step_has_no_gradient_of_what_is_frozen():
-    """Which costs nothing then; an optimizer that knows of no frozen parts shows it."""
+    """Which costs nothing then; an optimizer that knows of no frozen modules shows it."""
     options = {"model": Tiny(norm=False), "optimizer": optax.sgd(1.0)}
-    start = state.init_state(0, (2, 8, 8, 3), **options)
+    start = init_state(0, (2, 8, 8, 3), **options)
     settings = {"seed": 0, "accumulation_steps": 1, "bn_momentum": 0.9, "trainable": ("Dense_0",)}
-    after, metrics = jax.jit(functools.partial(state.train_step, **options, **settings, preprocess=preprocess))(
-        start, make_batch()
-    )
+    settings |= {"objective": OBJECTIVES["atomic"], "preprocess": preprocess}
+    after, metrics = jax.jit(functools.partial(steps.train_step, **options, **settings))(start, make_batch())
     same = jax.tree.map(np.array_equal, start.params, after.params)
     assert {name for name in same if jax.tree.all(same[name])} == {"Conv_0"}
     moved = jax.tree.map(np.subtract, start.params["Dense_0"], after.params["Dense_0"])
     assert float(metrics["grad_norm"]) == pytest.approx(float(optax.tree.norm(moved)), rel=1e-3)
 
 
-def test_names_stand_for_whole_parts():
-    assert freeze.learns(("Mixed_5b", "Branch_0"), ("Mixed_5b",))
-    assert freeze.learns(("backbone", "layer4_0", "conv1"), ("backbone/layer4_0",))
-    assert not freeze.learns(("Mixed_5bc", "Branch_0"), ("Mixed_5b",))
-    assert not freeze.learns(("backbone",), ("backbone/layer4_0",))
+def test_a_name_stands_for_a_whole_module():
+    assert freeze.is_trainable(("Mixed_5b", "Branch_0"), ("Mixed_5b",))
+    assert freeze.is_trainable(("backbone", "layer4_block0", "conv1"), ("backbone/layer4_block0",))
+    assert not freeze.is_trainable(("Mixed_5bc", "Branch_0"), ("Mixed_5b",))
+    assert not freeze.is_trainable(("backbone",), ("backbone/layer4_block0",))
 
 
-def test_unknown_parts_are_named_all_at_once(tiny_config):
+def test_unknown_modules_are_all_named_at_once(tiny_config):
     tiny_config.optimizer.trainable = ("Mixed_5d", "Logits", "Mixed_6b")
     with pytest.raises(
-        checks.ConfigError, match="trainable: 'Mixed_5d' is no part.*did you mean 'Mixed_5.'.*'Mixed_6b'"
+        checks.ConfigError, match="trainable: the network has no module 'Mixed_5d'; did you mean 'Mixed_5.'.*'Mixed_6b'"
     ):
         experiment.create_experiment(tiny_config)
 
@@ -117,5 +120,5 @@ def test_parameters_of_the_last_three_layers_of_i3d():
         clip = jax.ShapeDtypeStruct((1, 16, 64, 64, 3), np.float32)
         params = jax.eval_shape(functools.partial(model.init, train=False), jax.random.key(0), clip)["params"]
         flat = traverse_util.flatten_dict(params)
-        learns = [leaf for path, leaf in flat.items() if freeze.learns(path, ("Mixed_5b", "Mixed_5c", "Logits"))]
+        learns = [leaf for path, leaf in flat.items() if freeze.is_trainable(path, ("Mixed_5b", "Mixed_5c", "Logits"))]
         assert sum(leaf.size for leaf in learns) == wanted

@@ -4,51 +4,16 @@ import numpy as np
 import pytest
 from flax import traverse_util
 
-from haa_jax import models
-from haa_jax.configs import base, i3d
-from haa_jax.learning import optimizers as optim
-from haa_jax.models import layers as layers_module
+from haa_jax.configs import base
+from haa_jax.learning.optimizers import make_optimizer
+from haa_jax.models.parameters import roles
 
 
-def rates(config, batch_size, total):
-    schedule = optim.learning_rate(config.optimizer, batch_size, total)
-    return [float(schedule(step)) for step in range(total)]
-
-
-def test_i3ds_steps_are_scaled_to_the_length_of_training():
-    config = i3d.get_config()
-    found = rates(config, batch_size=384, total=1150)
-    assert found[:970] == pytest.approx([0.1] * 970)
-    assert found[971:1080] == pytest.approx([0.01] * 109)
-    assert found[1081:] == pytest.approx([0.001] * 69)
-
-
-def test_the_rate_follows_the_batch_size():
-    config = base.get_config()
-    assert rates(config, 96, 10)[0] == pytest.approx(0.1 * 96 / 384)
-    config.optimizer.base_batch_size = 0
-    assert rates(config, 96, 10)[0] == pytest.approx(0.1)
-
-
-def test_cosine_with_warm_up():
-    config = base.get_config()
-    config.optimizer.update(schedule="cosine", warmup_fraction=0.1, base_batch_size=0)
-    found = rates(config, 8, 100)
-    half_periods = 0.1 * (1 + np.cos(np.pi * np.arange(100) / 100)) / 2
-    assert found[10:] == pytest.approx(list(half_periods[10:]), abs=1e-7)
-    assert found[:11] == pytest.approx(list(np.linspace(0, half_periods[10], 11)))
-    config.optimizer.warmup_start_factor = 0.1
-    assert rates(config, 8, 100)[:11] == pytest.approx(list(np.linspace(0.01, half_periods[10], 11)))
-
-
-def test_the_rate_can_rise_again():
-    config = base.get_config()
-    config.optimizer.update(milestones=(0.5, 0.75), factors=(0.1, 1.0), base_batch_size=0, warmup_fraction=0.25)
-    assert rates(config, 8, 8) == pytest.approx([0, 0.05, 0.1, 0.1, 0.01, 0.01, 0.1, 0.1])
-
-
-def updates(config, params, grads, steps=1):
-    optimizer = optim.make_optimizer(config.optimizer, 384, 1000)
+def updates(config, params, grads, steps=1, norms=(), heads=(), stem=()):
+    """The last update of some steps of the same gradient; `norms` are the BatchNorms among the modules."""
+    statistics = traverse_util.unflatten_dict({(*name.split("/"), "mean"): jnp.zeros(1) for name in norms})
+    variables = {"params": params, "batch_stats": statistics}
+    optimizer = make_optimizer(config.optimizer, 384, 1000, roles(variables, heads, stem))
     state = optimizer.init(params)
     for _ in range(steps):
         result, state = optimizer.update(grads, state, params)
@@ -84,7 +49,7 @@ def test_what_decays(decay, decayed):
         "bn": {"scale": jnp.ones(1), "bias": jnp.ones(1)},
         "Logits": {"kernel": jnp.ones(1), "bias": jnp.ones(1)},
     }
-    result = updates(config, params, jax.tree.map(jnp.zeros_like, params))
+    result = updates(config, params, jax.tree.map(jnp.zeros_like, params), norms=["bn"])
     moved = {f"{module}/{name}" for module, leaves in result.items() for name, x in leaves.items() if float(x[0])}
     assert moved == decayed
 
@@ -94,7 +59,8 @@ def test_heads_and_biases_learn_faster_but_not_the_biases_of_batchnorm():
     config.optimizer.update(bias_lr_multiplier=2.0, head_lr_multiplier=5.0, weight_decay=0.0)
     linear = {"bias": jnp.zeros(1), "kernel": jnp.zeros(1)}
     params = {"conv": linear, "tcn_bn": {"bias": jnp.zeros(1)}, "Logits": linear, "AuxLogits": linear}
-    result = updates(config, params, jax.tree.map(jnp.ones_like, params))
+    ones = jax.tree.map(jnp.ones_like, params)
+    result = updates(config, params, ones, norms=["tcn_bn"], heads=["Logits", "AuxLogits"])
     assert {name: float(*leaf["bias"]) for name, leaf in result.items()} == pytest.approx(
         {"conv": -0.2, "tcn_bn": -0.1, "Logits": -1.0, "AuxLogits": -1.0}
     )
@@ -108,7 +74,8 @@ def test_the_first_convolution_learns_faster_its_bias_too_but_not_its_batchnorm(
     config.optimizer.update(stem_lr_multiplier=5.0, bias_lr_multiplier=2.0, weight_decay=0.0)
     layer = {"conv": {"kernel": jnp.zeros(1), "bias": jnp.zeros(1)}, "bn": {"scale": jnp.ones(1), "bias": jnp.zeros(1)}}
     params = {"backbone": {"conv1_7x7_s2": layer, "conv2_3x3": layer}}
-    result = updates(config, params, jax.tree.map(jnp.ones_like, params))["backbone"]
+    settings = {"norms": ["backbone/conv1_7x7_s2/bn", "backbone/conv2_3x3/bn"], "stem": ["backbone/conv1_7x7_s2"]}
+    result = updates(config, params, jax.tree.map(jnp.ones_like, params), **settings)["backbone"]
     found = {"/".join(path): float(*leaf) for path, leaf in traverse_util.flatten_dict(result).items()}
     assert found == pytest.approx(
         {
@@ -124,39 +91,11 @@ def test_the_first_convolution_learns_faster_its_bias_too_but_not_its_batchnorm(
     )
 
 
-NETWORKS = [
-    ("i3d", "", (16, 64, 64, 3)),
-    ("slowfast", "4x16", (32, 64, 64, 3)),
-    ("tsn", "resnet50", (2, 64, 64, 3)),
-    ("tsn", "bninception", (2, 64, 64, 3)),
-    ("tpn", "tsm", (8, 64, 64, 3)),
-    ("stgcn", "coco17", (1, 8, 17, 3)),
-]
-
-
-@pytest.mark.parametrize(("name", "variant", "shape"), NETWORKS)
-def test_the_parameters_of_batchnorm_are_those_whose_module_has_statistics(name, variant, shape):
-    config = base.get_config().model
-    config.name, config.variant, config.width = name, variant, 0.0625
-    model = models.build(config, {"atomic": 5})
-    clips = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
-    variables = jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), clips)
-    params = traverse_util.flatten_dict(variables["params"])
-    layers = {path[:-1] for path in params if path[-1] == "kernel"}
-    norms = {path[:-1] for path in params if optim.kind_of(path, layers) == "norm"}
-    assert norms == {path[:-1] for path in traverse_util.flatten_dict(variables["batch_stats"])}
-    stems = {"/".join(path[:-1]) for path in layers if layers_module.is_stem(path)}
-    assert len(stems) == {"slowfast": 2, "stgcn": 0}.get(name, 1)
-    others = {path[-1] for path in params if optim.kind_of(path, layers) == "other"}
-    assert others == ({"edge_importance"} if name == "stgcn" else set())
-
-
-def test_a_batchnorm_is_known_under_any_name():
-    """By the ending of its name, norm1 would have decayed."""
+def test_a_batchnorm_is_recognized_under_any_name():
     config = base.get_config()
     config.optimizer.update(weight_decay_mask="not_batchnorm", weight_decay=0.5, bias_lr_multiplier=2.0)
     params = {"norm1": {"scale": jnp.ones(1), "bias": jnp.ones(1)}, "bn": {"kernel": jnp.ones(1), "bias": jnp.ones(1)}}
-    result = updates(config, params, jax.tree.map(jnp.zeros_like, params))
+    result = updates(config, params, jax.tree.map(jnp.zeros_like, params), norms=["norm1"])
     assert jax.tree.map(float, jax.tree.map(jnp.squeeze, result)) == {
         "norm1": {"scale": 0.0, "bias": 0.0},
         "bn": {"kernel": pytest.approx(-0.05), "bias": pytest.approx(-0.1)},
@@ -187,7 +126,7 @@ def test_momentum_of_every_kind_is_what_the_config_says():
     config.optimizer.update(momentum=0.8, beta2=0.98)
     found = {}
     for config.optimizer.name, config.optimizer.nesterov in (("sgd", False), ("sgd", True), ("adamw", False)):
-        optimizer = optim.make_optimizer(config.optimizer, 384, 1000)
+        optimizer = make_optimizer(config.optimizer, 384, 1000, roles({"params": params}, heads=(), stem=()))
         _, after = optimizer.update({"bias": jnp.ones(1)}, optimizer.init(params), params)
         moved = optimizer.update({"bias": jnp.zeros(1)}, after, params)[0]["bias"]
         found[config.optimizer.name, config.optimizer.nesterov] = float(moved[0]) / -0.1
@@ -199,7 +138,7 @@ def test_momentum_of_every_kind_is_what_the_config_says():
 def test_clipping_sees_the_gradient_without_the_decay():
     """As torch's clip_grad_norm_ and SGD(weight_decay=...): the decay is added to what was clipped."""
     config = base.get_config()
-    config.optimizer.update(clip_norm=1.0, weight_decay=0.5, decay="all")
+    config.optimizer.update(clip_norm=1.0, weight_decay=0.5, weight_decay_mask="all")
     result = updates(config, {"kernel": jnp.ones(2)}, {"kernel": jnp.array([30.0, 40.0])})
     assert np.asarray(result["kernel"]) == pytest.approx([-0.06 - 0.05, -0.08 - 0.05], rel=1e-5)
 

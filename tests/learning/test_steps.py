@@ -1,4 +1,4 @@
-"""The compiled step: what it adds up, on one device and on eight."""
+"""The compiled steps, on one device and on eight."""
 
 import functools
 
@@ -11,17 +11,21 @@ from flax import linen as nn
 
 from haa_jax import experiment
 from haa_jax.configs import base
-from haa_jax.learning import optimizers as optim
-from haa_jax.learning import steps as state
+from haa_jax.learning import steps
+from haa_jax.learning.batch_statistics import running_statistics
+from haa_jax.learning.objectives import OBJECTIVES
+from haa_jax.learning.optimizers import make_optimizer
+from haa_jax.learning.train_state import init_state
+from haa_jax.models import parameters
 from haa_jax.runtime import mesh
 from haa_jax.streams import device as modalities
 
-CLASSES = 5
+CLASSES, SHAPE = 5, (2, 8, 8, 3)
 preprocess = functools.partial(modalities.preprocess, config=base.get_config().data)
 
 
 class Tiny(nn.Module):
-    """The seam of a model in four lines, with the parts that make steps hard to get right."""
+    """A network in a few lines, with the layers that make a training step hard to get right."""
 
     norm: bool = True
     momentum: float = 0.9
@@ -40,13 +44,15 @@ def make(norm=True, **overrides):
     config = base.get_config()
     config.optimizer.update(base_batch_size=0, **overrides)
     model = Tiny(norm)
-    optimizer = optim.make_optimizer(config.optimizer, 8, 100)
-    init = functools.partial(state.init_state, 0, (2, 8, 8, 3), model=model, optimizer=optimizer)
+    roles = parameters.roles(parameters.abstract_variables(model, SHAPE), ["Dense_0"], ["Conv_0"])
+    optimizer = make_optimizer(config.optimizer, 8, 100, roles)
+    init = functools.partial(init_state, 0, SHAPE, model=model, optimizer=optimizer)
     step = functools.partial(
-        state.train_step,
+        steps.train_step,
         model=model,
         preprocess=preprocess,
         optimizer=optimizer,
+        objective=OBJECTIVES["atomic"],
         seed=0,
         accumulation_steps=1,
         bn_momentum=0.9,
@@ -79,15 +85,15 @@ def test_a_step_lowers_the_loss_and_counts():
 def test_accumulation_equals_the_whole_batch_where_there_is_no_batchnorm():
     init, step = make(norm=False)
     whole, whole_metrics = jax.jit(step)(init(), make_batch())
-    parts, part_metrics = jax.jit(functools.partial(step, accumulation_steps=4))(init(), make_batch())
-    assert_close(whole.params, parts.params)
-    assert_close(whole_metrics, part_metrics)
+    accumulated, accumulated_metrics = jax.jit(functools.partial(step, accumulation_steps=4))(init(), make_batch())
+    assert_close(whole.params, accumulated.params)
+    assert_close(whole_metrics, accumulated_metrics)
 
 
-def test_accumulation_updates_the_statistics_once_with_the_mean_of_its_parts():
+def test_accumulation_updates_the_statistics_once_with_the_mean_of_its_microbatches():
     init, step = make()
     batch, start = make_batch(), init()
-    parts, _ = jax.jit(functools.partial(step, accumulation_steps=2))(start, batch)
+    after, _ = jax.jit(functools.partial(step, accumulation_steps=2))(start, batch)
 
     def published(rows):
         clips = preprocess({"rgb": batch["clips"]["rgb"][rows]})
@@ -95,33 +101,16 @@ def test_accumulation_updates_the_statistics_once_with_the_mean_of_its_parts():
         return Tiny().apply(variables, clips, train=True, mutable=["batch_stats"])[1]["batch_stats"]
 
     mean = jax.tree.map(lambda a, b: (a + b) / 2, published(slice(0, None, 2)), published(slice(1, None, 2)))
-    assert_close(parts.batch_stats, state.running_statistics(start.batch_stats, mean, jnp.int32(0), 0.9))
+    assert_close(after.batch_stats, running_statistics(start.batch_stats, mean, jnp.int32(0), 0.9))
 
 
-def test_running_statistics_follow_short_trainings_and_are_the_published_ones_in_long_ones():
-    rng, momentum = np.random.default_rng(0), 0.99
-    follow = jax.jit(functools.partial(state.running_statistics, momentum=momentum))
-    expected = ours = np.float32(rng.random(5))
-    for step in range(1000):
-        batch = np.float32(step / 100 + rng.random(5))
-        own = min(momentum, (1 + step) / (10 + step))
-        expected = own * expected + (1 - own) * batch
-        ours = follow({"mean": ours}, {"mean": momentum * ours + (1 - momentum) * batch}, jnp.int32(step))["mean"]
-        if step == 50:  # 60 % of the published average would still be what it began with
-            np.testing.assert_allclose(ours, batch, atol=1.0)
-    np.testing.assert_allclose(ours, expected, rtol=1e-5)
-    before, after = np.float32(rng.random(5)), np.float32(rng.random(5))
-    for step, same in ((889, False), (890, True), (10**6, True)):
-        assert np.array_equal(follow(before, after, jnp.int32(step)), after) == same
-
-
-def test_a_config_says_the_momentum_of_the_running_statistics_and_the_seed_of_the_first_parameters():
+def test_the_config_sets_the_momentum_of_the_running_statistics_and_the_seed_of_the_first_parameters():
     config, model, optimizer = base.get_config(), Tiny(momentum=0.5), optax.sgd(0.1)
     config.data.update(frames=2, resize=8, crop=8)
     config.model.bn_momentum = 0.5
     starts = []
     for config.seed in (3, 3, 4):
-        starts.append(experiment.initial_state(config, model, optimizer)())
+        starts.append(init_state(config.seed, experiment.clip_shape(config), model=model, optimizer=optimizer))
     kernels = [start.params["Conv_0"]["kernel"] for start in starts]
     assert np.array_equal(kernels[0], kernels[1])
     assert not np.array_equal(kernels[0], kernels[2])
@@ -134,7 +123,7 @@ def test_a_config_says_the_momentum_of_the_running_statistics_and_the_seed_of_th
 
 
 class Constant(nn.Module):
-    """Two heads that say the same of every clip, at first."""
+    """Two heads whose initial logits are the same for every clip."""
 
     @nn.compact
     def __call__(self, clips, *, train, endpoints=()):
@@ -147,22 +136,16 @@ def test_a_step_reports_the_evaluated_head_and_the_gradient_before_the_update():
     labels = {"atomic": np.array([0, 0, 0, 0]), "composite": np.array([1, 1, 1, 0])}
     config = base.get_config()
     config.optimizer.update(base_batch_size=0, clip_norm=1e-3)
-    options = {"model": Constant(), "optimizer": optim.make_optimizer(config.optimizer, 4, 10)}
-    start = state.init_state(0, (2, 8, 8, 3), **options)
-    step = functools.partial(
-        state.train_step, **options, preprocess=preprocess, seed=0, accumulation_steps=1, bn_momentum=0.9
-    )
+    roles = parameters.roles(parameters.abstract_variables(Constant(), SHAPE), heads=(), stem=())
+    options = {"model": Constant(), "optimizer": make_optimizer(config.optimizer, 4, 10, roles)}
+    start = init_state(0, SHAPE, **options)
+    options |= {"objective": OBJECTIVES["joint"], "preprocess": preprocess, "bn_momentum": 0.9}
+    step = functools.partial(steps.train_step, **options, seed=0, accumulation_steps=1)
     _, metrics = jax.jit(step)(start, {"clips": make_batch(4)["clips"], "labels": labels})
     assert float(metrics["accuracy"]) == 0.75
     first, second = 1 / (1 + np.exp(-1)), 1 / (1 + np.exp(-2))  # probability of class 0 of one, of class 1 of the other
     assert float(metrics["grad_norm"]) == pytest.approx(np.sqrt(2) * abs((first - 1) - (second - 0.75)), rel=1e-5)
     assert float(metrics["loss"]) == pytest.approx(-np.log(first) - np.log(second) + 2 / 4, rel=1e-5)
-
-
-def test_statistics_that_a_step_did_not_touch_stay_bitwise():
-    frozen = np.float32(np.random.default_rng(0).random(100))
-    kept = state.running_statistics(frozen, frozen, jnp.int32(3), 0.999)
-    assert np.array_equal(kept, frozen)
 
 
 @pytest.mark.parametrize("model_axis", [1, 2])
@@ -203,13 +186,13 @@ class Dropped(nn.Module):
 
 
 def masks(step, devices=1, **fields) -> np.ndarray:
-    """What dropout keeps of each row at a step, as a config wants it: bool (ROWS, FEATURES)."""
+    """What dropout keeps of each row at a step of the training that the fields describe: bool (ROWS, FEATURES)."""
     config = base.get_config()
     config.update(fields)
     optimizer = optax.sgd(1.0)  # the parameters, 0 before, are then the gradient with its sign changed
     device_mesh = mesh.make_mesh(devices=jax.devices()[:devices])
     batch = make_batch(ROWS) | {"labels": {"atomic": np.arange(ROWS, dtype=np.int32)}}
-    start = state.init_state(0, (2, 8, 8, 3), model=Dropped(), optimizer=optimizer).replace(step=jnp.int32(step))
+    start = init_state(0, SHAPE, model=Dropped(), optimizer=optimizer).replace(step=jnp.int32(step))
     compiled = jax.jit(
         experiment.train_step(config, Dropped(), optimizer),
         in_shardings=(mesh.replicated(device_mesh), mesh.batch_sharding(device_mesh)),
@@ -222,7 +205,7 @@ def masks(step, devices=1, **fields) -> np.ndarray:
 
 
 @pytest.mark.parametrize("accumulation_steps", [1, 2])
-def test_dropout_has_another_mask_for_every_row_part_step_and_seed_and_the_same_in_every_run(accumulation_steps):
+def test_dropout_has_another_mask_for_every_row_microbatch_step_and_seed_and_the_same_in_every_run(accumulation_steps):
     train = {"accumulation_steps": accumulation_steps}
     drawn = [masks(0, train=train), masks(1, train=train), masks(1, seed=1, train=train)]
     together = np.concatenate(drawn)
@@ -236,13 +219,13 @@ def test_dropout_has_another_mask_for_every_row_part_step_and_seed_and_the_same_
 
 def test_the_logits_of_views_are_averaged():
     logits = jnp.asarray(np.random.default_rng(0).normal(size=(4, 3, 7)), jnp.float32)
-    np.testing.assert_allclose(state.AVERAGES["logits"](logits, axis=1), np.mean(logits, axis=1), rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(steps.AVERAGES["logits"](logits, axis=1), np.mean(logits, axis=1), rtol=1e-6, atol=1e-6)
 
 
 def test_the_softmaxes_of_the_views_are_averaged():
     rng = np.random.default_rng(0)
     logits = jnp.asarray(rng.normal(scale=3, size=(4, 3, 7)), jnp.float32)
-    averaged = state.AVERAGES["softmax"](logits, axis=1)
+    averaged = steps.AVERAGES["softmax"](logits, axis=1)
     np.testing.assert_allclose(jax.nn.softmax(averaged), jax.nn.softmax(logits).mean(1), rtol=1e-5)
     assert np.abs(jax.nn.softmax(averaged) - jax.nn.softmax(logits.mean(1))).max() > 0.01
-    np.testing.assert_allclose(state.AVERAGES["softmax"](logits[:, :1], axis=1), logits[:, 0], rtol=1e-5)
+    np.testing.assert_allclose(steps.AVERAGES["softmax"](logits[:, :1], axis=1), logits[:, 0], rtol=1e-5)

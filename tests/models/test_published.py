@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 
 from haa_jax import models
 from haa_jax.configs import base
-from haa_jax.learning import objectives
+from haa_jax.learning import losses
 from haa_jax.models import slowfast
 from haa_jax.models.cost import multiply_adds
 from haa_jax.weights import importer, names
@@ -194,7 +194,7 @@ def golden_step(case: Case, tmp_path, dtype=jnp.float32) -> dict:
 
     def loss(params):
         (logits, _), updates = module.apply({**variables, "params": params}, clips, train=True, mutable=["batch_stats"])
-        return objectives.loss_fn(logits, {"atomic": jnp.array([3, 7])}), updates["batch_stats"]
+        return losses.loss_fn(logits, {"atomic": jnp.array([3, 7])}), updates["batch_stats"]
 
     with jax.default_matmul_precision("highest"):
         step = jax.jit(jax.value_and_grad(loss, has_aux=True), compiler_options=OPTIMISED)

@@ -17,9 +17,8 @@ from tensorboard.util import tensor_util
 
 from haa_jax import evaluate, overview, train
 from haa_jax.data import sampling
-from haa_jax.experiment import create_experiment, fresh_state
+from haa_jax.experiment import create_experiment
 from haa_jax.metrics import top_k
-from haa_jax.runtime import mesh
 from haa_jax.runtime.checkpoint import CheckpointError, Checkpoints
 from haa_jax.runtime.lock import LOCK_FILE, WorkdirInUse, locked
 from haa_jax.runtime.paths import PathError
@@ -238,7 +237,7 @@ def test_each_evaluation_sees_the_state_of_its_step_and_one_beside_the_run_chang
     exp = create_experiment(tiny_config)
     checkpoints = Checkpoints(tmp_path, keep=1)
     states = {step: checkpoints.restore(step, exp.abstract_state).state for step in (4, 8)}
-    states[0] = fresh_state(tiny_config, exp.model, exp.optimizer, mesh.shardings_of(exp.abstract_state))
+    states[0] = exp.fresh_state()
     checkpoints.close()
     saved = {step: {"params": own.params, "batch_stats": own.batch_stats} for step, own in states.items()}
     wanted = [("validation", 4), ("validation", 8), ("test", 4), ("test", 4), ("test", 8)]

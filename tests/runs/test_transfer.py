@@ -46,7 +46,7 @@ def test_the_last_three_layers_learn_on_what_another_run_learned(short_config, o
     short_config.init_from, short_config.optimizer.trainable = str(tmp_path / "first"), LAST
     train.train_and_evaluate(short_config, tmp_path / "second")
     before, after = read_tensors(tmp_path / "first"), read_tensors(tmp_path / "second")
-    frozen = [name for name in after if not freeze.learns(name.split("/"), LAST)]
+    frozen = [name for name in after if not freeze.is_trainable(name.split("/"), LAST)]
     assert len(frozen) > 20
     assert any(name.endswith("batch_norm/mean") for name in frozen)
     assert all(np.array_equal(before[name], after[name]) for name in frozen)

@@ -91,8 +91,7 @@ def logits_in(workdir) -> np.ndarray:
 def bytes_on_device_0(config) -> int:
     """Of a state that is really there."""
     exp = experiment.create_experiment(config)
-    shardings = mesh.shardings_of(exp.abstract_state)
-    leaves = jax.tree.leaves(experiment.fresh_state(config, exp.model, exp.optimizer, shardings))
+    leaves = jax.tree.leaves(exp.fresh_state())
     shards = [shard for leaf in leaves for shard in leaf.addressable_shards if shard.device == jax.devices()[0]]
     held = sum(shard.data.nbytes for shard in shards)
     assert held == mesh.bytes_per_device(exp.abstract_state)

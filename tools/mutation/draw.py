@@ -50,17 +50,25 @@ TESTS = {
     "haa_jax/fuse.py": ("tests/test_fuse.py",),
     "haa_jax/runtime/mesh.py": ("tests/runtime/test_mesh.py",),
     "haa_jax/metrics.py": ("tests/test_metrics.py", "tests/test_fuse.py"),
-    "haa_jax/learning/objectives.py": ("tests/learning/test_objectives.py", "tests/data/test_pipeline.py"),
+    "haa_jax/data/labels.py": ("tests/data/test_labels.py", "tests/learning/test_objectives.py"),
+    "haa_jax/models/parameters.py": ("tests/models/test_parameters.py", "tests/learning/test_freeze.py"),
+    "haa_jax/learning/batch_statistics.py": ("tests/learning/test_batch_statistics.py",),
+    "haa_jax/learning/freeze.py": ("tests/learning/test_freeze.py",),
+    "haa_jax/learning/losses.py": ("tests/learning/test_losses.py", "tests/learning/test_steps.py"),
+    "haa_jax/learning/microbatches.py": ("tests/learning/test_microbatches.py", "tests/learning/test_steps.py"),
+    "haa_jax/learning/objectives.py": ("tests/learning/test_objectives.py", "tests/test_extensions.py"),
     "haa_jax/learning/optimizers.py": (
         "tests/learning/test_optimizers.py",
         "tests/learning/test_freeze.py",
         "tests/configs/test_networks.py",
     ),
+    "haa_jax/learning/schedules.py": ("tests/learning/test_schedules.py",),
     "haa_jax/learning/steps.py": (
         "tests/learning/test_steps.py",
         "tests/learning/test_freeze.py",
         "tests/runs/test_train.py",
     ),
+    "haa_jax/learning/train_state.py": ("tests/learning/test_train_state.py", "tests/learning/test_steps.py"),
 }
 
 
