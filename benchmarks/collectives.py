@@ -14,11 +14,10 @@ import re
 import jax
 from absl import app, flags
 
-from haa_jax import config_flag, models
+from haa_jax import config_flag, models, streams
 from haa_jax.experiment import abstract_state_of, train_step
 from haa_jax.learning import optimizers as optim
 from haa_jax.runtime import mesh
-from haa_jax.streams import views as streams
 
 CLASSES = 500
 
@@ -71,8 +70,8 @@ def compile_step(config, device_mesh, clips_per_device: int):
 
 def batch_shapes(config, batch_size: int) -> dict:
     clips = {
-        part: jax.ShapeDtypeStruct((batch_size, *spec[0]), spec[1])
-        for part, spec in streams.clip_spec(config.data).items()
+        name: jax.ShapeDtypeStruct((batch_size, *spec[0]), spec[1])
+        for name, spec in streams.clip_spec(config.data).items()
     }
     return {"clips": clips, "labels": {"atomic": jax.ShapeDtypeStruct((batch_size,), "int32")}}
 

@@ -4,13 +4,12 @@ import difflib
 import math
 import numbers
 
-from haa_jax import models
+from haa_jax import models, streams
 from haa_jax.data import augment, pipeline, sampling
 from haa_jax.learning import objectives
 from haa_jax.learning import optimizers as optim
 from haa_jax.learning import steps as state
 from haa_jax.streams import joints
-from haa_jax.streams import views as streams
 
 
 class ConfigError(ValueError):
@@ -20,11 +19,11 @@ class ConfigError(ValueError):
 MOST_STEPS = 2**31 - 1  # a state's step is an int32
 CHOICES = {
     "objective": tuple(objectives.OBJECTIVES),
-    "data.stream": streams.STREAMS,
+    "data.stream": streams.CHOICES,
     "data.sampling": sampling.SAMPLINGS,
     "data.temporal_padding": sampling.TEMPORAL_PADDINGS,
     "data.augment": augment.AUGMENTS,
-    "data.skeleton": joints.SKELETONS,
+    "data.skeleton": joints.NUM_JOINTS,
     "model.name": tuple(models.MODELS),
     "optimizer.name": optim.OPTIMIZERS,
     "optimizer.schedule": optim.SCHEDULES,
@@ -100,7 +99,7 @@ def check_config(config) -> None:
     if config.model.name in models.MODELS:
         choices |= {f"model.{field}": allowed for field, allowed in models.choices(config.model.name).items()}
     values = {field: _get(config, field) for field in [*choices, *RANGES]}
-    faults = [_choice_fault(field, values[field], allowed) for field, allowed in choices.items()]
+    faults = [_choice_fault(field, values[field], tuple(allowed)) for field, allowed in choices.items()]
     faults += [_range_fault(field, values[field], *limits) for field, limits in RANGES.items()]
     faults += _contradictions(config)
     _refuse(faults)
@@ -152,20 +151,16 @@ def _contradictions(config):
         yield f"{given}: set exactly one of them above 0"
     yield from _data_contradictions(config.data)
     yield from _window_contradictions(config)
+    if config.data.stream in streams.CHOICES:
+        yield from _stream_contradictions(config)
     multiplier = config.optimizer.stem_lr_multiplier
     if config.model.name == "stgcn" and multiplier != 1.0:
         yield f"config.optimizer.stem_lr_multiplier={multiplier}: ST-GCN has no first convolution, set it to 1.0"
     test = pipeline.at_test(config.data, config.eval)
     if test.crop > test.resize:
         yield f"crops of {test.crop} pixels at test (config.eval.crop) are larger than the short side, {test.resize}"
-    if (config.model.name == "stgcn") != (config.data.stream == "skeleton"):
-        yield f"config.model.name={config.model.name!r} cannot take config.data.stream={config.data.stream!r}"
     if config.model.name == "stgcn" and config.model.variant != config.data.skeleton:
         yield f"config.model.variant={config.model.variant!r} needs the same config.data.skeleton"
-    if config.data.stream == "skeleton":
-        for field, neutral in (("crops", 1), ("validation_crops", 1), ("crop", 0), ("resize", 0)):
-            if config.eval[field] != neutral:
-                yield f"config.eval.{field}={config.eval[field]}: skeletons are not cropped, set it to {neutral}"
     if not 0 < config.model.width < math.inf:
         yield f"config.model.width={config.model.width} must be above 0"
     milestones, factors = tuple(config.optimizer.milestones), tuple(config.optimizer.factors)
@@ -184,45 +179,31 @@ def _contradictions(config):
 
 
 def _window_contradictions(config):
-    """What 0 windows, as many as show the whole clip, cannot go with."""
+    """Yields a line for each setting that contradicts 0 windows, as many as show the whole clip."""
     for field in ("windows", "validation_windows"):
         if config.eval[field]:
             continue
         if config.data.sampling == "segments":
             yield f"config.eval.{field}=0: segments show the whole clip in every view, set it to 1 or more"
-        if config.data.fps:  # the index, from which views are planned, has no rates
+        if config.data.fps:  # views are planned from the index of the clips, which has no frame rates
             yield f"config.eval.{field}=0 counts frames of the clip, so config.data.fps={config.data.fps} must be 0"
 
 
 def _data_contradictions(data):
-    if data.crop > data.resize:
-        yield f"config.data.crop={data.crop} is larger than config.data.resize={data.resize}"
-    if data.resize_max and data.resize_max < data.resize:
-        yield f"config.data.resize_max={data.resize_max} is smaller than config.data.resize={data.resize}"
     for field, neutral in (("stride", 1), ("fps", 0.0)) if data.sampling == "segments" else ():
         if data[field] != neutral:
             given = f"config.data.{field}={data[field]}"
             yield f"{given} means nothing where config.data.sampling='segments': set it to {neutral}"
-    pictures = tuple(part for part in streams.FEATURES if part != "skeleton")
-    only = {  # field: is it set, and the parts of streams that it means something for
-        "flow_stack": (data.flow_stack > 1, ("flow",)),
-        "color_jitter": (data.color_jitter, ("rgb",)),
-        "bgr": (data.bgr, ("rgb",)),
-        "random_move": (data.random_move, ("skeleton",)),
-        "augment": (data.augment != "crop", pictures),
-        "resize_max": (data.resize_max, pictures),
-        "person_crop": (data.person_crop, pictures),
-    }
-    for field, (given, allowed) in only.items():
-        if given and not set(streams.parts(data)) & set(allowed):
-            named = " or ".join(map(repr, allowed))
-            yield f"config.data.{field}={data[field]} is for config.data.stream={named}, not {data.stream!r}"
-    if (data.temporal_padding == "zero") != (data.stream == "skeleton"):
-        given = f"config.data.temporal_padding={data.temporal_padding!r}"
-        yield f"{given} does not go with config.data.stream={data.stream!r}"
-    channels = {"rgb": 3, "flow": 2 * data.flow_stack}.get(streams.parts(data)[0], 1)
-    for field in ("mean", "std"):
-        if len(data[field]) not in (1, channels):
-            yield f"config.data.{field}={tuple(data[field])} must have 1 or {channels} numbers"
-    if not all(level > 0 for level in data.std):
-        yield f"config.data.std={tuple(data.std)} must be above 0"
+
+
+def _stream_contradictions(config):
+    """Yields a line for each setting that the streams of `config.data.stream` cannot work with."""
+    given = f"config.data.stream={config.data.stream!r}"
+    yield from streams.check(config.data)
+    taken = "skeleton" if config.model.name == "stgcn" else "clips"
+    if config.model.name in models.MODELS and taken != streams.leading(config.data).INPUT:
+        yield f"config.model.name={config.model.name!r} cannot take {given}"
+    if not streams.is_cropped(config.data):
+        for field, neutral in (("crops", 1), ("validation_crops", 1), ("crop", 0), ("resize", 0)):
+            if config.eval[field] != neutral:
+                yield f"config.eval.{field}={config.eval[field]}: {given} is not cropped, set it to {neutral}"

@@ -66,7 +66,7 @@ def train_step(
 
     Args:
       batch: {"clips": {part: (B, ...)}, "labels": {head: int32 (B,)}}.
-      preprocess: from stored clips to the network's input (modalities.preprocess).
+      preprocess: from stored clips to the network's input (streams.preprocess).
       accumulation_steps: parts that the batch is worked through in; BatchNorm normalizes one part at a time.
       bn_momentum: that the model's BatchNorms were built with (see `running_statistics`).
       trainable: the parts of the network that learn (see freeze.py), as the optimizer was made for; () for all.
@@ -122,7 +122,7 @@ def eval_step(variables: dict, batch, *, model, preprocess):
 
     Args:
       batch: {"clips": {part: (B, ...)}, ...}.
-      preprocess: from stored clips to the network's input (modalities.preprocess).
+      preprocess: from stored clips to the network's input (streams.preprocess).
 
     Returns:
       {head: float32 (B, classes)}.

@@ -4,6 +4,7 @@ import pytest
 
 from haa_jax.configs import base
 from haa_jax.data import augment
+from haa_jax.streams import flow, rgb
 
 
 def settings(**fields):
@@ -12,9 +13,9 @@ def settings(**fields):
     return data
 
 
-def draw(shape, count=300, seed=0, **fields):
+def draw(shape, count=300, seed=0, scales=(1, 0.875, 0.75), **fields):
     rng, config = np.random.default_rng(seed), settings(**fields)
-    return [augment.train_box(*shape, config, rng) for _ in range(count)]
+    return [augment.train_box(*shape, config, scales, rng) for _ in range(count)]
 
 
 def assert_inside(boxes, height, width):
@@ -69,9 +70,9 @@ def test_random_crops_reach_every_place_and_half_are_mirrored():
     assert not any(box.flip for box in draw((5, 6), crop=4, flip=False))
 
 
-@pytest.mark.parametrize(("stream", "smallest"), [("rgb", 168), ("flow", 192)])
+@pytest.mark.parametrize(("stream", "smallest"), [(rgb, 168), (flow, 192)])
 def test_multi_scale_has_the_authors_sizes_and_places(stream, smallest):
-    boxes = draw((256, 340), 4000, augment="multi_scale", stream=stream)
+    boxes = draw((256, 340), 4000, augment="multi_scale", scales=stream.SCALES)
     assert_inside(boxes, 256, 340)
     sizes = [size for size in (256, 224, 192, 168) if size >= smallest]
     found = {(box.height, box.width) for box in boxes}

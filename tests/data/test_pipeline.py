@@ -6,9 +6,8 @@ import weakref
 import numpy as np
 import pytest
 
-from haa_jax.data import dataset, pipeline, sampling
+from haa_jax.data import augment, dataset, pipeline, sampling
 from haa_jax.learning import objectives
-from haa_jax.streams import views as streams
 from tests.conftest import CLASSES
 
 ALONE = pipeline.ProcessShard()
@@ -77,7 +76,7 @@ def test_processes_share_out_one_global_order(train_split, tiny_config, processe
 @pytest.mark.parametrize("processes", [1, 2, 4])
 def test_processes_together_see_every_clip_of_an_epoch_once(train_split, tiny_config, processes, monkeypatch):
     seen = []
-    monkeypatch.setattr(streams, "train_clip", lambda example, *_: seen.append(example["clip_id"].decode()))
+    monkeypatch.setattr(pipeline, "train_clip", lambda example, *_: seen.append(example["clip_id"].decode()))
     tiny_config.data.prefetch, tiny_config.data.threads = 0, 1
     for start in (0, 8):  # the first epoch of 8 batches, and one that begins with a restart
         for process in range(processes):
@@ -137,7 +136,7 @@ def test_evaluation_sees_every_view_of_every_clip_once(test_split, tiny_config, 
     batch_size *= processes
     shards = [pipeline.ProcessShard(p, processes) for p in range(processes)]
     runs = [list(pipeline.eval_batches(test_split, tiny_config.data, views, batch_size, s)) for s in shards]
-    num_views = pipeline.num_views(test_split, tiny_config.data, views)
+    num_views = pipeline.num_views(test_split.index.num_frames, tiny_config.data, views)
     windows = [views.windows or -(-frames // 4) for frames in test_split.index.num_frames.tolist()]
     assert num_views.tolist() == [views.crops * each for each in windows]
     assert {len(run) for run in runs} == {pipeline.num_eval_batches(num_views, batch_size, shard) for shard in shards}
@@ -178,10 +177,10 @@ def test_views_are_the_same_in_batches_of_any_size(test_split, tiny_config, pref
 
 def test_a_clip_whose_views_are_spread_over_batches_is_read_and_decoded_once(test_split, tiny_config, monkeypatch):
     read, decoded = [], []
-    reader, decode = type(test_split.reader), streams.augment.decode
+    reader, decode = type(test_split.reader), augment.decode
     getitem = reader.__getitem__
     monkeypatch.setattr(reader, "__getitem__", lambda self, clip: read.append(clip) or getitem(self, clip))
-    monkeypatch.setattr(streams.augment, "decode", lambda jpeg, **kw: decoded.append(jpeg) or decode(jpeg, **kw))
+    monkeypatch.setattr(augment, "decode", lambda jpeg, **kw: decoded.append(jpeg) or decode(jpeg, **kw))
     tiny_config.data.threads = 4
     for _ in pipeline.eval_batches(test_split, tiny_config.data, pipeline.Views(0, 3), 4, ALONE):
         pass
@@ -206,10 +205,10 @@ def test_memory_in_flight_does_not_grow_with_the_number_of_views(test_split, tin
         most[0] = max(most[0], sum(array.nbytes for array in list(alive)))
         return array
 
-    decode, empty = streams.augment.decode, streams.empty_clips
-    monkeypatch.setattr(streams.augment, "decode", lambda *args, **kw: counted(decode(*args, **kw)))
+    decode, empty = augment.decode, pipeline.empty_clips
+    monkeypatch.setattr(augment, "decode", lambda *args, **kw: counted(decode(*args, **kw)))
     monkeypatch.setattr(
-        streams, "empty_clips", lambda *args: {part: counted(array) for part, array in empty(*args).items()}
+        pipeline, "empty_clips", lambda *args: {name: counted(array) for name, array in empty(*args).items()}
     )
     data = tiny_config.data
     data.resize, data.crop, data.prefetch, data.threads = 48, 32, 2, 1  # as stored: a picture is what was decoded
@@ -249,7 +248,7 @@ def test_an_area_keeps_its_clips_and_classes_only(builder):
 
 
 def test_errors_reach_the_consumer(train_split, tiny_config, monkeypatch):
-    monkeypatch.setattr(streams.augment, "decode", lambda *_: (_ for _ in ()).throw(ValueError("bad frame")))
+    monkeypatch.setattr(augment, "decode", lambda *_: (_ for _ in ()).throw(ValueError("bad frame")))
     with pytest.raises(ValueError, match="bad frame"):
         take(train_split, tiny_config.data, 1)
 
@@ -270,14 +269,14 @@ def test_a_dataset_that_is_not_there(tmp_path, name, message):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"stream": "flow"}, "'flow' needs flow_x, flow_y, which haa500/tiny.* has not.*\n.*--streams=flow --name"),
+        ({"stream": "flow"}, "'flow' needs flow_x, flow_y, which haa500/tiny.* lacks; .*\n.*--streams=flow --name"),
         ({"stream": "pose"}, "'pose' needs pose, which .*\n.*--streams=pose"),
         ({"stream": "skeleton"}, "'skeleton' needs pose, which .*\n.*--streams=pose"),
         ({"stream": "rgb+objects"}, "'rgb.objects' needs objects, which .*\n.*--streams=objects"),
         ({"person_crop": 1.2}, "'rgb', config.data.person_crop=1.2 needs person_box, which .*\n.*--streams=boxes"),
     ],
 )
-def test_a_stream_that_the_dataset_has_not(builder, tiny_config, fields, message):
+def test_a_stream_that_the_dataset_lacks(builder, tiny_config, fields, message):
     dataset.check_stream(builder, tiny_config.data)
     tiny_config.data.update(fields)
     with pytest.raises(dataset.DatasetError, match=message):
@@ -295,7 +294,7 @@ def test_a_stream_that_the_dataset_has_not(builder, tiny_config, fields, message
         ),
     ],
 )
-def test_a_split_that_the_dataset_has_not(builder, lacking, message):
+def test_a_split_that_the_dataset_lacks(builder, lacking, message):
     splits = {name: info for name, info in builder.info.splits.items() if name != lacking}
     without = types.SimpleNamespace(info=types.SimpleNamespace(splits=splits, full_name="haa500/tiny/1.1.0"))
     with pytest.raises(dataset.DatasetError, match=message):

@@ -9,15 +9,14 @@ import optax
 import pytest
 from flax import linen as nn
 
-from haa_jax import experiment
+from haa_jax import experiment, streams
 from haa_jax.configs import base
 from haa_jax.learning import optimizers as optim
 from haa_jax.learning import steps as state
 from haa_jax.runtime import mesh
-from haa_jax.streams import device as modalities
 
 CLASSES = 5
-preprocess = functools.partial(modalities.preprocess, config=base.get_config().data)
+preprocess = functools.partial(streams.preprocess, data=base.get_config().data)
 
 
 class Tiny(nn.Module):
