@@ -2,9 +2,12 @@
 
 import concurrent.futures
 import gc
+import subprocess
+import sys
 import time
 import weakref
 
+import cv2
 import numpy as np
 import pytest
 
@@ -228,3 +231,20 @@ def test_a_clip_that_cannot_be_read_is_an_error_for_each_of_its_views():
     for view in range(2):
         with pytest.raises(KeyError, match="gone"):
             views.write(view, empty_clips(settings()))
+
+
+@pytest.mark.parametrize("stored", [lambda picture: picture[..., ::-1].copy(), encode], ids=["arrays", "encoded"])
+def test_a_loose_video_needs_no_dataset(stored):
+    """Decoded frames, or encoded images, and `config.data`: all that a view needs."""
+    frames = np.random.default_rng(0).integers(0, 256, (9, 4, 6, 3), np.uint8)
+    frames = [cv2.resize(frame, (60, 40)) for frame in frames]  # smooth, so that JPEG changes little
+    data = settings(fps=25.0, resize=40, crop=32)
+    views = views_at_test({"video": [stored(frame) for frame in frames], "fps": 25.0}, data, windows=2, crops=3)
+    assert views.shape == (6, 4, 32, 32, 3)
+    middle = np.stack([frame[4:36, 14:46, ::-1] for frame in frames[1:5]])  # OpenCV's order is BGR
+    assert np.abs(views[1].astype(int) - middle).max() <= (0 if stored is not encode else 12)
+
+
+def test_writing_views_imports_no_tensorflow():
+    code = "import sys; from haa_jax.data import pipeline; sys.exit('tensorflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

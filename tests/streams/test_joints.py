@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 
 from haa_jax.data import augment
+from haa_jax.models.skeleton import SKELETONS
 from haa_jax.streams import joints
 from tfds_haa500.streams.pose import JOINTS as NAMES
+from tfds_haa500.streams.pose import PEOPLE
 
 OPENPOSE = (
     "nose", "neck",
@@ -13,6 +15,13 @@ OPENPOSE = (
     "left_hip", "left_knee", "left_ankle",
     "right_eye", "left_eye", "right_ear", "left_ear",
 )  # fmt: skip
+
+
+def test_people_and_joints_are_those_of_the_dataset_and_of_the_graphs():
+    """haa_jax keeps its own numbers: tfds_haa500 imports TensorFlow."""
+    assert joints.PEOPLE == PEOPLE
+    assert joints.NUM_JOINTS["coco17"] == len(NAMES)
+    assert {name: skeleton.joints for name, skeleton in SKELETONS.items()} == joints.NUM_JOINTS
 
 
 def some_joints(*shape, seed=0):

@@ -1,6 +1,15 @@
 import numpy as np
 
+from haa_jax.streams import objects
 from tests.streams.clips import encode, settings, views_at_test
+from tfds_haa500.streams.objects import COLUMNS, GROUPS
+
+
+def test_groups_and_columns_are_those_of_the_dataset():
+    """haa_jax keeps its own numbers: tfds_haa500 imports TensorFlow."""
+    assert len(GROUPS) == objects.GROUPS
+    assert [COLUMNS[objects._FRAME], COLUMNS[objects._GROUP], COLUMNS[objects._SCORE]] == ["frame", "group", "score"]
+    assert COLUMNS[objects._BOX] == ("x", "y", "width", "height")
 
 
 def test_the_highest_score_counts_and_only_in_its_frame():
