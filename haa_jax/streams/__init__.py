@@ -10,23 +10,25 @@
 `config.data.stream` names one stream, or a fusion of several (early fusion): they share frames, crop and flip, and the
 network sees their channels concatenated. A clip in a batch is a dictionary with one array for each.
 
-A stream is one module, or any object with the same names; `data` is always `config.data`:
+A stream is one module, or any object with the same names. `data` is always `config.data`:
 
-    FEATURES   feature of the dataset -> the `--streams=` of its builder that stores it; "" if it is always stored
-    FIELDS     fields of `config.data` that not every stream reads -> the value that leaves them out
-    INPUT      "clips": (frames, crop, crop, channels), cropped from pictures; or another name that networks know, such
-               as "skeleton", for input that is not cropped
-    SCALES     clips only: sizes of multi-scale crops, as fractions of the short side
-    spec(data)                           shape and dtype of one clip in a batch
-    check(data)                          yields a line for each setting that the stream cannot work with
-    num_frames(example)                  frames of a stored clip
-    num_positions(num_frames, data)      positions at which such a clip can be sampled
-    picture(clip, position)              clips only: (height, width, channels) uint8, scaled, to crop from
-    write(clip, positions, box, out, rng)   writes a view of a `pictures.StoredClip` to an array of `spec`, on the host;
-                                         `rng` draws what else is random in training, None at test
-    preprocess(clips, data)              views of any leading axes as float32 input of the network, on the device
+    FEATURES    feature of the dataset -> the `--streams=` of its builder that stores it; "" if it is always stored
+    FIELDS      field of `config.data` that not every stream reads -> the value with which it has no effect
+    INPUT       what networks take: "clips", (frames, crop, crop, channels), cropped from pictures; or an input that is
+                not cropped, such as "skeleton"
+    SCALES      ("clips" only) sizes of multi-scale crops, as fractions of the short side
 
-To add one, write such a module and put it into STREAMS.
+    spec(data)                          (shape, dtype) of one clip in a batch
+    check(data)                         yields a line for each setting that the stream cannot work with
+    num_frames(example)                 frames of a stored clip
+    num_positions(num_frames, data)     positions at which such a clip can be sampled
+    picture(clip, position)             ("clips" only) picture to crop from: (height, width, channels) uint8, scaled
+    write(clip, positions, box, out, rng=None)
+                                        writes a view of a `pictures.StoredClip` to `out`, an array of `spec`; runs on
+                                        the host. `rng` draws what else is random in training; None at test
+    preprocess(clips, data)             clips with any leading axes as the network's float32 input; runs on the device
+
+To add a stream, write such a module and add it to STREAMS; to fuse it with others, add the fusion to FUSIONS.
 """
 
 import collections
@@ -40,12 +42,12 @@ import numpy as np
 from haa_jax.streams import flow, objects, pictures, pose, rgb, skeleton
 
 STREAMS: dict[str, types.ModuleType] = {"rgb": rgb, "flow": flow, "pose": pose, "skeleton": skeleton}
-# Fusion -> its streams. The first one tells how many frames a clip has and how large its pictures are.
+# Fusion -> its streams. The first stream decides how many frames a clip has and how large its pictures are.
 FUSIONS: dict[str, dict[str, types.ModuleType]] = {
     "rgb+pose": {"rgb": rgb, "pose": pose},
     "rgb+objects": {"rgb": rgb, "objects": objects},
 }
-CHOICES = collections.ChainMap(FUSIONS, STREAMS)  # what config.data.stream may be, with what is added later
+CHOICES = collections.ChainMap(FUSIONS, STREAMS)  # the values of config.data.stream, those added later too
 
 
 def modalities(data) -> dict[str, types.ModuleType]:
@@ -54,7 +56,7 @@ def modalities(data) -> dict[str, types.ModuleType]:
 
 
 def leading(data) -> types.ModuleType:
-    """The stream of `data.stream` that tells how many frames a clip has and how large its pictures are."""
+    """The stream of `data.stream` that decides how many frames a clip has and how large its pictures are."""
     return next(iter(modalities(data).values()))
 
 

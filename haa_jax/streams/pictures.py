@@ -11,8 +11,9 @@ import numpy as np
 
 from haa_jax.data import augment
 
+# Fields that streams of pictures read, and those that normalized streams read, with the values that have no effect.
 FIELDS = {"augment": "crop", "resize_max": 0, "person_crop": 0.0}
-LEVELS = {"mean": (127.5,), "std": (127.5,)}  # fields of streams that are normalized
+LEVELS = {"mean": (127.5,), "std": (127.5,)}
 SCALES = (1, 0.875, 0.75)
 PERSON_FEATURES = {"video": "", "person_box": "boxes"}  # of config.data.person_crop
 
@@ -44,7 +45,7 @@ class StoredClip:
       example: feature -> value; `video`, `flow_x` and `flow_y` are sequences of encoded images or uint8 arrays.
       data: `config.data`.
       short_side: of the pictures, pixels; pictures are only for streams that are cropped.
-      picture: the leading stream's function, whose pictures tell the shape of all.
+      picture: of the leading stream; its pictures define the shape of all.
       uses: the positions of the pictures, each as often as it will be released; empty if nothing will be.
     """
 

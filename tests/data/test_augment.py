@@ -38,7 +38,7 @@ def test_resized_shape(shape, short, expected):
     assert augment.resized_shape(*shape, short) == expected
 
 
-def test_the_short_side_is_drawn_where_a_range_is_given():
+def test_the_short_side_is_drawn_from_a_range():
     rng = np.random.default_rng(0)
     assert {augment.train_short_side(settings(resize=8), rng) for _ in range(20)} == {8}
     assert {augment.train_short_side(settings(resize=8, resize_max=11), rng) for _ in range(200)} == {8, 9, 10, 11}
@@ -77,7 +77,7 @@ def test_multi_scale_has_the_authors_sizes_and_places(stream, smallest):
     sizes = [size for size in (256, 224, 192, 168) if size >= smallest]
     found = {(box.height, box.width) for box in boxes}
     assert found == {(a, b) for a in sizes for b in sizes if abs(sizes.index(a) - sizes.index(b)) <= 1}
-    # (32, 116) is the room that 224 by 224 leaves.
+    # A crop of 224 by 224 can move by (32, 116).
     places = {(box.top, box.left) for box in boxes if (box.height, box.width) == (224, 224)}
     ends = {(top, left) for top in (0, 16, 32) for left in (0, 58, 116)}
     assert places == ends | {(top, left) for top in (8, 24) for left in (29, 87)}
@@ -101,12 +101,12 @@ def test_resized_crops_have_the_areas_and_ratios_of_googlenet():
     assert {box.top for box in boxes if box.height == 200} - {0}  # and they move
 
 
-def test_a_frame_that_no_resized_crop_fits_gives_its_center():
-    """Of a strip of 100 to 1, 8 % are wider than high, or longer than 4 to 3."""
+def test_a_frame_that_no_resized_crop_fits_is_center_cropped():
+    """8 % of a strip of 100 to 1 exceed its height at any ratio of 3:4 to 4:3."""
     assert draw((10, 1000), 1, augment="resized_crop", flip=False) == [augment.Box(0, 495, 10, 10)]
 
 
-def test_cut_takes_the_box_scales_and_mirrors_it():
+def test_cut_crops_scales_and_mirrors():
     picture = np.random.default_rng(0).integers(0, 256, (40, 60, 10), np.uint8)
     same = augment.cut(picture, augment.Box(3, 7, 32, 32), 32)
     assert np.array_equal(same, picture[3:35, 7:39])
@@ -119,7 +119,7 @@ def test_cut_takes_the_box_scales_and_mirrors_it():
 
 
 class FixedDraws:
-    """Stands for a generator whose three factors are known."""
+    """Replaces a generator, with known factors."""
 
     def __init__(self, *factors):
         self.factors = np.array(factors)
@@ -149,7 +149,7 @@ def test_jitter_changes_brightness_then_contrast_then_saturation(factors, expect
     assert np.abs(clip[:, 0, 0].astype(int) - expected).max() <= 1
 
 
-def test_jitter_draws_as_the_generator_says():
+def test_jitter_is_a_function_of_the_generator():
     clips = np.full((3, 2, 4, 4, 3), (200, 100, 50), np.uint8)
     for clip, seed in zip(clips, (1, 1, 2), strict=True):
         augment.jitter_colors(clip, np.random.default_rng(seed))
@@ -157,7 +157,7 @@ def test_jitter_draws_as_the_generator_says():
     assert not np.array_equal(clips[0], clips[2])
 
 
-def test_decode_gives_rgb_and_scale_the_wanted_size():
+def test_decode_returns_rgb_and_scale_sets_the_short_side():
     red = np.zeros((40, 60, 3), np.uint8)
     red[..., 2] = 255  # OpenCV's order is BGR
     jpeg = cv2.imencode(".jpg", red, [cv2.IMWRITE_JPEG_QUALITY, 100])[1].tobytes()

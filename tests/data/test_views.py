@@ -65,10 +65,10 @@ def test_a_clip_is_a_function_of_its_draws(stream, fields):
 
 @pytest.mark.parametrize("stream", SPECS)
 @pytest.mark.parametrize(("length", "stride"), [(12, 1), (14, 3), (30, 2)])
-def test_windows_are_consecutive_and_lie_anywhere(stream, length, stride):
+def test_windows_are_consecutive_and_start_anywhere(stream, length, stride):
     data = settings(stream, stride=stride, flip=False)
     example = numbered_example(length)
-    if stream == "pose":  # whole frames, so that x in pixels says which frame it is
+    if stream == "pose":  # whole frames, so that x in pixels is the number of the frame
         data.resize = data.crop = 64
         example = dict(example, video=[encode(np.zeros((64, 64, 3), np.uint8))] * length)
     found = [frames_of(train(example, data, seed), stream) for seed in range(150)]
@@ -117,7 +117,7 @@ def test_segments_have_one_frame_each(stream):
     assert [frames_of(view, stream) for view in views] == [[v + 4 * s for s in range(5)] for v in range(4)]
 
 
-def test_several_views_lie_inside_segments_that_are_not_whole():
+def test_several_views_are_inside_segments_of_fractional_length():
     data = settings(sampling="segments", frames=3)
     for view in views_at_test(numbered_example(11), data, 5):
         for segment, frame in enumerate(frames_of(view, "rgb")):
@@ -131,7 +131,7 @@ def test_clips_shorter_than_the_segments():
     assert frames_of(train(numbered_example(3), data), "rgb") == [0] * 8
 
 
-def test_the_rate_of_a_clip_is_what_it_says():
+def test_frames_are_counted_at_the_configured_rate():
     data = settings(frames=4, stride=2, fps=30.0, flip=False)
     example = numbered_example(8)
     for fps, expected in ((30.0, [0, 2, 4, 6]), (15.0, [0, 1, 2, 3])):
@@ -141,7 +141,7 @@ def test_the_rate_of_a_clip_is_what_it_says():
         assert np.diff(frames_of(clip, "rgb")).tolist() == np.diff(expected).tolist()
 
 
-def test_every_frame_is_shown_where_that_is_asked_for():
+def test_zero_windows_show_every_frame():
     for length, windows in ((3, 1), (4, 1), (9, 3)):
         data = settings(flip=False)
         assert sampling.num_windows(streams.num_positions(length, data), data, 0) == windows
@@ -153,7 +153,7 @@ def test_every_frame_is_shown_where_that_is_asked_for():
         assert shown == set(range(length))
 
 
-def test_views_are_windows_and_in_each_the_crops():
+def test_views_are_ordered_by_window_and_then_by_crop():
     data = settings(frames=2, resize=36, crop=36)
     views = views_at_test(numbered_example(12), data, 3, 3)
     assert [frames_of(view, "rgb") for view in views] == [[1, 2]] * 3 + [[5, 6]] * 3 + [[9, 10]] * 3
@@ -189,7 +189,7 @@ def test_threads_that_want_the_same_picture_decode_it_once(monkeypatch):
     assert [frames_of(view, "rgb")[0] for view in out["rgb"]] == [0, 0, 0, 1, 1, 1, 2, 2, 2]
 
 
-def test_a_picture_is_let_go_after_the_last_view_that_shows_it(monkeypatch):
+def test_a_picture_is_freed_after_the_last_view_that_shows_it(monkeypatch):
     pictures, decode = [], augment.decode
 
     def kept(jpeg):
@@ -198,9 +198,9 @@ def test_a_picture_is_let_go_after_the_last_view_that_shows_it(monkeypatch):
         return picture
 
     monkeypatch.setattr(augment, "decode", kept)
-    data = settings(frames=4, resize=40)  # as stored: what is decoded is what is kept
+    data = settings(frames=4, resize=40)  # as stored: what is decoded is kept
     example, out = numbered_example(31), filled(empty_clips(data))
-    views = ClipViews(lambda: example, data, 14, 3)  # windows two frames apart, each shares two with the next
+    views = ClipViews(lambda: example, data, 14, 3)  # windows start two frames apart and share two frames
     alive = []
     for view in range(14 * 3):
         views.write(view, out)
@@ -210,7 +210,7 @@ def test_a_picture_is_let_go_after_the_last_view_that_shows_it(monkeypatch):
 
 
 @pytest.mark.parametrize("stream", ["rgb", "flow", "pose"])
-def test_the_pictures_of_a_clip_are_gone_with_it_without_a_garbage_collection(stream, monkeypatch):
+def test_the_pictures_of_a_clip_are_freed_without_a_garbage_collection(stream, monkeypatch):
     clips, init = [], StoredClip.__init__
     monkeypatch.setattr(
         StoredClip, "__init__", lambda self, *args: clips.append(weakref.ref(self)) or init(self, *args)
@@ -235,7 +235,7 @@ def test_a_clip_that_cannot_be_read_is_an_error_for_each_of_its_views():
 
 @pytest.mark.parametrize("stored", [lambda picture: picture[..., ::-1].copy(), encode], ids=["arrays", "encoded"])
 def test_a_loose_video_needs_no_dataset(stored):
-    """Decoded frames, or encoded images, and `config.data`: all that a view needs."""
+    """A view needs decoded frames or encoded images, and `config.data`."""
     frames = np.random.default_rng(0).integers(0, 256, (9, 4, 6, 3), np.uint8)
     frames = [cv2.resize(frame, (60, 40)) for frame in frames]  # smooth, so that JPEG changes little
     data = settings(fps=25.0, resize=40, crop=32)

@@ -1,4 +1,4 @@
-"""Small stored clips whose pictures tell which frame, place and joint they show, and how tests write their views."""
+"""Small stored clips whose pictures identify frame, place and joint, and helpers that write their views."""
 
 import functools
 
@@ -30,14 +30,14 @@ def numbered_example(frames):
 
 @functools.cache
 def textured_example(frames=6, size=SIZE):
-    """Pictures whose every place can be told from the others, and people with joints anywhere."""
+    """Pictures of which no two places are alike, and people with joints anywhere."""
     rng = np.random.default_rng(0)
 
     def texture(*channels):
         return cv2.resize(rng.integers(0, 256, (size[0] // 4, size[1] // 4, *channels), np.uint8), size[::-1])
 
     pose = rng.uniform(0.05, 1, (frames, 2, 17, 3)).astype(np.float32)
-    pose[:, :, 4] = 0  # an ear that nobody sees
+    pose[:, :, 4] = 0  # an ear that is not detected
     return {
         "video": [encode(texture(3)) for _ in range(frames)],
         "flow_x": [encode(texture()) for _ in range(frames - 1)],
@@ -60,8 +60,8 @@ def dotted_example(size):
 
 
 def dot_center(picture):
-    """(x, y) in pixels of the only dot of a picture, or None if it is not whole inside it."""
-    level = np.where(picture < 12, 0.0, picture)  # below is what JPEG adds
+    """(x, y) in pixels of the only dot of a picture, or None if it is not entirely inside."""
+    level = np.where(picture < 12, 0.0, picture)  # below are JPEG artifacts
     if level.max() < 100 or level[[0, -1]].any() or level[:, [0, -1]].any():
         return None
     pixels = np.arange(len(level)) + 0.5
@@ -92,14 +92,14 @@ def views_at_test(example, data, windows=1, crops=1):
 
 
 def filled(clips):
-    """What is not written stands out."""
+    """Fills clips with a level that shows what was not written."""
     for array in clips.values():
         array[...] = 77
     return clips
 
 
 def frames_of(clip, stream):
-    """Which frames of a numbered example a clip shows, or fields; frames behind the end are -1."""
+    """Which frames of a numbered example a clip shows, or fields; frames past the end are -1."""
     if stream == "skeleton":
         seen = clip[..., 2].any((0, 2))
         return np.where(seen, np.round((clip[0, :, 0, 0] + 0.5) * 64), -1).astype(int).tolist()

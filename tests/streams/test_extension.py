@@ -1,4 +1,4 @@
-"""A stream from outside the package: one entry of STREAMS, and it is checked, trained on and evaluated."""
+"""A stream from outside the package: one entry of STREAMS is enough to check, train and evaluate it."""
 
 import types
 
@@ -65,7 +65,7 @@ def test_its_settings_are_checked(config):
     assert "temporal_padding='zero' does not go with config.data.stream='differences'" in str(error.value)
 
 
-def test_it_is_named_where_a_stream_is_unknown(config):
+def test_it_is_suggested_for_a_misspelled_stream(config):
     config.data.stream = "differnces"
     with pytest.raises(checks.ConfigError, match="did you mean 'differences'"):
         checks.check_config(config)

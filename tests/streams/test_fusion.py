@@ -1,4 +1,4 @@
-"""Early fusion and crops around the person: everything that is drawn must lie where the video shows it."""
+"""Early fusion and crops around the person: what is drawn must be where the video shows it."""
 
 import cv2
 import numpy as np
@@ -13,7 +13,7 @@ FRAMES = 5
 
 
 def example():
-    """A bright square wanders over a dark frame; a joint, an object and the person's box are where it is."""
+    """A bright square moves over a dark frame; a joint, an object and the person's box are where it is."""
     video, pose = [], np.zeros((FRAMES, 2, 17, 3), np.float32)
     objects, boxes = [], np.zeros((FRAMES, 4), np.float32)
     for t in range(FRAMES):
@@ -48,7 +48,7 @@ def center(weights):
 
 @pytest.mark.parametrize("augment_by", ["crop", "multi_scale", "resized_crop"])
 @pytest.mark.parametrize("person_crop", [0.0, 2.0])
-def test_joints_lie_on_what_the_frames_show(augment_by, person_crop):
+def test_joints_are_where_the_frames_show_them(augment_by, person_crop):
     data = settings("rgb+pose", augment=augment_by, person_crop=person_crop)
     compared = 0
     for seed in range(12):
@@ -62,7 +62,7 @@ def test_joints_lie_on_what_the_frames_show(augment_by, person_crop):
 
 
 @pytest.mark.parametrize("person_crop", [0.0, 2.0])
-def test_objects_lie_on_what_the_frames_show(person_crop):
+def test_objects_are_where_the_frames_show_them(person_crop):
     data = settings("rgb+objects", augment="multi_scale", person_crop=person_crop)
     compared = 0
     for seed in range(12):
@@ -90,7 +90,7 @@ def test_a_person_crop_keeps_the_persons_size():
 
 
 @pytest.mark.parametrize(("stream", "channels"), [("rgb+pose", 6), ("rgb+objects", 8)])
-def test_a_network_sees_the_channels_side_by_side(stream, channels):
+def test_a_network_sees_the_channels_concatenated(stream, channels):
     data = settings(stream, flip=False)
     clip = train(data, 0)
     prepared = np.asarray(streams.preprocess(clip, data))
@@ -103,19 +103,19 @@ def test_a_network_sees_the_channels_side_by_side(stream, channels):
 
 
 @pytest.mark.parametrize("stream", ["rgb+pose", "rgb+objects"])
-def test_mirrored_clips_mirror_every_part(stream):
+def test_mirrored_clips_mirror_every_stream(stream):
     data, plain = settings(stream, resize=32, crop=32), settings(stream, resize=32, crop=32, flip=False)
-    part = stream.partition("+")[2]
+    other = stream.partition("+")[2]
     seen = set()
     for seed in range(10):
         flipped, straight = train(data, seed), train(plain, seed)
         if np.array_equal(flipped["rgb"], straight["rgb"]):
-            assert np.array_equal(flipped[part], straight[part])
+            assert np.array_equal(flipped[other], straight[other])
             seen.add("straight")
         elif np.array_equal(flipped["rgb"], straight["rgb"][:, :, ::-1]):
             seen.add("mirrored")
-            if part == "objects":
-                assert np.array_equal(flipped[part], straight[part][:, :, ::-1])
+            if other == "objects":
+                assert np.array_equal(flipped[other], straight[other][:, :, ::-1])
             else:
-                np.testing.assert_allclose(flipped[part][:, 0, 0], 32 - straight[part][:, 0, 0], atol=1e-4)
+                np.testing.assert_allclose(flipped[other][:, 0, 0], 32 - straight[other][:, 0, 0], atol=1e-4)
     assert seen == {"straight", "mirrored"}

@@ -1,4 +1,4 @@
-"""Where crops are, and how levels are normalized, of every stream of pictures."""
+"""Crops and normalization of the streams of pictures."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ IMAGENET_MEAN, IMAGENET_STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 
 @pytest.mark.parametrize("augment", ["crop", "multi_scale", "resized_crop"])
 @pytest.mark.parametrize("stream", ["rgb", "flow"])
 def test_a_mirrored_clip_is_the_mirror_image_of_the_same_draws(stream, augment):
-    """The flip is the last draw: with and without it, the same place is taken."""
+    """The flip is the last draw: with and without it, the place is the same."""
     data = settings(stream, augment=augment, flow_stack=2 if stream == "flow" else 1)
     mirrored = 0
     for seed in range(12):
@@ -42,7 +42,7 @@ def test_ten_crops_are_five_and_their_mirror_images(stream):
     assert np.array_equal(views[5:], mirror)
     assert len({view.tobytes() for view in views}) == 10
     data.resize, data.crop = 40, 40
-    whole = views_at_test(textured_example(), data, 1, 3)  # as stored: three parts of the same pictures
+    whole = views_at_test(textured_example(), data, 1, 3)  # as stored: three crops of the same pictures
     data.crop = 30
     corners = views_at_test(textured_example(), data, 1, 10)
     assert np.array_equal(corners[0], whole[0][:, :30, :30])
@@ -50,7 +50,7 @@ def test_ten_crops_are_five_and_their_mirror_images(stream):
     assert np.array_equal(corners[4], whole[1][:, 4:34, 4:34])
 
 
-def test_beyond_the_frame_there_is_nothing():
+def test_beyond_the_frame_the_level_is_constant():
     shown = augment.show(np.full((10, 20, 3), 200, np.uint8), np.array([-0.5, 0.0, 1.0, 2.0]), 20, 0)
     assert (shown[:10, 10:] == 200).all()
     assert not shown[:, :9].any()
@@ -78,7 +78,7 @@ def test_a_window_of_the_whole_picture_is_the_picture():
         (tpn.get_config("tsm"), lambda level: (level - IMAGENET_MEAN) / IMAGENET_STD),
     ],
 )
-def test_levels_become_what_the_recipe_says(config, expected):
+def test_levels_are_normalized_as_in_the_recipe(config, expected):
     channels = streams.clip_spec(config.data)[config.data.stream][0][-1]
     levels = np.array([0, 51, 128, 255], np.uint8)
     clips = np.broadcast_to(levels[:, None, None, None, None], (4, 2, 3, 3, channels))

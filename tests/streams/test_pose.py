@@ -28,12 +28,12 @@ draw_joints = jax.jit(pose.draw_joints, static_argnames=("size", "sigma"))
         ("rgb", 0, "crop"),
         ("rgb", 2, "resized_crop"),
         ("flow", 1, "crop"),
-        ("flow", 1, "multi_scale"),  # of RGB it has a fourth scale: other draws
+        ("flow", 1, "multi_scale"),  # RGB has a fourth scale: other draws
         ("flow", 1, "resized_crop"),
     ],
 )
 @pytest.mark.parametrize("size", [(80, 121), (121, 80)])
-def test_joints_lie_where_the_crop_of_the_same_draws_shows_them(stream, channel, augment, size):
+def test_joints_are_where_the_crop_of_the_same_draws_shows_them(stream, channel, augment, size):
     example = dotted_example(size)
     compared, flips = 0, set()
     for seed in range(8):
@@ -43,7 +43,7 @@ def test_joints_lie_where_the_crop_of_the_same_draws_shows_them(stream, channel,
         flip = int(np.abs(pose[0, 1, 2] - example["pose"][0, 0, 1, 2]) > 0.01)  # the left eye has become the right one
         flips.add(flip)
         for joint, picture in enumerate(pictures):
-            here = joint + flip * (1 if joint % 2 else -1) * (joint > 0)  # left joints are odd, the right one is next
+            here = joint + flip * (1 if joint % 2 else -1) * (joint > 0)  # left joints are odd, the right joint is next
             assert pose[joint, here, 2] == example["pose"][0, 0, joint, 2]
             center = dot_center(picture)
             if center is not None:
@@ -60,7 +60,7 @@ def test_the_pose_is_that_of_the_most_prominent_person():
     np.testing.assert_allclose(pose[..., 2], 0.5)
 
 
-def test_joints_outside_the_crop_keep_their_place():
+def test_joints_outside_the_crop_are_kept():
     data = settings("pose", resize=40, crop=20)
     (view,) = views_at_test(numbered_example(12), data)
     frames = np.arange(4, 8)
@@ -69,7 +69,7 @@ def test_joints_outside_the_crop_keep_their_place():
 
 
 def test_training_clips_are_scaled_to_the_short_side_that_was_drawn():
-    """Nose and shoulder are as many pixels apart as their part of the frame's height says."""
+    """The distance of nose and shoulder in pixels tells the scale."""
     example = dotted_example(SIZE)
     nose, shoulder = example["pose"][0, 0, [0, 5], 1]
 
@@ -90,7 +90,7 @@ def test_joints_of_ten_crops():
 
 
 def seen(*found):
-    """(17, 3) joints of which (number, x, y, score) are seen."""
+    """(17, 3): the joints (number, x, y, score), the others not detected."""
     joints = np.zeros((17, 3), np.float32)
     for number, *values in found:
         joints[number] = values
@@ -110,13 +110,13 @@ def test_a_joint_peaks_with_its_score_in_its_pixel_and_channel(number, channel):
     assert not np.delete(heatmap, channel, axis=-1).any()
 
 
-def test_a_joint_is_a_gaussian_of_the_given_deviation():
+def test_a_joint_is_a_gaussian_of_the_given_standard_deviation():
     heatmap = np.asarray(draw_joints(seen((0, 10.0, 8.5, 1.0)), 16, 2.0))[..., 0]
     down, across = np.mgrid[:16, :16] + 0.5
     np.testing.assert_allclose(heatmap, np.exp(-((across - 10) ** 2 + (down - 8.5) ** 2) / 8), rtol=1e-5)
 
 
-def test_joints_that_were_not_seen_leave_no_trace():
+def test_undetected_joints_are_not_drawn():
     assert not np.asarray(draw_joints(seen((0, 4.0, 4.0, 0.0)), 16, 2.0)).any()
 
 

@@ -8,7 +8,7 @@ from tests.streams.clips import settings, textured_example, train, views_at_test
 
 
 @pytest.mark.parametrize("skeleton", ["coco17", "openpose18"])
-def test_a_skeleton_is_both_people_around_the_middle(skeleton):
+def test_a_skeleton_is_both_people_around_the_center(skeleton):
     example = textured_example()
     data = settings("skeleton", skeleton=skeleton, frames=9, flip=False)
     clip = train(example, data)
@@ -35,12 +35,12 @@ def test_half_of_the_skeletons_are_mirrored(skeleton):
     assert 4 <= sum(is_mirrored) <= 16
     for clip, flipped in zip(clips, is_mirrored, strict=True):
         np.testing.assert_allclose(clip, mirror if flipped else straight, atol=1e-6)
-    # What moved to the left moves to the right; who was right of the middle is left of it.
+    # People right of the center are left of it.
     np.testing.assert_allclose(mirror[:, :, 0, 0], -straight[:, :, 0, 0], atol=1e-6)
     assert np.array_equal(views_at_test(textured_example(), data)[0], straight)
 
 
-def test_skeletons_move_in_training_only_and_stay_empty_where_they_are():
+def test_skeletons_move_in_training_only_and_zeros_stay_zero():
     data = settings("skeleton", frames=9, flip=False)
     straight = train(textured_example(), data, 5)
     data.random_move = True

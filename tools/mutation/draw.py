@@ -52,16 +52,6 @@ TESTS = {
         "tests/data/test_views.py",
         "tests/test_checks.py",
     ),
-    "haa_jax/streams/flow.py": (
-        "tests/streams/test_flow.py",
-        "tests/streams/test_pictures.py",
-        "tests/data/test_views.py",
-    ),
-    "haa_jax/streams/skeleton.py": (
-        "tests/streams/test_skeleton.py",
-        "tests/data/test_views.py",
-        "tests/test_checks.py",
-    ),
     "haa_jax/evaluate.py": ("tests/test_evaluate.py", "tests/runs/test_not_finite.py", "tests/runs/test_train.py"),
     "haa_jax/fuse.py": ("tests/test_fuse.py",),
     "haa_jax/runtime/mesh.py": ("tests/runtime/test_mesh.py",),
