@@ -242,9 +242,12 @@ def test_a_loose_video_needs_no_dataset(stored):
     views = views_at_test({"video": [stored(frame) for frame in frames], "fps": 25.0}, data, windows=2, crops=3)
     assert views.shape == (6, 4, 32, 32, 3)
     middle = np.stack([frame[4:36, 14:46, ::-1] for frame in frames[1:5]])  # OpenCV's order is BGR
-    assert np.abs(views[1].astype(int) - middle).max() <= (0 if stored is not encode else 12)
+    assert np.abs(views[1].astype(int) - middle).mean() <= (5 if stored is encode else 0)
 
 
-def test_writing_views_imports_no_tensorflow():
-    code = "import sys; from haa_jax.data import pipeline; sys.exit('tensorflow' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+def test_views_and_batches_import_no_tensorflow():
+    code = (
+        "import sys; from haa_jax.data import pipeline; print({'tensorflow', 'tensorflow_datasets'} & {*sys.modules})"
+    )
+    run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert run.stdout == "set()\n"

@@ -18,7 +18,7 @@ OPENPOSE = (
 
 
 def test_people_and_joints_are_those_of_the_dataset_and_of_the_graphs():
-    """haa_jax keeps its own numbers: tfds_haa500 imports TensorFlow."""
+    """haa_jax keeps its own numbers, since tfds_haa500 imports TensorFlow Datasets."""
     assert joints.PEOPLE == PEOPLE
     assert joints.NUM_JOINTS["coco17"] == len(NAMES)
     assert {name: skeleton.joints for name, skeleton in SKELETONS.items()} == joints.NUM_JOINTS

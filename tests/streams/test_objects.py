@@ -6,7 +6,7 @@ from tfds_haa500.streams.objects import COLUMNS, GROUPS
 
 
 def test_groups_and_columns_are_those_of_the_dataset():
-    """haa_jax keeps its own numbers: tfds_haa500 imports TensorFlow."""
+    """haa_jax keeps its own numbers, since tfds_haa500 imports TensorFlow Datasets."""
     assert len(GROUPS) == objects.GROUPS
     assert [COLUMNS[objects._FRAME], COLUMNS[objects._GROUP], COLUMNS[objects._SCORE]] == ["frame", "group", "score"]
     assert COLUMNS[objects._BOX] == ("x", "y", "width", "height")
