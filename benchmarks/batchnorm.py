@@ -16,13 +16,12 @@ import jax
 import jax.numpy as jnp
 from absl import app, flags, logging
 
-from haa_jax import evaluate
+from haa_jax import evaluate, streams
 from haa_jax.configs import i3d
 from haa_jax.data import pipeline
 from haa_jax.experiment import create_experiment, train_step
 from haa_jax.learning import losses
 from haa_jax.learning.batch_statistics import running_statistics
-from haa_jax.streams import device as modalities
 
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Where haa500/demo was built.", required=True)
 _STEPS = flags.DEFINE_integer("steps", 300, "Of training.", lower_bound=1)
@@ -79,7 +78,7 @@ def precise(exp, batches, params: dict) -> dict:
     @jax.jit
     def statistics(batch):
         variables = {"params": params, "batch_stats": zeros}  # at a momentum of 0 it does not matter what is there
-        clips = modalities.preprocess(batch["clips"], exp.config.data)
+        clips = streams.preprocess(batch["clips"], exp.config.data)
         return exp.model.apply(variables, clips, train=True, mutable=["batch_stats"])[1]
 
     total = statistics(_of(next(batches), "clips"))

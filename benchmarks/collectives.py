@@ -14,13 +14,12 @@ import re
 import jax
 from absl import app, flags
 
-from haa_jax import config_flag, models
-from haa_jax.experiment import clip_shape, train_step
+from haa_jax import config_flag, models, streams
+from haa_jax.experiment import train_step
 from haa_jax.learning.optimizers import make_optimizer
 from haa_jax.learning.train_state import abstract_state
 from haa_jax.models.parameters import abstract_variables
 from haa_jax.runtime import mesh
-from haa_jax.streams import views as streams
 
 CLASSES = 500
 
@@ -58,7 +57,7 @@ def compile_step(config, device_mesh, clips_per_device: int):
     """(the compiled training step, bytes of its state on each device)."""
     model = models.build(config.model, {"atomic": CLASSES})
     batch_size = clips_per_device * device_mesh.size
-    variables = abstract_variables(model, clip_shape(config))
+    variables = abstract_variables(model, streams.network_shape(config.data))
     roles = models.parameter_roles(config.model.name, variables)
     optimizer = make_optimizer(config.optimizer, batch_size, 1000, roles)
     state = abstract_state(variables, optimizer, device_mesh)
@@ -75,8 +74,8 @@ def compile_step(config, device_mesh, clips_per_device: int):
 
 def batch_shapes(config, batch_size: int) -> dict:
     clips = {
-        part: jax.ShapeDtypeStruct((batch_size, *spec[0]), spec[1])
-        for part, spec in streams.clip_spec(config.data).items()
+        name: jax.ShapeDtypeStruct((batch_size, *spec[0]), spec[1])
+        for name, spec in streams.clip_spec(config.data).items()
     }
     return {"clips": clips, "labels": {"atomic": jax.ShapeDtypeStruct((batch_size,), "int32")}}
 

@@ -55,7 +55,7 @@ def main(argv):
         f"{config.model.name}, {exp.test_views}, {exp.clip_shape} of width {config.model.width}: before {resident()} MB"
     )
     watch = Watch(_SECONDS.value)
-    num_views = pipeline.num_views(exp.splits["test"], exp.test_data, exp.test_views)
+    num_views = pipeline.num_views(exp.splits["test"].index.num_frames, exp.test_data, exp.test_views)
     total = pipeline.num_eval_batches(num_views, exp.eval_batch_size, exp.shard)
     step, name = (jax.jit(pixel_mean), "no network") if _NO_NETWORK.value else (exp.eval_step, config.model.name)
     average = steps.AVERAGES[config.eval.average]

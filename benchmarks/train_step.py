@@ -15,12 +15,12 @@ import numpy as np
 from absl import app, flags
 
 from haa_jax import config_flag, models
+from haa_jax.data.views import empty_clips
 from haa_jax.experiment import clip_shape, train_step
 from haa_jax.learning.optimizers import make_optimizer
 from haa_jax.learning.train_state import fresh_state
 from haa_jax.models.parameters import abstract_variables
 from haa_jax.runtime import mesh
-from haa_jax.streams import views as streams
 
 _CONFIG = config_flag.define("Model and frames to time (default: configs/i3d.py).")
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 64, "Clips in a step, over all devices.", lower_bound=1)
@@ -51,7 +51,7 @@ def main(argv):
 
 def random_batch(config) -> dict:
     rng = np.random.default_rng(0)
-    clips = streams.empty_clips(config.data, _BATCH_SIZE.value)
+    clips = empty_clips(config.data, _BATCH_SIZE.value)
     for array in clips.values():
         array[...] = rng.integers(0, 256, array.shape)
     return {"clips": clips, "labels": {"atomic": rng.integers(0, CLASSES, _BATCH_SIZE.value).astype(np.int32)}}

@@ -4,11 +4,10 @@ import difflib
 import math
 import numbers
 
-from haa_jax import models
+from haa_jax import models, streams
 from haa_jax.data import augment, pipeline, sampling
 from haa_jax.learning import objectives, optimizers, schedules, steps
 from haa_jax.streams import joints
-from haa_jax.streams import views as streams
 
 
 class ConfigError(ValueError):
@@ -19,11 +18,11 @@ MOST_STEPS = 2**31 - 1  # a state's step is an int32
 # Field -> values allowed. A dict stands for its keys, those that are added later too.
 CHOICES = {
     "objective": objectives.OBJECTIVES,
-    "data.stream": streams.STREAMS,
+    "data.stream": streams.CHOICES,
     "data.sampling": sampling.SAMPLINGS,
     "data.temporal_padding": sampling.TEMPORAL_PADDINGS,
     "data.augment": augment.AUGMENTS,
-    "data.skeleton": joints.SKELETONS,
+    "data.skeleton": joints.NUM_JOINTS,
     "model.name": models.MODELS,
     "optimizer.name": optimizers.OPTIMIZERS,
     "optimizer.schedule": schedules.SCHEDULES,
@@ -151,15 +150,13 @@ def _contradictions(config):
         yield f"{given}: set exactly one of them above 0"
     yield from _data_contradictions(config.data)
     yield from _window_contradictions(config)
+    if config.data.stream in streams.CHOICES:
+        yield from _stream_contradictions(config)
     if config.model.name in models.MODELS:
         yield from _network_contradictions(config)
     test = pipeline.at_test(config.data, config.eval)
     if test.crop > test.resize:
         yield f"crops of {test.crop} pixels at test (config.eval.crop) are larger than the short side, {test.resize}"
-    if config.data.stream == "skeleton":
-        for field, neutral in (("crops", 1), ("validation_crops", 1), ("crop", 0), ("resize", 0)):
-            if config.eval[field] != neutral:
-                yield f"config.eval.{field}={config.eval[field]}: skeletons are not cropped, set it to {neutral}"
     if not 0 < config.model.width < math.inf:
         yield f"config.model.width={config.model.width} must be above 0"
     milestones, factors = tuple(config.optimizer.milestones), tuple(config.optimizer.factors)
@@ -183,51 +180,34 @@ def _network_contradictions(config):
     if multiplier != 1.0 and not network.STEM:
         given = f"config.optimizer.stem_lr_multiplier={multiplier}"
         yield f"{given}: config.model.name={name!r} has no first convolution, set it to 1.0"
-    if ("skeleton" if config.data.stream == "skeleton" else "clips") != network.INPUT:
+    if config.data.stream in streams.CHOICES and streams.leading(config.data).INPUT != network.INPUT:
         yield f"config.model.name={name!r} cannot take config.data.stream={config.data.stream!r}"
     yield from models.contradictions(config)
 
 
 def _window_contradictions(config):
-    """What 0 windows, as many as show the whole clip, cannot go with."""
+    """Yields a line for each setting that contradicts 0 windows, as many as show the whole clip."""
     for field in ("windows", "validation_windows"):
         if config.eval[field]:
             continue
         if config.data.sampling == "segments":
             yield f"config.eval.{field}=0: segments show the whole clip in every view, set it to 1 or more"
-        if config.data.fps:  # the index, from which views are planned, has no rates
+        if config.data.fps:  # views are planned from the index of the clips, which has no frame rates
             yield f"config.eval.{field}=0 counts frames of the clip, so config.data.fps={config.data.fps} must be 0"
 
 
 def _data_contradictions(data):
-    if data.crop > data.resize:
-        yield f"config.data.crop={data.crop} is larger than config.data.resize={data.resize}"
-    if data.resize_max and data.resize_max < data.resize:
-        yield f"config.data.resize_max={data.resize_max} is smaller than config.data.resize={data.resize}"
     for field, neutral in (("stride", 1), ("fps", 0.0)) if data.sampling == "segments" else ():
         if data[field] != neutral:
             given = f"config.data.{field}={data[field]}"
             yield f"{given} means nothing where config.data.sampling='segments': set it to {neutral}"
-    pictures = tuple(part for part in streams.FEATURES if part != "skeleton")
-    only = {  # field: is it set, and the parts of streams that it means something for
-        "flow_stack": (data.flow_stack > 1, ("flow",)),
-        "color_jitter": (data.color_jitter, ("rgb",)),
-        "bgr": (data.bgr, ("rgb",)),
-        "random_move": (data.random_move, ("skeleton",)),
-        "augment": (data.augment != "crop", pictures),
-        "resize_max": (data.resize_max, pictures),
-        "person_crop": (data.person_crop, pictures),
-    }
-    for field, (given, allowed) in only.items():
-        if given and not set(streams.parts(data)) & set(allowed):
-            named = " or ".join(map(repr, allowed))
-            yield f"config.data.{field}={data[field]} is for config.data.stream={named}, not {data.stream!r}"
-    if (data.temporal_padding == "zero") != (data.stream == "skeleton"):
-        given = f"config.data.temporal_padding={data.temporal_padding!r}"
-        yield f"{given} does not go with config.data.stream={data.stream!r}"
-    channels = {"rgb": 3, "flow": 2 * data.flow_stack}.get(streams.parts(data)[0], 1)
-    for field in ("mean", "std"):
-        if len(data[field]) not in (1, channels):
-            yield f"config.data.{field}={tuple(data[field])} must have 1 or {channels} numbers"
-    if not all(level > 0 for level in data.std):
-        yield f"config.data.std={tuple(data.std)} must be above 0"
+
+
+def _stream_contradictions(config):
+    """Yields a line for each setting that the streams of `config.data.stream` cannot work with."""
+    given = f"config.data.stream={config.data.stream!r}"
+    yield from streams.check(config.data)
+    if not streams.is_cropped(config.data):
+        for field, neutral in (("crops", 1), ("validation_crops", 1), ("crop", 0), ("resize", 0)):
+            if config.eval[field] != neutral:
+                yield f"config.eval.{field}={config.eval[field]}: {given} is not cropped, set it to {neutral}"

@@ -27,13 +27,12 @@ import tensorflow as tf
 from absl import app, flags
 from etils import epath
 
-from haa_jax import config_flag, evaluate, train
+from haa_jax import config_flag, evaluate, streams, train
 from haa_jax.evaluate import EvaluationError
 from haa_jax.experiment import Experiment, create_experiment
 from haa_jax.learning import steps
 from haa_jax.runtime import mesh, paths
 from haa_jax.runtime.logs import speak_as
-from haa_jax.streams import device as modalities
 
 log = std_logging.getLogger("haa_jax.embed")  # __name__ is __main__ here
 
@@ -127,7 +126,7 @@ def features(experiment: Experiment, variables, split: str) -> np.ndarray:
     step = functools.partial(
         steps.features_step,
         model=experiment.model,
-        preprocess=functools.partial(modalities.preprocess, config=experiment.test_data),
+        preprocess=functools.partial(streams.preprocess, data=experiment.test_data),
     )
     compiled = jax.jit(step, out_shardings=mesh.batch_sharding(experiment.mesh))
     outputs = evaluate.run_split(experiment, compiled, variables, split, jnp.mean, experiment.test_views)

@@ -63,7 +63,7 @@ def run_split(
     """
     exp, split = experiment, experiment.splits[split_name]
     batches = pipeline.eval_batches(split, exp.test_data, views, exp.eval_batch_size, exp.shard)
-    num_views = pipeline.num_views(split, exp.test_data, views)
+    num_views = pipeline.num_views(split.index.num_frames, exp.test_data, views)
     total = pipeline.num_eval_batches(num_views, exp.eval_batch_size, exp.shard)
     clips = ClipOutputs(num_views, average)
     started = last_line = time.monotonic()

@@ -11,15 +11,13 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from haa_jax import checks, memory, models
+from haa_jax import checks, memory, models, streams
 from haa_jax.data import dataset, labels, pipeline
 from haa_jax.learning import freeze, objectives, steps
 from haa_jax.learning.optimizers import make_optimizer
 from haa_jax.learning.train_state import TrainState, abstract_state, fresh_state
 from haa_jax.models.parameters import abstract_variables
 from haa_jax.runtime import mesh
-from haa_jax.streams import device as modalities
-from haa_jax.streams import views as streams
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +89,7 @@ class Experiment:
             functools.partial(
                 steps.eval_step,
                 model=self.model,
-                preprocess=functools.partial(modalities.preprocess, config=self.test_data),
+                preprocess=functools.partial(streams.preprocess, data=self.test_data),
             ),
             out_shardings=mesh.batch_sharding(self.mesh),
         )
@@ -186,18 +184,12 @@ def total_steps(config, num_clips: int) -> int:
 
 def clip_shape(config) -> tuple[int, ...]:
     """Shape of one training clip as the network takes it."""
-    return network_shape(config.data)
-
-
-def network_shape(data) -> tuple[int, ...]:
-    """Shape of one clip of `config.data` as the network takes it."""
-    stored = {part: jax.ShapeDtypeStruct(*spec) for part, spec in streams.clip_spec(data).items()}
-    return jax.eval_shape(functools.partial(modalities.preprocess, config=data), stored).shape
+    return streams.network_shape(config.data)
 
 
 def check_shapes(config, model) -> None:
     """Raises checks.ConfigError if the network cannot take the clips of training or of the test."""
-    shapes = {network_shape(pipeline.at_test(config.data, config.eval)): "test"}
+    shapes = {streams.network_shape(pipeline.at_test(config.data, config.eval)): "test"}
     shapes[clip_shape(config)] = "training"  # where both are the same, they are traced once
     for shape, when in shapes.items():
         clips = jax.ShapeDtypeStruct((1, *shape), np.float32)
@@ -212,7 +204,7 @@ def train_step(config, model, optimizer):
     return functools.partial(
         steps.train_step,
         model=model,
-        preprocess=functools.partial(modalities.preprocess, config=config.data),
+        preprocess=functools.partial(streams.preprocess, data=config.data),
         optimizer=optimizer,
         objective=objectives.OBJECTIVES[config.objective],
         seed=config.seed,

@@ -9,10 +9,10 @@ import os
 import jax
 from ml_collections import ConfigDict
 
+from haa_jax import streams
 from haa_jax.checks import ConfigError
 from haa_jax.data import pipeline
 from haa_jax.runtime import mesh
-from haa_jax.streams import views as streams
 
 
 def check_batches(config: ConfigDict, processes: int, devices: int) -> None:
@@ -45,7 +45,7 @@ def check_batches(config: ConfigDict, processes: int, devices: int) -> None:
                 f"{amount(need)}{_each(processes)}; this machine has {amount(host_bytes())}: lower "
                 f"{_named((f'{name}.batch_size', *fields, 'data.prefetch'))}"
             )
-    for side in (data.resize, data.resize_max, test.resize) if data.stream != "skeleton" else ():
+    for side in (data.resize, data.resize_max, test.resize) if streams.is_cropped(data) else ():
         if 3 * side * side > host_bytes():
             raise ConfigError(
                 f"one picture with a short side of {side:,} pixels takes {amount(3 * side * side)}; this machine has "

@@ -5,11 +5,10 @@ import jax
 import numpy as np
 import pytest
 
-from haa_jax import embed, evaluate, train
+from haa_jax import embed, evaluate, streams, train
 from haa_jax.data import pipeline
 from haa_jax.experiment import create_experiment
 from haa_jax.runtime.checkpoint import Checkpoints
-from haa_jax.streams import device as modalities
 
 TWO_GROUPS = np.array([[0, 0], [0, 1], [1, 0], [9, 9], [9, 8], [8, 9]], np.float32)
 
@@ -42,7 +41,7 @@ def test_features_are_the_endpoint_of_each_clip_averaged_over_its_views(random_r
 
     @jax.jit
     def one_view(frames):
-        x = modalities.preprocess({"rgb": frames}, config=exp.test_data)
+        x = streams.preprocess({"rgb": frames}, data=exp.test_data)
         return exp.model.apply(variables, x, train=False, endpoints=("features",))[1]["features"]
 
     views = [one_view(clips[:, view]) for view in range(2)]

@@ -7,15 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from haa_jax import embed, evaluate, train
+from haa_jax import embed, evaluate, streams, train
 from haa_jax.configs import i3d
 from haa_jax.data import dataset, pipeline
 from haa_jax.data.labels import Head
+from haa_jax.data.views import ClipViews, empty_clips, row
 from haa_jax.experiment import Experiment, create_experiment
 from haa_jax.learning import objectives, steps
 from haa_jax.runtime import mesh
-from haa_jax.streams import device as modalities
-from haa_jax.streams import views as streams
 
 CLIPS = ("pushup_017", "play_erhu_018", "pushup_019")
 SCORES = {"atomic": np.array([[2.0, 1.0], [0.0, 3.0], [1.0, 4.0]], np.float32)}
@@ -117,11 +116,11 @@ def clip_by_clip(exp, outputs, average, split="test"):
     """What `outputs` says of all views at once, averaged, one clip after the other: (clips, size)."""
     rows = []
     for clip in range(len(exp.splits[split])):
-        views = streams.ClipViews(lambda clip=clip: exp.splits[split].reader[clip], exp.test_data, *VIEWS)
-        all_views = streams.empty_clips(exp.test_data, VIEWS.windows * VIEWS.crops)
+        views = ClipViews(lambda clip=clip: exp.splits[split].reader[clip], exp.test_data, *VIEWS)
+        all_views = empty_clips(exp.test_data, VIEWS.windows * VIEWS.crops)
         for view in range(VIEWS.windows * VIEWS.crops):
-            views.write(view, streams.row(all_views, view))
-        rows.append(average(outputs(modalities.preprocess(all_views, exp.test_data)), axis=0))
+            views.write(view, row(all_views, view))
+        rows.append(average(outputs(streams.preprocess(all_views, exp.test_data)), axis=0))
     return np.stack(rows)
 
 

@@ -1,1 +1,1 @@
-"""From TFRecords to batches of uint8 clips."""
+"""From TFRecords to batches of clips: opening, sampling, augmentation, views, batches."""

@@ -1,24 +1,23 @@
-"""Where in the frame: crops and flips, the same for all frames of a clip, and the colors of RGB frames.
+"""Crops and flips, the same for all frames of a clip, and the colors of RGB frames.
 
-Decoding, resizing and slicing are the only work that the host does on most pixels; they stay uint8 until the device
-normalizes them.
+The host only decodes, resizes and slices: levels stay uint8 until the device normalizes them.
 """
 
 import dataclasses
 import itertools
 import math
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
-AUGMENTS = ("crop", "multi_scale", "resized_crop")
 CROPS = (1, 3, 10)  # at test: the center; three along the long side; corners and center, and their mirror images
-COLOUR_JITTER = 0.4  # of torchvision-style jitter: factors between 0.6 and 1.4
+COLOR_JITTER = 0.4  # torchvision-style: factors between 0.6 and 1.4
 
 
 @dataclasses.dataclass(frozen=True)
 class Box:
-    """A part of a frame, in pixels, and whether it is mirrored."""
+    """A part of a frame, in pixels, and whether it is mirrored left to right."""
 
     top: int
     left: int
@@ -33,29 +32,35 @@ def resized_shape(height: int, width: int, short_side: int) -> tuple[int, int]:
     return max(short_side, round(height * scale)), max(short_side, round(width * scale))
 
 
-def train_short_side(config, rng: np.random.Generator) -> int:
+def train_short_side(data, rng: np.random.Generator) -> int:
     """Pixels of the short side before cropping: `resize`, or random up to `resize_max` (SlowFast: 320)."""
-    return int(rng.integers(config.resize, config.resize_max + 1)) if config.resize_max else config.resize
+    return int(rng.integers(data.resize, data.resize_max + 1)) if data.resize_max else data.resize
 
 
-def train_box(height: int, width: int, config, rng: np.random.Generator) -> Box:
-    """What a training clip shows of frames of this size, drawn as `config.augment` says."""
-    place = {"crop": _random_crop, "multi_scale": _multi_scale, "resized_crop": _resized_crop}[config.augment]
-    top, left, box_height, box_width = place(height, width, config, rng)
-    return Box(top, left, box_height, box_width, bool(config.flip and rng.random() < 0.5))
+def train_box(height: int, width: int, data, scales: Sequence[float], rng: np.random.Generator) -> Box:
+    """The box that a training clip shows of frames of this size, drawn by the augmentation `data.augment`.
+
+    Args:
+      data: `config.data`.
+      scales: sizes of multi-scale crops, as fractions of the short side.
+    """
+    return random_flip(Box(*AUGMENTS[data.augment](height, width, data.crop, scales, rng)), data, rng)
 
 
-def _random_crop(height: int, width: int, config, rng) -> tuple[int, int, int, int]:
-    crop = config.crop
+def random_flip(box: Box, data, rng: np.random.Generator) -> Box:
+    """The box, mirrored half of the time if `data.flip` is set."""
+    return dataclasses.replace(box, flip=bool(data.flip and rng.random() < 0.5))
+
+
+def _random_crop(height: int, width: int, crop: int, _, rng) -> tuple[int, int, int, int]:
     return int(rng.integers(height - crop + 1)), int(rng.integers(width - crop + 1)), crop, crop
 
 
-def _multi_scale(height: int, width: int, config, rng) -> tuple[int, int, int, int]:
+def _multi_scale(height: int, width: int, _, scales: Sequence[float], rng) -> tuple[int, int, int, int]:
     """Corners, center and the places between, at one of a few sizes (yjxiong/tsn-pytorch GroupMultiScaleCrop).
 
-    Height and width may differ by one step of the scales. Flow has no smallest scale.
+    Height and width may differ by one step of the scales, which are in falling order.
     """
-    scales = (1, 0.875, 0.75, 0.66) if config.stream == "rgb" else (1, 0.875, 0.75)
     sizes = [int(min(height, width) * scale) for scale in scales]
     steps = range(len(sizes))
     pairs = [(sizes[i], sizes[j]) for i, j in itertools.product(steps, steps) if abs(i - j) <= 1]
@@ -65,11 +70,11 @@ def _multi_scale(height: int, width: int, config, rng) -> tuple[int, int, int, i
     return (height - box_height) // 4 * down, (width - box_width) // 4 * right, box_height, box_width
 
 
-def _resized_crop(height: int, width: int, config, rng) -> tuple[int, int, int, int]:
-    """A random 8 % to 100 % of the frame, of a random ratio of 3:4 to 4:3, on its side half of the time.
+def _resized_crop(height: int, width: int, _crop, _scales, rng) -> tuple[int, int, int, int]:
+    """A random 8 % to 100 % of the frame with a random aspect ratio of 3:4 to 4:3, inverted half of the time.
 
-    So TPN draws it (mmaction/datasets/transforms.py RandomResizedCrop); GoogLeNet (arXiv 1409.4842 section 6) says no
-    more than the limits. Where ten draws do not fit, the largest centered square.
+    Drawn as by TPN (mmaction/datasets/transforms.py RandomResizedCrop); GoogLeNet (arXiv 1409.4842 section 6) only
+    gives the limits. If ten draws do not fit, the largest centered square.
     """
     for _ in range(10):
         area = height * width * rng.uniform(0.08, 1.0)
@@ -82,11 +87,15 @@ def _resized_crop(height: int, width: int, config, rng) -> tuple[int, int, int, 
     return (height - side) // 2, (width - side) // 2, side, side
 
 
-def test_boxes(height: int, width: int, crop: int, crops: int) -> list[Box]:
-    """The crops of one of CROPS.
+# (height, width, crop, scales, rng) to (top, left, height, width) of a training crop.
+AUGMENTS = {"crop": _random_crop, "multi_scale": _multi_scale, "resized_crop": _resized_crop}
 
-    Three are PySlowFast's (datasets/transform.py uniform_crop); ten, of which the last ones may end up to three pixels
-    short of the edge, are tsn-pytorch's (transforms.py GroupOverSample), the mirrored ones after the others here.
+
+def test_boxes(height: int, width: int, crop: int, crops: int) -> list[Box]:
+    """The boxes of `crops` crops at test, one of CROPS.
+
+    Three are those of PySlowFast (datasets/transform.py uniform_crop). Ten are those of tsn-pytorch (transforms.py
+    GroupOverSample), but with the mirrored crops last; corners may be up to three pixels short of the edge.
     """
     down, right = height - crop, width - crop
     if crops == 1:
@@ -105,7 +114,7 @@ def test_boxes(height: int, width: int, crop: int, crops: int) -> list[Box]:
 
 
 def cut(picture: np.ndarray, box: Box, crop: int) -> np.ndarray:
-    """The box of a picture (height, width, channels), `crop` pixels on each side (bilinear), mirrored if it says so."""
+    """The box of a picture (height, width, channels), scaled to `crop` pixels on each side (bilinear)."""
     part = picture[box.top : box.top + box.height, box.left : box.left + box.width]
     if part.shape[:2] != (crop, crop):
         part = cv2.resize(part, (crop, crop), interpolation=cv2.INTER_LINEAR)
@@ -114,7 +123,7 @@ def cut(picture: np.ndarray, box: Box, crop: int) -> np.ndarray:
 
 def jitter_colors(clip: np.ndarray, rng: np.random.Generator) -> None:
     """Changes brightness, contrast and saturation of a clip (frames, height, width, 3) uint8 in place."""
-    brightness, contrast, saturation = rng.uniform(1 - COLOUR_JITTER, 1 + COLOUR_JITTER, 3).astype(np.float32)
+    brightness, contrast, saturation = rng.uniform(1 - COLOR_JITTER, 1 + COLOR_JITTER, 3).astype(np.float32)
     luma = np.array([0.299, 0.587, 0.114], np.float32)
     bright = np.minimum(clip * brightness, 255)
     mean = (bright @ luma).mean()
@@ -123,17 +132,19 @@ def jitter_colors(clip: np.ndarray, rng: np.random.Generator) -> None:
     clip[...] = np.clip((contrasted - gray) * saturation + gray + 0.5, 0, 255)
 
 
-def decode(jpeg: bytes, *, gray: bool = False) -> np.ndarray:
-    """One picture as it is stored: (H, W, 3) uint8 RGB, (H, W) if `gray`.
+def decode(image: bytes | np.ndarray, *, gray: bool = False) -> np.ndarray:
+    """A stored picture: (height, width, 3) uint8 RGB, (height, width) if `gray`; an array is returned as it is.
 
     Raises:
       ValueError: the bytes are not an image.
     """
+    if isinstance(image, np.ndarray):
+        return image
     flags = cv2.IMREAD_GRAYSCALE if gray else cv2.IMREAD_COLOR_RGB
-    image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
-    if image is None:
+    picture = cv2.imdecode(np.frombuffer(image, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
+    if picture is None:
         raise ValueError("a stored frame is not an image")
-    return image
+    return picture
 
 
 def scale(picture: np.ndarray, short_side: int) -> np.ndarray:
@@ -145,14 +156,14 @@ def scale(picture: np.ndarray, short_side: int) -> np.ndarray:
 
 
 def person_windows(boxes: np.ndarray, height: int, width: int, margin: float) -> np.ndarray:
-    """The square around the person in each frame: of `margin` times the longer side of the box, about its center.
+    """The square around the person in each frame: `margin` times the longer side of the box, around its center.
 
     Args:
       boxes: (frames, 4): x, y, width, height in 0..1 of the frame.
       height, width: of the frame, pixels.
 
     Returns:
-      (frames, 4) like `boxes`; squares in pixels, which may reach beyond the frame.
+      (frames, 4) like `boxes`; square in pixels, may reach beyond the frame.
     """
     sides = margin * (boxes[:, 2:] * (width, height)).max(1, keepdims=True) / (width, height)
     return np.concatenate([boxes[:, :2] + boxes[:, 2:] / 2 - sides / 2, sides], axis=1)
@@ -167,7 +178,7 @@ def show(picture: np.ndarray, window: np.ndarray, side: int, outside: int) -> np
     """
     height, width = picture.shape[:2]
     left, top, across, down = window * (width, height, width, height)
-    # Between the centers of pixels: center i of the square lies at left + (i + 0.5) * across / side.
+    # Maps centers of pixels: center i of the square is at left + (i + 0.5) * across / side in the picture.
     steps = np.array(
         [[across / side, 0, left + across / side / 2 - 0.5], [0, down / side, top + down / side / 2 - 0.5]]
     )

@@ -8,14 +8,14 @@ import tensorflow_datasets as tfds
 from etils import epath
 
 import tfds_haa500  # noqa: F401  registers `haa500`
+from haa_jax import streams
 from haa_jax.data.labels import Head, classes_of
 from haa_jax.runtime import paths
-from haa_jax.streams import views as streams
 from tfds_haa500 import records, taxonomy
 
 
 class DatasetError(ValueError):
-    """A dataset that is not there or cannot be trained on; the message says what to do."""
+    """A dataset that is missing or cannot be trained on; the message says what to do."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Split:
     """The clips of one split that an experiment uses, with a class for each head.
 
     Attributes:
-      reader: reads clip i of `index`.
+      reader: `reader[i]` is the stored example of clip i of `index`.
       labels: head name -> int32 (clips,), each a class of that head.
     """
 
@@ -43,14 +43,14 @@ def open_builder(name: str, data_dir: str = ""):
 
     Raises:
       DatasetError: it has not been built, or not as TFRecords; says how to build it.
-      paths.PathError: `data_dir` names no place.
+      paths.PathError: `data_dir` is not a usable path.
     """
     data_dir = paths.expand(data_dir)
-    command = _build_command(name) + (f" --data_dir={data_dir}" if data_dir else "")
+    command = _build_command(name, data_dir)
     try:
         builder = tfds.builder(name, data_dir=data_dir or None)
         version = builder.info.version
-    except Exception as error:  # TFDS and its parsers raise whatever a damaged file provokes
+    except Exception as error:  # TFDS and its parsers raise anything on a damaged file
         why = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DatasetError(
             f"data.dataset={name!r} is not a dataset, or not built ({why}); build it with\n  {command}"
@@ -71,49 +71,62 @@ def open_builder(name: str, data_dir: str = ""):
     return builder
 
 
-def _build_command(name: str) -> str:
+def _build_command(name: str, data_dir: str = "", wanted: str = "") -> str:
+    """The command that builds a dataset, or another one with the streams `wanted`."""
     family, _, config = name.partition("/")
-    if family == "clip_folder":
-        return f"python -m tfds_haa500.build_folder --dir=DIR --name={config or 'NAME'}"
-    return f"python -m tfds_haa500.build {_BUILDS.get(config, '--manual_dir=DIR')}"
+    command = BUILD_COMMANDS.get(family, _unknown_command)("NAME" if wanted else config)
+    options = {"--streams": wanted, "--name": "NAME" if wanted else "", "--data_dir": data_dir}
+    given = [f"{option}={value}" for option, value in options.items() if value and f"{option}=" not in command]
+    return " ".join([command, *given])
 
 
-# What `python -m tfds_haa500.build` is told for the builder's own configurations.
-_BUILDS = {"demo": "--config=demo", "demo_relaxed": "--config=demo_relaxed"} | {
-    name: f"--config={name} --manual_dir=DIR" for name in ("flow", "pose", "full", "relaxed")
-}
-# Feature -> the stream that a builder is asked for.
-_STREAMS = {"flow_x": "flow", "flow_y": "flow", "pose": "pose", "person_box": "boxes", "objects": "objects"}
+def _haa500_command(config: str) -> str:
+    generated = config in ("demo", "demo_relaxed")
+    by_name = generated or config in ("flow", "pose", "full", "relaxed")  # the builder's own, besides the default
+    options = [f"--config={config}"] * by_name + ["--manual_dir=DIR"] * (not generated)
+    return f"python -m tfds_haa500.build {' '.join(options)}"
+
+
+def _clip_folder_command(config: str) -> str:
+    return f"python -m tfds_haa500.build_folder --dir=DIR --name={config or 'NAME'}"
+
+
+def _unknown_command(_) -> str:
+    return f"the command of its builder; this project builds {', '.join(BUILD_COMMANDS)}"
+
+
+# Name of a builder -> the command that builds one of its configurations, by name.
+BUILD_COMMANDS = {"haa500": _haa500_command, "clip_folder": _clip_folder_command}
 
 
 def _version_of(name: str):
-    """The version that datasets are built with today, for those that the builder does not list by name."""
+    """The version that a builder would build today, for configurations that it does not list by name."""
     family, _, config = name.partition("/")
     builder = tfds.builder_cls(family)
     return None if config in builder.builder_configs else builder.VERSION
 
 
-def check_stream(builder, config) -> None:
-    """Raises DatasetError if a dataset has not what `config`, which is `config.data`, needs; says how to build it."""
-    lacking = [feature for feature in streams.features(config) if feature not in builder.info.features]
+def check_stream(builder, data) -> None:
+    """Raises DatasetError if a dataset lacks features that `config.data` needs; says how to build one that has them."""
+    lacking = {name: stream for name, stream in streams.features(data).items() if name not in builder.info.features}
     if lacking:
-        crop = f", config.data.person_crop={config.person_crop}" if config.person_crop else ""
-        wanted = ",".join(dict.fromkeys(_STREAMS[feature] for feature in lacking))
+        crop = f", config.data.person_crop={data.person_crop}" if data.person_crop else ""
+        wanted = ",".join(dict.fromkeys(filter(None, lacking.values())))
         raise DatasetError(
-            f"config.data.stream={config.stream!r}{crop} needs {', '.join(lacking)}, which {builder.info.full_name} "
-            f"has not; build one that has, and name it in --config.data.dataset=haa500/NAME:\n"
-            f"  python -m tfds_haa500.build --manual_dir=DIR --streams={wanted} --name=NAME"
+            f"config.data.stream={data.stream!r}{crop} needs {', '.join(lacking)}, which {builder.info.full_name} "
+            f"lacks; build one that has them, and name it in --config.data.dataset={builder.name}/NAME:\n"
+            f"  {_build_command(builder.name, wanted=wanted)}"
         )
 
 
 def check_same_classes(builder, other) -> None:
-    """Raises DatasetError if two datasets have not the same class table; says what differs."""
+    """Raises DatasetError if two datasets differ in their class tables; says how."""
     ours, theirs = read_taxonomy(builder), read_taxonomy(other)
     if ours != theirs:
         rows = [set(zip(table.names, table.composites, table.areas, strict=True)) for table in (ours, theirs)]
         named = ", ".join("/".join(row) for row in sorted(rows[0] ^ rows[1])[:10])
         raise DatasetError(
-            f"config.eval.dataset: {other.info.full_name} has not the classes of {builder.info.full_name}; "
+            f"config.eval.dataset: {other.info.full_name} and {builder.info.full_name} have different classes; "
             f"class/composite/area in one of them only: {named or 'none, another order'}"
         )
 
@@ -157,7 +170,7 @@ _WITHOUT = {
 
 
 def fingerprint(builder) -> str:
-    """A short hash of what the dataset holds: equal for equal clips, labels, frame counts and streams."""
+    """A short hash of a dataset's contents: clips, labels, frame counts and streams."""
     metadata = builder.info.metadata
     digest = hashlib.sha256(metadata["taxonomy"].encode())
     digest.update(repr([metadata.get(key) for key in ("streams", "flow", "pose")]).encode())

@@ -1,7 +1,7 @@
 """Clips of a split -> batches, decoded ahead of time by threads.
 
 A batch is a function of its number, so the threads only decide when a row is ready, never what is in it.
-Threads suffice: OpenCV decodes and NumPy copies outside Python's interpreter lock.
+Threads suffice: OpenCV decodes and NumPy copies without holding Python's global interpreter lock.
 """
 
 import collections
@@ -10,33 +10,41 @@ import dataclasses
 import functools
 import itertools
 import os
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from ml_collections import ConfigDict
 
+from haa_jax import streams
 from haa_jax.data import sampling
-from haa_jax.data.dataset import Split
-from haa_jax.streams import views as streams
+from haa_jax.data.views import Clip, ClipViews, empty_clips, row, train_clip
+
+if TYPE_CHECKING:  # opening a dataset needs TensorFlow, batches do not
+    from haa_jax.data.dataset import Split
 
 
 class Views(NamedTuple):
-    """How often a clip is looked at: windows in time (0: as many as show all of it), and crops of each."""
+    """The views of a clip: windows in time, 0 for as many as show all of its frames, and crops of each window."""
 
     windows: int = 1
     crops: int = 1
 
 
-def num_views(split: Split, config, views: Views) -> np.ndarray:
-    """How many views each clip of a split has: int64 (clips,)."""
-    lengths = [streams.num_positions(int(frames), config) for frames in split.index.num_frames]
-    return np.array([views.crops * sampling.num_windows(length, config, views.windows) for length in lengths], np.int64)
+def num_views(num_frames: Sequence[int], data, views: Views) -> np.ndarray:
+    """The number of views of each clip: int64 (clips,).
+
+    Args:
+      num_frames: of each clip.
+      data: `config.data`.
+    """
+    lengths = [streams.num_positions(int(frames), data) for frames in num_frames]
+    return np.array([views.crops * sampling.num_windows(length, data, views.windows) for length in lengths], np.int64)
 
 
 @dataclasses.dataclass(frozen=True)
 class ProcessShard:
-    """The rows of every global batch that this process decodes."""
+    """Which rows of every global batch this process decodes."""
 
     process: int = 0
     num_processes: int = 1
@@ -46,17 +54,17 @@ class ProcessShard:
         return slice(self.process * size, (self.process + 1) * size)
 
 
-def train_batches(split: Split, config, batch_size: int, seed: int, start: int, shard: ProcessShard) -> Iterator[dict]:
-    """Endless training batches from step `start` on.
+def train_batches(split: "Split", data, batch_size: int, seed: int, start: int, shard: ProcessShard) -> Iterator[dict]:
+    """Endless training batches, starting with that of step `start`.
 
     Args:
-      config: `config.data` (see configs/base.py).
+      data: `config.data` (see configs/base.py).
       batch_size: clips in the global batch.
       start: the first step, 0 for a new run.
 
     Yields:
-      {"clips": {part: (rows, *shape)} as `streams.clip_spec` says, "labels": {head: int32 (rows,)}}; rows
-      as `shard` says.
+      {"clips": {stream: (rows, *shape)} with shapes and dtypes of `streams.clip_spec`, "labels": {head: int32
+      (rows,)}}; the rows of `shard`.
     """
 
     def plan(step: int):
@@ -64,33 +72,33 @@ def train_batches(split: Split, config, batch_size: int, seed: int, start: int, 
         rows = shard.rows(batch_size)
         clips, examples = clips[rows], examples[rows]
         fill = [
-            lambda out, clip=int(clip), example=int(example): streams.train_clip(
-                split.reader[clip], config, sampling.example_rng(seed, example), out
+            lambda out, clip=int(clip), example=int(example): train_clip(
+                split.reader[clip], data, sampling.example_rng(seed, example), out
             )
             for clip, example in zip(clips, examples, strict=True)
         ]
         return {"labels": {name: values[clips] for name, values in split.labels.items()}}, fill
 
-    return _prefetched(map(plan, itertools.count(start)), config)
+    return _prefetched(map(plan, itertools.count(start)), data)
 
 
-def eval_batches(split: Split, config, views: Views, batch_size: int, shard: ProcessShard) -> Iterator[dict]:
-    """Every view of every clip of a split once, a row each, the last batches filled up with rows whose mask is false.
+def eval_batches(split: "Split", data, views: Views, batch_size: int, shard: ProcessShard) -> Iterator[dict]:
+    """Every view of every clip of a split once, one in each row; the last batches are padded with rows of mask False.
 
-    The views of a clip follow one another in one process, which decodes the clip once, and may be spread over batches.
+    The views of a clip are consecutive rows of one process, which decodes the clip once; they may span batches.
 
     Args:
-      config: `config.data`, as `at_test` makes it.
+      data: `config.data` at test (`at_test`).
       batch_size: views in the global batch.
 
     Yields:
-      {"clips": {part: (rows, *shape)} as `streams.clip_spec` says, "index": int32 (rows,) clip of the split, "view":
-      int32 (rows,) which of its views, "mask": bool (rows,)}; the same number of batches in every process.
+      {"clips": {stream: (rows, *shape)} with shapes and dtypes of `streams.clip_spec`, "index": int32 (rows,) number of
+      the clip in the split, "view": int32 (rows,) number of its view, "mask": bool (rows,)}; the same number of batches
+      in every process.
     """
-    # From here on, a batch is what one process has of it.
-    size = batch_size // shard.num_processes
-    each = num_views(split, config, views)
-    rows = itertools.chain(_views(split, config, views, each, shard), itertools.repeat((0, 0, None)))
+    size = batch_size // shard.num_processes  # rows of this process
+    each = num_views(split.index.num_frames, data, views)
+    rows = itertools.chain(_views(split, data, views, each, shard), itertools.repeat((0, 0, None)))
 
     def plan(_):
         clips, numbers, fill = zip(*itertools.islice(rows, size), strict=True)
@@ -101,55 +109,55 @@ def eval_batches(split: Split, config, views: Views, batch_size: int, shard: Pro
         }
         return batch, [write or _blank for write in fill]
 
-    return _prefetched(map(plan, range(num_eval_batches(each, batch_size, shard))), config)
+    return _prefetched(map(plan, range(num_eval_batches(each, batch_size, shard))), data)
 
 
 def num_eval_batches(num_views: np.ndarray, batch_size: int, shard: ProcessShard) -> int:
-    """Batches that `eval_batches` yields for clips of so many views: what the process with the most views needs."""
+    """Number of batches of `eval_batches` for clips of so many views: that of the process with the most views."""
     size = batch_size // shard.num_processes
     most = max(int(num_views[process :: shard.num_processes].sum()) for process in range(shard.num_processes))
     return -(-most // size)
 
 
 def _views(
-    split: Split, config, views: Views, each: np.ndarray, shard: ProcessShard
+    split: "Split", data, views: Views, each: np.ndarray, shard: ProcessShard
 ) -> Iterator[tuple[int, int, Callable]]:
-    """(clip, view, function that writes it) of every view of this process's clips; `each` is how many a clip has."""
+    """(clip, view, function that writes it) for every view of this process's clips; clip i has `each[i]` views."""
     for clip in range(shard.process, len(split), shard.num_processes):
-        clip_views = streams.ClipViews(functools.partial(split.reader.__getitem__, clip), config, *views)
+        clip_views = ClipViews(functools.partial(split.reader.__getitem__, clip), data, *views)
         for view in range(each[clip]):
             yield clip, view, functools.partial(clip_views.write, view)
 
 
-def at_test(config, views) -> ConfigDict:
-    """`config.data` with the frames, sizes and crops that `config.eval` sets otherwise (0: as in training)."""
-    changes = {field: views[field] for field in ("frames", "resize", "crop") if views[field]}
-    return ConfigDict(config.to_dict() | changes)
+def at_test(data, evaluation) -> ConfigDict:
+    """`config.data` with the frames and sizes of `config.eval`, where they are not 0 (as in training)."""
+    changes = {field: evaluation[field] for field in ("frames", "resize", "crop") if evaluation[field]}
+    return ConfigDict(data.to_dict() | changes)
 
 
-def _blank(out: streams.Clip) -> None:
+def _blank(out: Clip) -> None:
     for array in out.values():
         array[...] = 0
 
 
-def _prefetched(plans: Iterator[tuple[dict, list[Callable]]], config) -> Iterator[dict]:
-    """Carries out plans in order, `config.prefetch` batches ahead, a thread a row.
+def _prefetched(plans: Iterator[tuple[dict, list[Callable]]], data) -> Iterator[dict]:
+    """Executes plans in order, `data.prefetch` batches ahead; a row is the task of one thread.
 
-    A plan is a batch without its clips, and a function for each row that writes the row's clip.
+    A plan is a batch without its clips, and for each row a function that writes the row's clip.
     """
-    threads = config.threads or _cores()
+    threads = data.threads or _cores()
     pool = concurrent.futures.ThreadPoolExecutor(threads, thread_name_prefix="decode")
 
     def submit(plan):
         batch, fill = plan
-        clips = streams.empty_clips(config, len(fill))
-        return {**batch, "clips": clips}, [pool.submit(write, streams.row(clips, i)) for i, write in enumerate(fill)]
+        clips = empty_clips(data, len(fill))
+        return {**batch, "clips": clips}, [pool.submit(write, row(clips, i)) for i, write in enumerate(fill)]
 
     pending = collections.deque()
     try:
         for plan in plans:
             pending.append(submit(plan))
-            if len(pending) > config.prefetch:
+            if len(pending) > data.prefetch:
                 yield _finish(*pending.popleft())
         while pending:
             yield _finish(*pending.popleft())
@@ -158,11 +166,11 @@ def _prefetched(plans: Iterator[tuple[dict, list[Callable]]], config) -> Iterato
 
 
 def _cores() -> int:
-    """Those that this process may use: schedulers give each process of a host its own."""
+    """Cores that this process may use: schedulers give each process of a host its own."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def _finish(batch: dict, rows: list[concurrent.futures.Future]) -> dict:
-    for row in rows:
-        row.result()  # raises what the row's thread raised
+    for future in rows:
+        future.result()  # raises what the row's thread raised
     return batch

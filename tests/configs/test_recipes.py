@@ -24,13 +24,12 @@ import numpy as np
 import pytest
 from flax import traverse_util
 
-from haa_jax import experiment, models
+from haa_jax import experiment, models, streams
 from haa_jax.configs import base
 from haa_jax.data import augment, pipeline, sampling
 from haa_jax.learning.optimizers import make_optimizer
 from haa_jax.learning.schedules import learning_rate
 from haa_jax.models.parameters import abstract_variables
-from haa_jax.streams import views as streams
 from tests.facts.draws import Draws
 
 FACTS = pathlib.Path(__file__).parent.parent / "facts"
@@ -336,9 +335,9 @@ class Given:
 def every_box(height: int, width: int, data) -> list[augment.Box]:
     """All that `augment.train_box` can draw where it draws a size and a place."""
     first = Given(0, 0)
-    augment.train_box(height, width, data, first)
+    augment.train_box(height, width, data, streams.scales(data), first)
     every = itertools.product(*map(range, first.asked))
-    return [augment.train_box(height, width, data, Given(*numbers)) for numbers in every]
+    return [augment.train_box(height, width, data, streams.scales(data), Given(*numbers)) for numbers in every]
 
 
 def our_boxes(recipe: str, mode: str, height: int, width: int, view: str) -> list[augment.Box]:
@@ -348,7 +347,7 @@ def our_boxes(recipe: str, mode: str, height: int, width: int, view: str) -> lis
     if view == "every":
         return every_box(height, width, config.data)
     config.data.flip = False
-    return [augment.train_box(height, width, config.data, Draws(view))]
+    return [augment.train_box(height, width, config.data, streams.scales(config.data), Draws(view))]
 
 
 @pytest.mark.parametrize(("recipe", "mode"), cases("crops.csv"))

@@ -4,6 +4,7 @@ import pytest
 
 from haa_jax.configs import base
 from haa_jax.data import augment
+from haa_jax.streams import flow, rgb
 
 
 def settings(**fields):
@@ -12,9 +13,9 @@ def settings(**fields):
     return data
 
 
-def draw(shape, count=300, seed=0, **fields):
+def draw(shape, count=300, seed=0, scales=(1, 0.875, 0.75), **fields):
     rng, config = np.random.default_rng(seed), settings(**fields)
-    return [augment.train_box(*shape, config, rng) for _ in range(count)]
+    return [augment.train_box(*shape, config, scales, rng) for _ in range(count)]
 
 
 def assert_inside(boxes, height, width):
@@ -37,7 +38,7 @@ def test_resized_shape(shape, short, expected):
     assert augment.resized_shape(*shape, short) == expected
 
 
-def test_the_short_side_is_drawn_where_a_range_is_given():
+def test_the_short_side_is_drawn_from_a_range():
     rng = np.random.default_rng(0)
     assert {augment.train_short_side(settings(resize=8), rng) for _ in range(20)} == {8}
     assert {augment.train_short_side(settings(resize=8, resize_max=11), rng) for _ in range(200)} == {8, 9, 10, 11}
@@ -69,14 +70,14 @@ def test_random_crops_reach_every_place_and_half_are_mirrored():
     assert not any(box.flip for box in draw((5, 6), crop=4, flip=False))
 
 
-@pytest.mark.parametrize(("stream", "smallest"), [("rgb", 168), ("flow", 192)])
+@pytest.mark.parametrize(("stream", "smallest"), [(rgb, 168), (flow, 192)])
 def test_multi_scale_has_the_authors_sizes_and_places(stream, smallest):
-    boxes = draw((256, 340), 4000, augment="multi_scale", stream=stream)
+    boxes = draw((256, 340), 4000, augment="multi_scale", scales=stream.SCALES)
     assert_inside(boxes, 256, 340)
     sizes = [size for size in (256, 224, 192, 168) if size >= smallest]
     found = {(box.height, box.width) for box in boxes}
     assert found == {(a, b) for a in sizes for b in sizes if abs(sizes.index(a) - sizes.index(b)) <= 1}
-    # (32, 116) is the room that 224 by 224 leaves.
+    # A crop of 224 by 224 can move by (32, 116).
     places = {(box.top, box.left) for box in boxes if (box.height, box.width) == (224, 224)}
     ends = {(top, left) for top in (0, 16, 32) for left in (0, 58, 116)}
     assert places == ends | {(top, left) for top in (8, 24) for left in (29, 87)}
@@ -100,12 +101,12 @@ def test_resized_crops_have_the_areas_and_ratios_of_googlenet():
     assert {box.top for box in boxes if box.height == 200} - {0}  # and they move
 
 
-def test_a_frame_that_no_resized_crop_fits_gives_its_center():
-    """Of a strip of 100 to 1, 8 % are wider than high, or longer than 4 to 3."""
+def test_a_frame_that_no_resized_crop_fits_is_center_cropped():
+    """8 % of a strip of 100 to 1 exceed its height at any ratio of 3:4 to 4:3."""
     assert draw((10, 1000), 1, augment="resized_crop", flip=False) == [augment.Box(0, 495, 10, 10)]
 
 
-def test_cut_takes_the_box_scales_and_mirrors_it():
+def test_cut_crops_scales_and_mirrors():
     picture = np.random.default_rng(0).integers(0, 256, (40, 60, 10), np.uint8)
     same = augment.cut(picture, augment.Box(3, 7, 32, 32), 32)
     assert np.array_equal(same, picture[3:35, 7:39])
@@ -118,7 +119,7 @@ def test_cut_takes_the_box_scales_and_mirrors_it():
 
 
 class FixedDraws:
-    """Stands for a generator whose three factors are known."""
+    """Replaces a generator, with known factors."""
 
     def __init__(self, *factors):
         self.factors = np.array(factors)
@@ -148,7 +149,7 @@ def test_jitter_changes_brightness_then_contrast_then_saturation(factors, expect
     assert np.abs(clip[:, 0, 0].astype(int) - expected).max() <= 1
 
 
-def test_jitter_draws_as_the_generator_says():
+def test_jitter_is_a_function_of_the_generator():
     clips = np.full((3, 2, 4, 4, 3), (200, 100, 50), np.uint8)
     for clip, seed in zip(clips, (1, 1, 2), strict=True):
         augment.jitter_colors(clip, np.random.default_rng(seed))
@@ -156,7 +157,7 @@ def test_jitter_draws_as_the_generator_says():
     assert not np.array_equal(clips[0], clips[2])
 
 
-def test_decode_gives_rgb_and_scale_the_wanted_size():
+def test_decode_returns_rgb_and_scale_sets_the_short_side():
     red = np.zeros((40, 60, 3), np.uint8)
     red[..., 2] = 255  # OpenCV's order is BGR
     jpeg = cv2.imencode(".jpg", red, [cv2.IMWRITE_JPEG_QUALITY, 100])[1].tobytes()

@@ -1,4 +1,4 @@
-"""Files of a built dataset that are gone, cut, or of another dataset: named before training, or when they are read."""
+"""Missing, truncated and foreign files of a built dataset: reported before training, or when they are read."""
 
 import re
 import shutil
@@ -32,12 +32,12 @@ def edit(path, old, new, count=1):
     path.write_text(text.replace(old, new, count))
 
 
-def test_a_whole_one(folder, tiny_config):
+def test_an_undamaged_dataset(folder, tiny_config):
     assert len(create_experiment(tiny_config).splits["train"]) == 64
 
 
 @pytest.mark.parametrize("lost", [1, 100, 600_000])
-def test_a_shard_that_was_cut_is_named_before_anything_runs(folder, tiny_config, lost):
+def test_a_truncated_shard_is_named_before_anything_runs(folder, tiny_config, lost):
     shard(folder).write_bytes(shard(folder).read_bytes()[:-lost])
     with pytest.raises(records.RecordError, match=f"shard truncated: .*{shard(folder).name}"):
         create_experiment(tiny_config)
@@ -63,7 +63,7 @@ def test_a_shard_of_another_split(folder, tiny_config):
 
 
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
-def test_an_index_that_was_cut_never_makes_an_epoch_shorter(folder, tiny_config, split):
+def test_a_truncated_index_never_makes_an_epoch_shorter(folder, tiny_config, split):
     index = folder / records.INDEX_FILE
     rows = index.read_text().splitlines(keepends=True)
     rows.remove([row for row in rows if row.startswith(f"{split},")][-1])
@@ -72,7 +72,7 @@ def test_an_index_that_was_cut_never_makes_an_epoch_shorter(folder, tiny_config,
         create_experiment(tiny_config)
 
 
-def test_an_index_with_another_label_is_noticed_at_the_clip(folder, tiny_config):
+def test_an_index_with_a_wrong_label_is_noticed_when_the_clip_is_read(folder, tiny_config):
     index = folder / records.INDEX_FILE
     row = next(row for row in index.read_text().splitlines() if ",CPR_003," in row)
     parts = row.split(",")
@@ -94,21 +94,21 @@ def test_an_index_with_another_label_is_noticed_at_the_clip(folder, tiny_config)
         (lambda f: (f / "features.json").unlink(), "is not a dataset, or not built"),
     ],
 )
-def test_metadata_that_is_damaged_or_of_another_version(folder, tiny_config, change, message):
+def test_damaged_metadata_and_metadata_of_another_version(folder, tiny_config, change, message):
     change(folder)
     with pytest.raises(dataset.DatasetError, match=message) as raised:
         create_experiment(tiny_config)
     assert re.search("build it with\n.*tfds_haa500.build", str(raised.value))
 
 
-def test_a_whole_dataset_of_an_older_version(folder, tiny_config):
+def test_a_dataset_of_an_older_version(folder, tiny_config):
     edit(folder / "dataset_info.json", VERSION, OLDER)
     folder.rename(folder.parent / "1.0.0")
     with pytest.raises(dataset.DatasetError, match="holds version 1.0.0, .* this is version 1.1.0 of haa500"):
         create_experiment(tiny_config)
 
 
-def test_metadata_that_are_missing(folder, tiny_config):
+def test_missing_metadata(folder, tiny_config):
     (folder / "metadata.json").unlink()
     with pytest.raises(dataset.DatasetError, match="metadata.json"):
         create_experiment(tiny_config)

@@ -5,7 +5,7 @@ from haa_jax.configs import base
 from haa_jax.data import sampling
 
 
-def test_every_epoch_shows_every_clip_once_in_another_order():
+def test_every_epoch_has_every_clip_once_in_a_different_order():
     orders = [sampling.clip_order(seed=3, epoch=epoch, num_clips=50) for epoch in range(3)]
     for order in orders:
         assert sorted(order) == list(range(50))
@@ -13,7 +13,7 @@ def test_every_epoch_shows_every_clip_once_in_another_order():
     assert tuple(sampling.clip_order(4, 0, 50)) not in {tuple(order) for order in orders}
 
 
-def test_batches_run_on_over_the_end_of_an_epoch():
+def test_batches_may_span_epochs():
     seen = np.concatenate(
         [sampling.batch_clips(seed=0, step=step, batch_size=7, num_clips=10)[0] for step in range(10)]
     )
@@ -38,7 +38,7 @@ def test_the_order_does_not_depend_on_the_batch_size():
 
 
 def test_the_golden_order():
-    """These draws make a run repeatable; if they change, old runs cannot be resumed exactly: say so in a release."""
+    """Runs depend on these draws: if they change, old runs cannot be resumed exactly, and release notes must say so."""
     assert list(sampling.clip_order(0, 0, 8)) == [2, 4, 3, 6, 5, 0, 1, 7]
     assert sampling.example_rng(0, 0).integers(1000) == 522
 
@@ -62,19 +62,19 @@ def test_random_windows_cover_the_clip_and_stay_inside():
 
 
 @pytest.mark.parametrize(("windows", "expected"), [(1, [6]), (2, [3, 9]), (3, [2, 6, 10]), (0, [0, 6, 12])])
-def test_windows_lie_in_the_middle_of_equal_parts_and_all_of_them_end_to_end(windows, expected):
+def test_windows_are_centered_in_equal_segments_or_end_to_end(windows, expected):
     assert starts(20, windows=windows, frames=8) == expected
 
 
 @pytest.mark.parametrize("length", [7, 31, 32, 33, 64, 65, 300])
-def test_no_frame_is_left_out_by_as_many_windows_as_a_clip_needs(length):
+def test_zero_windows_leave_no_frame_out(length):
     data = settings(frames=32)
     windows = sampling.test_positions(length, 0.0, data, 0)
     assert len(windows) == sampling.num_windows(length, data, 0) == -(-length // 32)
     assert set(np.concatenate(windows)) == set(range(length))
 
 
-def test_a_number_of_windows_is_itself():
+def test_a_given_number_of_windows_is_kept():
     assert sampling.num_windows(20, settings(frames=32), 10) == 10
 
 
@@ -83,7 +83,7 @@ def test_short_clips_have_one_window():
     assert starts(5, windows=3, frames=8, sampling="spread") == [0, 0, 0]
 
 
-def test_spread_windows_begin_at_tenths_of_the_room_and_a_single_one_in_the_middle():
+def test_spread_windows_start_at_equal_steps_and_a_single_window_is_centered():
     fields = {"sampling": "spread", "frames": 8, "stride": 2}
     assert starts(41, windows=10, **fields) == [2.5 * index for index in range(10)]
     assert starts(41, windows=1, **fields) == [13]
@@ -119,7 +119,7 @@ def test_a_window_lasts_as_long_at_any_frame_rate(kind, fps, expected):
     assert room - 1 <= max(found) <= room
 
 
-def test_the_rate_of_a_clip_counts_only_where_one_is_asked_for():
+def test_the_rate_of_a_clip_is_ignored_without_a_configured_rate():
     assert sampling.window(0, 100, 60.0, settings(frames=4, stride=2)).tolist() == [0, 2, 4, 6]
 
 
@@ -136,7 +136,7 @@ def test_the_rate_of_a_clip_counts_only_where_one_is_asked_for():
         (1, "zero", [0, 1, 2, 3, 4, 5, 6, 7]),
     ],
 )
-def test_what_follows_the_end_of_a_short_clip(stride, temporal_padding, expected):
+def test_padding_past_the_end_of_a_short_clip(stride, temporal_padding, expected):
     assert sampling.within(stride * np.arange(8), 5, temporal_padding).tolist() == expected
 
 
@@ -149,13 +149,13 @@ def test_a_clip_of_one_frame():
         assert [view.tolist() for view in sampling.test_positions(1, 0.0, data, 2)] == [[0, 0, 0]] * 2
 
 
-def test_long_clips_are_read_straight():
+def test_long_clips_are_not_padded():
     for temporal_padding in sampling.TEMPORAL_PADDINGS:
         data = settings(frames=4, stride=3, temporal_padding=temporal_padding)
         assert sampling.window(7, 40, 0.0, data).tolist() == [7, 10, 13, 16]
 
 
-def test_one_position_is_drawn_in_each_whole_part_and_the_rest_is_left():
+def test_one_position_is_drawn_in_each_segment_and_the_remainder_is_left_out():
     data, rng = settings(sampling="segments", frames=4), np.random.default_rng(0)
     found = np.array([sampling.train_positions(15, 0.0, data, rng) for _ in range(100)])
     assert [set(column) for column in found.T] == [{0, 1, 2}, {3, 4, 5}, {6, 7, 8}, {9, 10, 11}]
@@ -174,12 +174,12 @@ def test_few_stacks_of_flow_are_drawn_and_sorted():
     assert sampling.train_positions(1, 0.0, data, np.random.default_rng(0)).tolist() == [0] * 5
 
 
-def test_centers_of_equal_parts():
+def test_centers_of_equal_segments():
     assert sampling.centers(12, 4).tolist() == [1, 4, 7, 10]
     assert sampling.centers(3, 5).tolist() == [0, 0, 1, 2, 2]
     assert sampling.centers(1, 3).tolist() == [0, 0, 0]
 
 
-def test_views_of_segments_take_turns():
+def test_views_of_segments_are_interleaved():
     views = sampling.test_positions(16, 0.0, settings(sampling="segments", frames=4), 2)
     assert [view.tolist() for view in views] == [[1, 5, 9, 13], [3, 7, 11, 15]]

@@ -9,7 +9,7 @@ import optax
 import pytest
 from flax import linen as nn
 
-from haa_jax import experiment
+from haa_jax import experiment, streams
 from haa_jax.configs import base
 from haa_jax.learning import steps
 from haa_jax.learning.batch_statistics import running_statistics
@@ -18,10 +18,9 @@ from haa_jax.learning.optimizers import make_optimizer
 from haa_jax.learning.train_state import init_state
 from haa_jax.models import parameters
 from haa_jax.runtime import mesh
-from haa_jax.streams import device as modalities
 
 CLASSES, SHAPE = 5, (2, 8, 8, 3)
-preprocess = functools.partial(modalities.preprocess, config=base.get_config().data)
+preprocess = functools.partial(streams.preprocess, data=base.get_config().data)
 
 
 class Tiny(nn.Module):

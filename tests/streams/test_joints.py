@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 
 from haa_jax.data import augment
+from haa_jax.models.skeleton import SKELETONS
 from haa_jax.streams import joints
 from tfds_haa500.streams.pose import JOINTS as NAMES
+from tfds_haa500.streams.pose import PEOPLE
 
 OPENPOSE = (
     "nose", "neck",
@@ -15,8 +17,15 @@ OPENPOSE = (
 )  # fmt: skip
 
 
+def test_people_and_joints_are_those_of_the_dataset_and_of_the_graphs():
+    """haa_jax keeps its own numbers, since tfds_haa500 imports TensorFlow Datasets."""
+    assert joints.PEOPLE == PEOPLE
+    assert joints.NUM_JOINTS["coco17"] == len(NAMES)
+    assert {name: skeleton.joints for name, skeleton in SKELETONS.items()} == joints.NUM_JOINTS
+
+
 def some_joints(*shape, seed=0):
-    """x, y in 0..1 and scores; joint 3, a left one, is not seen."""
+    """x, y in 0..1 and scores; joint 3, a left one, is not detected."""
     found = np.random.default_rng(seed).uniform(0.1, 1, (*shape, 17, 3)).astype(np.float32)
     found[..., 3, :] = 0
     return found
@@ -47,7 +56,7 @@ def test_to_crop_takes_joints_to_pixels():
     mirrored = joints.to_crop(one, 100, 200, augment.Box(10, 20, 40, 80, flip=True), 20)
     assert mirrored[10] == pytest.approx([0, 7.5, 0.7])
     assert not placed[:9, 2].any()
-    assert one[9, 0] == 0.5  # what was given is not changed
+    assert one[9, 0] == 0.5  # the argument is not changed
 
 
 def test_openpose_has_its_own_order_and_a_neck():
@@ -62,13 +71,13 @@ def test_openpose_has_its_own_order_and_a_neck():
     assert np.array_equal(openpose[:, 1, 2], np.minimum(left[:, 2], right[:, 2]))
 
 
-def test_there_is_no_neck_where_a_shoulder_is_missing():
+def test_there_is_no_neck_without_both_shoulders():
     coco = some_joints(1)
     coco[:, 6] = 0
     assert not joints.to_openpose(coco)[:, 1].any()
 
 
-def test_centered_moves_what_is_seen_only():
+def test_centered_moves_detected_joints_only():
     before = some_joints(2)
     after = joints.centered(before)
     assert after.dtype == np.float32
@@ -77,16 +86,16 @@ def test_centered_moves_what_is_seen_only():
 
 
 def moved_course(seed, frames=11):
-    """How random_move with this seed turns (degrees), scales and shifts, frame by frame."""
+    """Rotation (degrees), scale and shift of random_move with this seed, for each frame."""
     probe = np.zeros((2, frames, 3, 3))
     probe[..., 2] = 1
-    probe[..., 1, 0] = 0.4  # beside a joint in the middle one to the right of it and one below
+    probe[..., 1, 0] = 0.4  # around a joint at the center: one to its right and one below
     probe[..., 2, 1] = 0.4
     moved = joints.random_move(probe, np.random.default_rng(seed))
     assert np.array_equal(moved[0], moved[1])  # both people in the same way
     shift, right, down = (moved[0, :, j, :2] for j in range(3))
     right, down = (right - shift) / 0.4, (down - shift) / 0.4
-    np.testing.assert_allclose(down, np.stack([-right[:, 1], right[:, 0]], -1), atol=1e-12)  # a turn, no shear
+    np.testing.assert_allclose(down, np.stack([-right[:, 1], right[:, 0]], -1), atol=1e-12)  # a rotation, no shear
     return np.rad2deg(np.arctan2(right[:, 1], right[:, 0])), np.linalg.norm(right, axis=-1), *shift.T
 
 
@@ -102,7 +111,7 @@ def test_random_move_is_linear_in_time_between_the_documented_draws():
     assert [sorted(seen) for seen in ends] == [sorted(allowed) for allowed in choices]
 
 
-def test_random_move_leaves_unseen_joints_and_scores_alone():
+def test_random_move_leaves_undetected_joints_and_scores_alone():
     before = joints.centered(some_joints(2, 9))
     copy = before.copy()
     after = joints.random_move(before, np.random.default_rng(3))

@@ -40,11 +40,17 @@ TESTS = {
         "tests/runs/test_disk_full.py",
         "tests/runs/test_train.py",
     ),
-    "haa_jax/data/sampling.py": ("tests/data/test_sampling.py", "tests/streams/test_views.py"),
-    "haa_jax/streams/views.py": (
-        "tests/streams/test_views.py",
+    "haa_jax/data/sampling.py": ("tests/data/test_sampling.py", "tests/data/test_views.py"),
+    "haa_jax/data/views.py": (
+        "tests/data/test_views.py",
         "tests/streams/test_fusion.py",
         "tests/data/test_pipeline.py",
+    ),
+    "haa_jax/streams/pictures.py": (
+        "tests/streams/test_pictures.py",
+        "tests/streams/test_fusion.py",
+        "tests/data/test_views.py",
+        "tests/test_checks.py",
     ),
     "haa_jax/evaluate.py": ("tests/test_evaluate.py", "tests/runs/test_not_finite.py", "tests/runs/test_train.py"),
     "haa_jax/fuse.py": ("tests/test_fuse.py",),
