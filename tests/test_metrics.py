@@ -21,7 +21,7 @@ def test_top_k():
     assert list(metrics.top_k(logits, labels, 4)) == [True, True, True]
 
 
-def test_a_constant_prediction_is_never_right():
+def test_a_constant_prediction_is_never_correct():
     assert not metrics.top_k(np.zeros((3, 8)), np.array([0, 3, 7]), 5).any()
 
 
@@ -45,7 +45,7 @@ def test_the_standard_error_of_the_mean_class_accuracy_is_its_deviation_over_man
     assert error == pytest.approx(deviation, rel=0.04)
 
 
-def test_the_standard_error_is_not_known_where_a_class_has_one_clip():
+def test_the_standard_error_is_not_known_if_a_class_has_one_clip():
     labels = np.array([0, 0, 0, 1])
     figure = metrics.mean_class_accuracy(np.array([True, False, True, True]), labels)
     assert figure["standard_error"] is None

@@ -3,7 +3,7 @@
 The paper's "Inst./Sport with Atomic" (Table 6, Table 9) is read as one trunk with two linear heads, whose
 cross-entropies are added 1:1 and of which the composite head is evaluated.
 
-An objective is one entry in OBJECTIVES.
+Another objective is one more entry in OBJECTIVES.
 """
 
 from collections.abc import Callable

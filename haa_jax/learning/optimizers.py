@@ -1,4 +1,7 @@
-"""Optimizers (optax): SGD as the video papers use it, and AdamW for small runs. One is one entry in OPTIMIZERS."""
+"""Optimizers (optax): SGD as the video papers use it, and AdamW for small runs.
+
+Another optimizer is one more entry in OPTIMIZERS.
+"""
 
 from collections.abc import Callable, Mapping
 

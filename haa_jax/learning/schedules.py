@@ -1,4 +1,4 @@
-"""The papers' learning-rate schedules (optax). A schedule is one entry in SCHEDULES."""
+"""The papers' learning-rate schedules (optax). Another schedule is one more entry in SCHEDULES."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -17,6 +17,7 @@ def make_cosine(config, peak: float, total_steps: int) -> optax.Schedule:
     return optax.cosine_decay_schedule(peak, total_steps)
 
 
+# config.optimizer.schedule -> function of config.optimizer, the peak rate, and the number of steps.
 SCHEDULES = {"step": make_step, "cosine": make_cosine}
 
 

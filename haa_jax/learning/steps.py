@@ -12,7 +12,7 @@ from haa_jax.learning.objectives import Objective
 from haa_jax.learning.train_state import TrainState
 from haa_jax.models.heads import average_logits, average_softmax
 
-# How the predictions of a clip's views become one: config.eval.average -> (views, classes) and an axis to (classes,).
+# config.eval.average -> how logits are averaged over the views of a clip: (views, classes) and an axis to (classes,).
 AVERAGES = {"logits": average_logits, "softmax": average_softmax}
 
 

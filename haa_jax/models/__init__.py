@@ -22,9 +22,9 @@ A network's file has
     INPUT                  what it takes, "clips" or "skeleton"
     HEADS                  its modules that end in the classes; LinearHeads puts one layer below it for each head
     STEM                   its first convolutions, as "backbone/stem"; () if it has none
-    check(config)          optional: yields a line for each setting of the config that contradicts another
+    check(config)          optional: yields a line for each setting of the whole config that the network cannot have
 
-and is added by one entry in MODELS.
+and one entry in MODELS.
 """
 
 import types
@@ -46,7 +46,7 @@ def choices(name: str) -> dict[str, tuple[str, ...]]:
 
 
 def contradictions(config: ConfigDict) -> Iterable[str]:
-    """What the network of a whole config, of a known name, has against its settings: a line each."""
+    """A line for each setting of a whole config that its network, one of MODELS, cannot have."""
     check = getattr(MODELS[config.model.name], "check", None)
     return check(config) if check else ()
 

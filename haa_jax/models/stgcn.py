@@ -49,7 +49,7 @@ def build(config: ConfigDict, heads: Mapping[str, int]) -> "STGCN":
 
 
 def check(config: ConfigDict) -> Iterator[str]:
-    """What the network has against the settings of a whole config; see `models.contradictions`."""
+    """Yields a line for each setting of a whole config that this network cannot have."""
     if config.model.variant != config.data.skeleton:
         yield f"config.model.variant={config.model.variant!r} needs the same config.data.skeleton"
 

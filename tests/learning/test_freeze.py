@@ -86,7 +86,7 @@ def test_frozen_batchnorms_normalize_by_their_running_statistics():
 
 
 def test_a_step_has_no_gradient_of_what_is_frozen():
-    """Which costs nothing then; an optimizer that knows of no frozen modules shows it."""
+    """The optimizer here freezes nothing, so that a gradient would show."""
     options = {"model": Tiny(norm=False), "optimizer": optax.sgd(1.0)}
     start = init_state(0, (2, 8, 8, 3), **options)
     settings = {"seed": 0, "accumulation_steps": 1, "bn_momentum": 0.9, "trainable": ("Dense_0",)}

@@ -175,7 +175,7 @@ ROWS, FEATURES = 16, 64
 
 
 class Dropped(nn.Module):
-    """Dropout of ones, and a class for each row of the batch and one that no row has, all equally likely."""
+    """Dropout of ones; a class for each row of the batch and one more, all equally likely."""
 
     @nn.compact
     def __call__(self, clips, *, train, endpoints=()):

@@ -282,7 +282,7 @@ def test_heads_share_the_trunk():
     np.testing.assert_allclose(logits["composite"], joint["composite"], rtol=1e-5)
 
 
-def test_dropout_only_in_training_and_behind_the_features():
+def test_dropout_only_in_training_and_after_the_features():
     module, clips = narrow(dropout=0.9), golden.clips(2, 3, 8, 32, 32)
     variables = formula_variables(module, clips)
 

@@ -93,7 +93,7 @@ def test_logits_are_the_published_ones(name, tmp_path):
 
 
 @pytest.mark.slow
-def test_slowfast_averages_softmaxes_over_the_places_of_a_larger_frame(tmp_path):
+def test_slowfast_averages_softmaxes_over_the_positions_of_a_larger_frame(tmp_path):
     """The projection is scaled down, for the formula's own logits are so large that every softmax is 0 or 1."""
     fields = config("slowfast", "4x16")
     module = models.build(fields, HEADS)

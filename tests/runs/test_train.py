@@ -147,11 +147,12 @@ def test_a_run_goes_on_with_the_settings_that_it_began_with(tiny_config, field):
 
 def test_the_optimizer_has_the_length_and_the_batch_of_the_run(tiny_config):
     tiny_config.optimizer.update(momentum=0.0, base_batch_size=32)
-    optimizer, params = create_experiment(tiny_config).optimizer, {"bias": np.zeros(1, np.float32)}
+    optimizer = create_experiment(tiny_config).optimizer
+    params, grads = ({"Logits": {"atomic": {"bias": np.full(1, value, np.float32)}}} for value in (0, 1))
     own, rates = optimizer.init(params), []
     for _ in range(8):
-        moved, own = optimizer.update({"bias": np.ones(1, np.float32)}, own, params)
-        rates.append(-float(moved["bias"][0]))
+        moved, own = optimizer.update(grads, own, params)
+        rates.append(-float(moved["Logits"]["atomic"]["bias"][0]))
     assert rates == pytest.approx([0.05 * 16 / 32] * 7 + [0.005 * 16 / 32])  # it drops at 0.8435 of 8 steps
 
 
