@@ -73,9 +73,10 @@ _WANTED = {
 
 
 def no_arguments(rest: Sequence[str]) -> None:
-    """Ends the process where the command line holds anything but flags."""
+    """Ends the process if the command line has anything but flags."""
     if len(rest) > 1:
-        sys.exit(f"error: unexpected argument {rest[1]!r}; settings are given as --config.field=value")
+        how = "settings are given as --config.field=value" if "config" in flags.FLAGS else "options are --name=value"
+        sys.exit(f"error: unexpected argument {rest[1]!r}; {how}")
 
 
 def find(path: str) -> pathlib.Path:
