@@ -72,11 +72,10 @@ _WANTED = {
 }
 
 
-def no_arguments(rest: Sequence[str]) -> None:
+def no_arguments(rest: Sequence[str], hint: str = "settings are given as --config.field=value") -> None:
     """Ends the process if the command line has anything but flags."""
     if len(rest) > 1:
-        how = "settings are given as --config.field=value" if "config" in flags.FLAGS else "options are --name=value"
-        sys.exit(f"error: unexpected argument {rest[1]!r}; {how}")
+        sys.exit(f"error: unexpected argument {rest[1]!r}; {hint}")
 
 
 def find(path: str) -> pathlib.Path:

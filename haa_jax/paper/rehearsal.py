@@ -44,7 +44,7 @@ COCO = ("apple_to_bowl", "apple_to_mouth", "dog_trick_down", "dog_trick_up")  # 
 def parse(argv: list[str]) -> list[str]:
     """The flags; for `absl.app.run`."""
     rest = config_flag.parse(argv)
-    config_flag.no_arguments(rest)
+    config_flag.no_arguments(rest, "options are --workdir and --tables")
     config_flag.require("workdir")
     return rest
 

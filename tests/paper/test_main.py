@@ -12,7 +12,7 @@ import pytest
         (["haa_jax.paper"], "name at least one table; the tables are table3, "),
         (["haa_jax.paper", "table13"], "unknown table table13; the tables are table3, "),
         (["haa_jax.paper", "table6", "--rnu"], "Unknown command line flag 'rnu'. Did you mean: run"),
-        (["haa_jax.paper.rehearsal", "table6"], "unexpected argument 'table6'; options are --name=value"),
+        (["haa_jax.paper.rehearsal", "table6"], "unexpected argument 'table6'; options are --workdir and --tables"),
         (["haa_jax.paper.rehearsal"], "--workdir must be given"),
     ],
 )
