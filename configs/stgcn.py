@@ -6,7 +6,7 @@ The paper's top-1 accuracy on HAA500 (Table 6, ST-GCN Pose, 500 atomic classes) 
 The joints are AlphaPose's 17 (COCO); the authors' 18 (OpenPose, with a neck) are the variant `openpose18`. The authors
 draw 150 of 300 padded frames; here the 150 frames are within the clip if it is long enough.
 
-Variants follow a colon, separated by commas: see VARIANTS. The demo, a narrow network on the poses of the generated clips:
+Variants follow a colon, separated by commas: see VARIANTS. The demo, a narrow network on generated poses:
 
     python -m haa_jax.main --config=configs/stgcn.py:demo --workdir=runs/stgcn_demo
 """

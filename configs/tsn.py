@@ -60,7 +60,7 @@ def get_config(variants: str = ""):
         evaluation.frames, evaluation.crops = 0, 1
         config.model.width = 0.25
         if config.model.variant == "bninception":
-            data.resize, data.crop = 72, 64  # halved five times, and even each time
+            data.resize, data.crop = 72, 64  # even before each of its five halvings
     base.set_objective(config, chosen)
     return config
 
