@@ -1,8 +1,8 @@
 """The recipes, and what tests/facts has on each of them.
 
-recipes.csv has a row per value in the authors' files: the config field that holds it ("" if none does), the value ("" if
-the authors give none) and its source; where this project differs on purpose, also our value and why. The other tables
-are what the authors' code gives when it runs. The first column of each has the recipes that a row is about, as
+recipes.csv has a row per value in the authors' files: the config field that holds it ("" if none does), the value (""
+if the authors give none) and its source; where this project differs on purpose, also our value and why. The other
+tables are what the authors' code gives when it runs. The first column of each has the recipes that a row is about, as
 patterns.
 """
 

@@ -29,7 +29,7 @@ def brief(numbers: list[int]) -> str:
 
 
 def frames_seen(recipe: str, length: int) -> tuple[str, str]:
-    """The frames that a network sees of a clip of `length` frames at 30 per second: in training (draws of 0), at test."""
+    """The frames that a network sees of a clip of `length` frames, 30 per second: in training (draws of 0), at test."""
     config = configuration(recipe)
     positions = streams.num_positions(length, config.data)
 
@@ -101,8 +101,8 @@ INTRODUCTION = """# Recipes
 
 What `tests/configs/test_recipes.py` checks every config against, written by
 `python -m tests.configs.recipes_page > docs/recipes.md`. The values are from the authors' files, and
-`tests/facts/recipes.csv` has the source of each; the frames, crops and rates that the tests compare are what the authors'
-code gives when it runs. "10 x 3" is ten windows of three crops; "5 x" is a group of parameters with a learning-rate
+`tests/facts/recipes.csv` has the source of each; the frames, crops and rates that the tests compare are what the
+authors' code gives when it runs. "10 x 3" is ten windows of three crops; "5 x" is a group of parameters with a learning-rate
 multiplier of 5.
 """
 
