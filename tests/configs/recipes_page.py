@@ -102,8 +102,8 @@ INTRODUCTION = """# Recipes
 What `tests/configs/test_recipes.py` checks every config against, written by
 `python -m tests.configs.recipes_page > docs/recipes.md`. The values are from the authors' files, and
 `tests/facts/recipes.csv` has the source of each; the frames, crops and rates that the tests compare are what the
-authors' code gives when it runs. "10 x 3" is ten windows of three crops; "5 x" is a group of parameters with a learning-rate
-multiplier of 5.
+authors' code gives when it runs. "10 x 3" is ten windows of three crops; "5 x" is a group of parameters with a
+learning-rate multiplier of 5.
 """
 
 
