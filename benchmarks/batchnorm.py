@@ -24,7 +24,7 @@ from haa_jax.learning import objectives, steps
 from haa_jax.runtime import mesh
 from haa_jax.streams import device
 
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "Where haa500/demo was built.", required=True)
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "Where haa500/demo was built.")
 _STEPS = flags.DEFINE_integer("steps", 300, "Of training.", lower_bound=1)
 _SEED = flags.DEFINE_integer("seed", 0, "Of the training.", lower_bound=0)
 PRECISE = 48  # batches; the demo's training split has 16
@@ -32,6 +32,7 @@ PRECISE = 48  # batches; the demo's training split has 16
 
 def main(argv):
     config_flag.no_arguments(argv, "options are --data_dir, --steps and --seed")
+    config_flag.require("data_dir")
     logging.set_verbosity(logging.WARNING)
     config = i3d.get_config("demo")
     config.data.data_dir, config.seed = _DATA_DIR.value, _SEED.value

@@ -44,6 +44,7 @@ LAST_LINES = 15  # of a failed run's log that are printed
 
 def main(argv: list[str]) -> None:
     config_flag.no_arguments(argv, "options are --workdir and --seeds")
+    config_flag.require("workdir")
     seeds = parse_seeds(flags.FLAGS.seeds)
     workdir = pathlib.Path(flags.FLAGS.workdir).expanduser().absolute()
     workdir.mkdir(parents=True, exist_ok=True)
@@ -220,6 +221,6 @@ def say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("workdir", None, "Folder for the dataset, the runs and the table.", required=True)
+    flags.DEFINE_string("workdir", None, "Folder for the dataset, the runs and the table.")
     flags.DEFINE_list("seeds", ["0", "1", "2"], "Seeds of the trainings.")
     app.run(main, flags_parser=config_flag.parse)

@@ -32,7 +32,7 @@ from tfds_haa500.clip_folder_dataset_builder import Builder, ClipFolderConfig
 NAME, CLASSES, CLIPS, FRAMES, SIZE = "eval_memory", 4, 64, 300, (256, 340)  # height, width
 LINE_SECONDS = 10.0
 
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "Where the generated clips are, or will be.", required=True)
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "Where the generated clips are, or will be.")
 _SECONDS = flags.DEFINE_float("seconds", 300.0, "Stop the evaluation after this time.")
 _NO_NETWORK = flags.DEFINE_bool("no_network", False, "Only read, decode, crop and transfer the views.")
 _CONFIG = config_flag.define()
@@ -44,6 +44,7 @@ class Enough(Exception):  # noqa: N818  not an error
 
 def main(argv):
     config_flag.no_arguments(argv)
+    config_flag.require("config", "data_dir")
     logging.set_verbosity(logging.WARNING)
     if not (pathlib.Path(_DATA_DIR.value) / "clip_folder" / NAME).exists():
         build(pathlib.Path(_DATA_DIR.value))
@@ -125,5 +126,4 @@ def write_clip(path: pathlib.Path, rng: np.random.Generator) -> None:
 
 
 if __name__ == "__main__":
-    flags.mark_flag_as_required("config")
     app.run(main, flags_parser=config_flag.parse)
