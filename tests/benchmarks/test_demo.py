@@ -97,11 +97,11 @@ def test_a_run_that_fails_ends_all_with_its_last_lines_and_its_code(tmp_path, ca
     code = "import sys; print(*range(100), sep='\\n'); sys.exit('error: no such thing')"
     with pytest.raises(SystemExit) as ended:
         demo.measured([sys.executable, "-c", code], tmp_path / "run", tmp_path)
-    said = capsys.readouterr().err.splitlines()
+    printed = capsys.readouterr().err.splitlines()
     assert ended.value.code == 1
-    assert "error: no such thing" in said[: demo.LAST_LINES]
-    assert "99" in said
-    assert "9" not in said
+    assert "error: no such thing" in printed[: demo.LAST_LINES]
+    assert "99" in printed
+    assert "9" not in printed
     assert len((tmp_path / "run.log").read_text().splitlines()) == 101
     assert [len(sitting) for sitting in demo.sittings(tmp_path / "run")] == [2]
 

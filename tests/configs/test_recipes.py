@@ -48,7 +48,7 @@ def setting(config, field: str):
 
 
 def same(found, value) -> bool:
-    """Equal; of tuples, one number stands for any number of channels."""
+    """Whether two settings are equal; in tuples, one number is for all channels."""
     if isinstance(found, tuple) and isinstance(value, tuple):
         return {1, len(value)} >= {len(found)} and np.allclose(found, value, rtol=1e-6)
     return type(found) is type(value) and found == value

@@ -25,7 +25,7 @@ def test_a_cell_has_a_run_or_says_why_not_and_only_a_dash_has_neither():
 
 
 def test_where_the_paper_contradicts_itself_both_tables_say_so(tmp_path):
-    """The same run, two figures: each of the two stands beside a remark with the other."""
+    """If two tables print different figures for the same run, each has a remark with the other figure."""
     cells = [(name, cell) for name, table in TABLES.items() for cell in table.cells if cell.run]
     of_run = {}
     for name, cell in cells:
