@@ -1,1 +1,1 @@
-"""Measurements behind the speed claims of README; each prints ratios from one run."""
+"""The measurements for README's claims; each prints ratios from a single run."""

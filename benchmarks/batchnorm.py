@@ -1,11 +1,11 @@
-"""What BatchNorm's running statistics are worth: one short training, evaluated with several kinds of them.
+"""How BatchNorm's running statistics affect accuracy: one short training, evaluated with several kinds of them.
 
     python -m benchmarks.batchnorm --data_dir=DIR [--steps=300] [--seed=0]
 
-Trains the demo's I3D (a momentum of 0.999) on `haa500/demo` in DIR, and evaluates the same parameters on its test clips
-with the statistics of the published rule, of an average that is debiased as Adam's is, of the rule training follows
-(`batch_statistics.running_statistics`), and with those computed anew from the last parameters over `PRECISE` batches,
-which is PySlowFast's precise BatchNorm. Minutes on two CPU cores.
+Trains the demo's I3D (momentum 0.999) on `haa500/demo` in DIR, and evaluates the same parameters on its test clips with
+the statistics of the published rule, of an average debiased like Adam's, of this project's rule
+(`batch_statistics.running_statistics`), and with those recomputed from the last parameters over PRECISE batches, which
+is PySlowFast's precise BatchNorm. Takes minutes on two CPU cores.
 """
 
 import os
@@ -16,33 +16,36 @@ import jax
 import jax.numpy as jnp
 from absl import app, flags, logging
 
-from haa_jax import evaluate, streams
+from haa_jax import config_flag, evaluate, streams
 from haa_jax.configs import i3d
 from haa_jax.data import pipeline
 from haa_jax.experiment import create_experiment, train_step
 from haa_jax.learning import losses
 from haa_jax.learning.batch_statistics import running_statistics
 
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "Where haa500/demo was built.", required=True)
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "Where haa500/demo was built.")
 _STEPS = flags.DEFINE_integer("steps", 300, "Of training.", lower_bound=1)
 _SEED = flags.DEFINE_integer("seed", 0, "Of the training.", lower_bound=0)
 PRECISE = 48  # batches; the demo's training split has 16
 
 
 def main(argv):
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected argument {argv[1]!r}")
+    config_flag.no_arguments(argv, "options are --data_dir, --steps and --seed")
+    config_flag.require("data_dir")
     logging.set_verbosity(logging.WARNING)
     config = i3d.get_config("demo")
     config.data.data_dir, config.seed = _DATA_DIR.value, _SEED.value
     config.train.epochs, config.train.steps, config.eval.every_epochs = 0.0, _STEPS.value, 0.0
-    momentum, config.model.bn_momentum = config.model.bn_momentum, 0.0  # each step leaves its batch's own statistics
+    momentum, config.model.bn_momentum = (
+        config.model.bn_momentum,
+        0.0,
+    )  # each step then keeps its batch's statistics
     exp = create_experiment(config)
     batches = pipeline.train_batches(
         exp.splits["train"], config.data, config.train.batch_size, config.seed, 0, exp.shard
     )
     params, kept = train(exp, batches, momentum)
-    kept["computed anew"] = precise(exp, batches, params)
+    kept["recomputed"] = precise(exp, batches, params)
     batches.close()
     for name, statistics in kept.items():
         report(exp, name, {"params": params, "batch_stats": statistics})
@@ -52,7 +55,7 @@ def train(exp, batches, momentum: float) -> tuple[dict, dict[str, dict]]:
     """The trained parameters, and the statistics of each rule."""
     train_state = exp.fresh_state()
     step = jax.jit(train_step(exp.config, exp.model, exp.optimizer))
-    kept = dict.fromkeys(("published", "debiased", "ours"), train_state.batch_stats)
+    kept = dict.fromkeys(("published", "debiased", "haa_jax"), train_state.batch_stats)
     for number in range(_STEPS.value):
         train_state, _ = step(train_state, _of(next(batches), "clips", "labels"))
         kept = follow(kept, train_state.batch_stats, jnp.int32(number), momentum)
@@ -61,14 +64,14 @@ def train(exp, batches, momentum: float) -> tuple[dict, dict[str, dict]]:
 
 @jax.jit
 def follow(kept: dict, batch: dict, step: jax.Array, momentum: float) -> dict:
-    """The statistics of each rule after a step whose batch had those of `batch`."""
+    """The statistics of each rule after a step, from those of its batch."""
 
     def mix(before, own):
         return jax.tree.map(lambda old, new: own * old + (1 - own) * new, before, batch)
 
     debiased = momentum * (1 - momentum**step) / (1 - momentum ** (step + 1))
-    ours = running_statistics(kept["ours"], mix(kept["ours"], momentum), step, momentum)
-    return {"published": mix(kept["published"], momentum), "debiased": mix(kept["debiased"], debiased), "ours": ours}
+    ours = running_statistics(kept["haa_jax"], mix(kept["haa_jax"], momentum), step, momentum)
+    return {"published": mix(kept["published"], momentum), "debiased": mix(kept["debiased"], debiased), "haa_jax": ours}
 
 
 def precise(exp, batches, params: dict) -> dict:
@@ -77,7 +80,7 @@ def precise(exp, batches, params: dict) -> dict:
 
     @jax.jit
     def statistics(batch):
-        variables = {"params": params, "batch_stats": zeros}  # at a momentum of 0 it does not matter what is there
+        variables = {"params": params, "batch_stats": zeros}  # at a momentum of 0 the old statistics have no effect
         clips = streams.preprocess(batch["clips"], exp.config.data)
         return exp.model.apply(variables, clips, train=True, mutable=["batch_stats"])[1]
 
@@ -99,4 +102,4 @@ def report(exp, name: str, variables: dict) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    app.run(main, flags_parser=config_flag.parse)

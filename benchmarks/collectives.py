@@ -1,10 +1,10 @@
-"""What the devices of a training step say to one another, read from the compiled program; nothing is run.
+"""The communication between devices in a training step, read from the compiled program; nothing is run.
 
     python -m benchmarks.collectives --config=configs/i3d.py --devices=8,64,256 --model=1,8
 
-Compiles the full training step for so many devices of this CPU, which need not be there, and counts the collective
-operations that XLA's partitioner put in. Prints a row of a table for each: operations, megabytes that each device gets
-from them in a step, and megabytes of state that lie on each device. `--model` lists sizes of the mesh's "model" axis.
+Compiles the full training step for each number of simulated CPU devices, and counts the collective operations that
+XLA's partitioner inserted. Prints a table row for each: operations, megabytes that each device receives from them per
+step, and megabytes of state per device. `--model` lists sizes of the mesh's "model" axis.
 """
 
 import functools
@@ -36,8 +36,9 @@ def main(argv):
     counts = [int(count) for count in options.devices]
     jax.config.update("jax_platforms", "cpu")
     jax.config.update("jax_num_cpu_devices", max(counts))
-    print(f"{options.config.model.name}, {CLASSES} classes, {options.clips_per_device} clips a device")
-    print("| devices | mesh.model | collectives | MB a step and device | MB of state a device |\n|---|---|---|---|---|")
+    print(f"{options.config.model.name}, {CLASSES} classes, {options.clips_per_device} clips per device")
+    print("| devices | mesh.model | collectives | MB per step and device | MB of state per device |")
+    print("|---|---|---|---|---|")
     for devices in counts:
         for ways in (int(ways) for ways in options.model):
             device_mesh = mesh.make_mesh(ways, jax.devices()[:devices])
@@ -54,7 +55,7 @@ def row(config, device_mesh, clips_per_device: int) -> str:
 
 
 def compile_step(config, device_mesh, clips_per_device: int):
-    """(the compiled training step, bytes of its state on each device)."""
+    """Returns the compiled training step, and the bytes of its state on each device."""
     model = models.build(config.model, {"atomic": CLASSES})
     batch_size = clips_per_device * device_mesh.size
     variables = abstract_variables(model, streams.network_shape(config.data))
@@ -74,14 +75,14 @@ def compile_step(config, device_mesh, clips_per_device: int):
 
 def batch_shapes(config, batch_size: int) -> dict:
     clips = {
-        name: jax.ShapeDtypeStruct((batch_size, *spec[0]), spec[1])
-        for name, spec in streams.clip_spec(config.data).items()
+        modality: jax.ShapeDtypeStruct((batch_size, *spec[0]), spec[1])
+        for modality, spec in streams.clip_spec(config.data).items()
     }
     return {"clips": clips, "labels": {"atomic": jax.ShapeDtypeStruct((batch_size,), "int32")}}
 
 
 def collectives(program: str) -> dict[str, tuple[int, int]]:
-    """Kind -> (how many, bytes that each device receives from them), of an optimized HLO program as text."""
+    """Kind -> (count, bytes that each device receives from them), in the text of an optimized HLO program."""
     found = {}
     program = re.sub(r"/\*.*?\*/", "", program)  # "/*index=5*/" within the shapes
     for shapes, kind in _OPERATION.findall(program):
@@ -94,11 +95,11 @@ def collectives(program: str) -> dict[str, tuple[int, int]]:
 
 
 def define_flags() -> None:
-    """Not on import: tests use the functions above, and other programs have a --config of their own."""
+    """Not on import: tests use the functions above, and other programs define a --config as well."""
     config_flag.define("Model and frames (default: configs/i3d.py).")
-    flags.DEFINE_list("devices", ["8", "64", "256"], "Numbers of devices.")
+    flags.DEFINE_list("devices", ["8", "64", "256"], "Numbers of devices to compile for.")
     flags.DEFINE_list("model", ["1", "8"], "Devices that large parameters are split over (config.mesh.model).")
-    flags.DEFINE_integer("clips_per_device", 1, "Clips in a step on each device.", lower_bound=1)
+    flags.DEFINE_integer("clips_per_device", 1, "Clips per step on each device.", lower_bound=1)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""The table of what the demos show: every network's, trained with several seeds, their spread and their cost.
+"""The table of the demos' results: every network trained with several seeds, their spread and their cost.
 
     python -m benchmarks.demo --workdir=DIR [--seeds=0,1,2]
 
-Builds `haa500/demo` into DIR/data where there is none, runs one demo after the other as a user would, seed by seed, and
-prints the table; DIR/table.md has it after every run, DIR/seed<N>/<run>.log what each run says. Stopped by Ctrl-C or
-SIGTERM, the same command goes on where it was; what is finished is not run again, so new code needs a new DIR. The
-same command with other seeds may run beside it. Hours for three seeds on two CPU cores.
+Builds `haa500/demo` in DIR/data if missing, runs one demo after another as a user would, seed by seed, and prints the
+table. DIR/table.md is updated after every run; DIR/seed<N>/<run>.log has each run's output. After Ctrl-C or SIGTERM,
+the same command resumes; finished runs are not repeated, so new code needs a new DIR. The same command with other seeds
+may run at the same time. Takes hours for three seeds on two CPU cores.
 """
 
 import datetime
@@ -24,6 +24,7 @@ import time
 
 from absl import app, flags
 
+from haa_jax import config_flag
 from haa_jax.runtime.progress import clock
 
 # Name of a training -> its command line, as in README.
@@ -38,26 +39,26 @@ TRAININGS = {
 }
 FUSED, STREAMS, WEIGHTS = "tsn_fused", ("tsn", "tsn_flow"), "1,1.5"  # the weights of configs/tsn.py
 NAMES = ("i3d", "i3d_one_frame", "stgcn", "tsn", "tsn_flow", FUSED, "slowfast", "tpn")
-LAST_LINES = 15  # of the log of a run that failed
+LAST_LINES = 15  # of a failed run's log that are printed
 
 
 def main(argv: list[str]) -> None:
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected argument {argv[1]!r}")
+    config_flag.no_arguments(argv, "options are --workdir and --seeds")
+    config_flag.require("workdir")
     seeds = parse_seeds(flags.FLAGS.seeds)
     workdir = pathlib.Path(flags.FLAGS.workdir).expanduser().absolute()
     workdir.mkdir(parents=True, exist_ok=True)
     build = [sys.executable, "-m", "tfds_haa500.build", "--config=demo", f"--data_dir={workdir / 'data'}"]
-    say(f"haa500/demo in {workdir / 'data'}: building it where it is not, see {workdir / 'data.log'}")
+    say(f"haa500/demo in {workdir / 'data'}: building it if missing, see {workdir / 'data.log'}")
     measured(build, workdir / "data", workdir)
     run_missing(workdir, seeds)
     print(table(workdir, seeds))
 
 
 def parse_seeds(texts: list[str]) -> list[int]:
-    """Different whole numbers, 0 or more. Raises UsageError."""
+    """The seeds: distinct integers, 0 or more. Ends the process if they are not."""
     if not texts or not all(re.fullmatch(r"\d+", text) for text in texts) or len(set(map(int, texts))) < len(texts):
-        raise app.UsageError(f"--seeds={','.join(texts)}: different whole numbers are wanted, such as 0,1,2")
+        sys.exit(f"error: --seeds={','.join(texts)} must be distinct integers of 0 or more, such as 0,1,2")
     return [int(text) for text in texts]
 
 
@@ -68,23 +69,23 @@ def run_missing(workdir: pathlib.Path, seeds: list[int]) -> None:
     for done, (seed, name) in enumerate(missing):
         folder = place(workdir, seed, name)
         if top1(folder) is not None:
-            continue  # meanwhile by the same command with other seeds
-        left = clock((time.monotonic() - started) / done * (len(missing) - done)) if done else "a time not known yet"
-        say(f"run {done + 1} of {len(missing)} missing ones: seed {seed}, {name}; {left} left; see {folder}.log")
+            continue  # finished meanwhile by another process
+        left = clock((time.monotonic() - started) / done * (len(missing) - done)) if done else "unknown time"
+        say(f"run {done + 1} of {len(missing)} missing: seed {seed}, {name}; {left} left; see {folder}.log")
         folder.parent.mkdir(exist_ok=True)
         measured(command(workdir, seed, name), folder, workdir)
         if top1(folder) is None:
-            sys.exit(f"error: {name} with seed {seed} ended well, but {folder / 'metrics.json'} is not complete")
+            sys.exit(f"error: {name} with seed {seed} succeeded, but {folder / 'metrics.json'} is not complete")
         (workdir / "table.md").write_text(table(workdir, seeds) + "\n")
 
 
 def place(workdir: pathlib.Path, seed: int, name: str) -> pathlib.Path:
-    """The workdir of a run; its log and its times lie beside it."""
+    """The workdir of a run; its log and its times are next to it."""
     return workdir / f"seed{seed}" / name
 
 
 def command(workdir: pathlib.Path, seed: int, name: str) -> list[str]:
-    """What a user would type."""
+    """The command line that a user would type."""
     folder = place(workdir, seed, name)
     if name == FUSED:
         files = [str(folder.parent / stream / "predictions.npz") for stream in STREAMS]
@@ -94,24 +95,24 @@ def command(workdir: pathlib.Path, seed: int, name: str) -> list[str]:
 
 
 def measured(line: list[str], folder: pathlib.Path, workdir: pathlib.Path) -> None:
-    """Runs a command, adds what it says to <folder>.log and what it cost to <folder>.sittings.json.
+    """Runs a command, and appends its output to <folder>.log and its times to <folder>.sittings.json.
 
-    Ends this process with the command's exit code, after its last lines, if that is not 0.
+    If the command fails, prints its last lines and ends this process with its exit code.
     """
     log, before = folder.with_name(f"{folder.name}.log"), sittings(folder)
-    write_sittings(folder, [*before, None])  # stays so where both are killed
+    write_sittings(folder, [*before, None])  # remains if this process is killed too
     started, used = time.monotonic(), children_seconds()
     code = logged(line, log, workdir)
     write_sittings(folder, [*before, [time.monotonic() - started, children_seconds() - used]])
     if code:
         say("\n".join(log.read_text(errors="replace").splitlines()[-LAST_LINES:]))
-        say(f"error: ended with {code}, see {log}: {' '.join(line)}\nThe same command of benchmarks.demo goes on.")
+        say(f"error: exit code {code}, see {log}: {' '.join(line)}\nThe same command of benchmarks.demo resumes.")
         sys.exit(code if code > 0 else 1)
 
 
 def logged(line: list[str], log: pathlib.Path, workdir: pathlib.Path) -> int:
-    """The exit code of a command; a Ctrl-C or SIGTERM meanwhile is handed on to it, which saves and ends."""
-    # All seeds of a network are one program: it is compiled once.
+    """Runs a command and returns its exit code; Ctrl-C and SIGTERM are forwarded, so that it saves and ends."""
+    # All seeds of a network are the same program, compiled once.
     cache = {
         "JAX_COMPILATION_CACHE_DIR": str(workdir / "compiled"),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.5",
@@ -130,13 +131,13 @@ def logged(line: list[str], log: pathlib.Path, workdir: pathlib.Path) -> int:
 
 
 def children_seconds() -> float:
-    """CPU time of all processes that this one started and that have ended, theirs included."""
+    """CPU time of all descendants of this process that have ended."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 
 
 def sittings(folder: pathlib.Path) -> list[list[float] | None]:
-    """Seconds by the clock and of CPU of each time that a run was worked at; None where its end was not seen."""
+    """(wall, CPU) seconds of each start of a run's command; None if its end was not observed."""
     file = folder.with_name(f"{folder.name}.sittings.json")
     return json.loads(file.read_text()) if file.exists() else []
 
@@ -149,7 +150,7 @@ def write_sittings(folder: pathlib.Path, rows: list) -> None:
 
 
 def top1(folder: pathlib.Path) -> dict | None:
-    """How many of a run's test clips are right, and of how many; None if it is not finished."""
+    """Correct test clips of a run, and their total; None if it is not finished."""
     try:
         results = json.loads((folder / "metrics.json").read_text())
         figure = results["heads"][results["evaluated_head"]]["top1"]
@@ -159,20 +160,20 @@ def top1(folder: pathlib.Path) -> dict | None:
 
 
 def table(workdir: pathlib.Path, seeds: list[int]) -> str:
-    """What is done so far, in Markdown."""
-    head = ["demo", *(f"seed {seed}" for seed in seeds), "clips", "top-1", "minutes", "minutes of CPU"]
+    """The results so far as a Markdown table."""
+    head = ["demo", *(f"seed {seed}" for seed in seeds), "clips", "top-1", "minutes", "CPU minutes"]
     rows = [head, ["---"] * len(head), *(row([place(workdir, seed, name) for seed in seeds]) for name in NAMES)]
     return "\n".join([*("| " + " | ".join(cells) + " |" for cells in rows), "", NOTE, "", machine()])
 
 
 NOTE = (
-    "Test clips that are right; mean and sample standard deviation over the seeds. Minutes of each seed's run; the "
-    "first seed's compiles for the others (?: it was killed, and its time is not known)."
+    "Correct test clips; mean and sample standard deviation over the seeds. Minutes of each seed's run; the run of the "
+    "first seed compiles for the others (?: the run was killed, so its time is unknown)."
 )
 
 
 def row(folders: list[pathlib.Path]) -> list[str]:
-    """The cells of one demo, whose runs with each seed are these folders."""
+    """The cells of one demo; `folders` has its run with each seed."""
     name, figures = folders[0].name, [top1(folder) for folder in folders]
     label = (
         f"TSN's two streams fused, {WEIGHTS.replace(',', ':')}"
@@ -182,21 +183,21 @@ def row(folders: list[pathlib.Path]) -> list[str]:
     clips = [f"{figure['correct']}/{figure['count']}" if figure else "-" for figure in figures]
     done = [figure for figure in figures if figure]
     shares = [100 * figure["correct"] / figure["count"] for figure in done]
-    spent = [spend(folder) if figure else ("-", "-") for folder, figure in zip(folders, figures, strict=True)]
+    spent = [minutes_of(folder) if figure else ("-", "-") for folder, figure in zip(folders, figures, strict=True)]
     minutes = [", ".join(column) for column in zip(*spent, strict=True)]
     return [label, *clips, spread([figure["correct"] for figure in done]), spread(shares, " %"), *minutes]
 
 
 def spread(values: list[float], unit: str = "") -> str:
-    """Mean and sample standard deviation, as far as there are enough values."""
+    """Mean and, of two or more values, sample standard deviation."""
     if not values:
         return "-"
     deviation = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
     return f"{statistics.mean(values):.2f}{deviation}{unit}"
 
 
-def spend(folder: pathlib.Path) -> tuple[str, str]:
-    """Minutes by the clock and of CPU that a run took, "?" where they are not known."""
+def minutes_of(folder: pathlib.Path) -> tuple[str, str]:
+    """Wall and CPU minutes of a run; "?" if unknown."""
     rows = sittings(folder)
     if not rows or None in rows:
         return "?", "?"
@@ -205,7 +206,7 @@ def spend(folder: pathlib.Path) -> tuple[str, str]:
 
 
 def machine() -> str:
-    """Where and when, in a line."""
+    """Where and when this runs, in one line."""
     cpuinfo = pathlib.Path("/proc/cpuinfo")
     found = re.search(r"model name\s*: (.*)", cpuinfo.read_text()) if cpuinfo.exists() else None
     processor = found[1] if found else platform.processor() or platform.machine()
@@ -220,6 +221,6 @@ def say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("workdir", None, "Folder for the dataset, the runs and the table.", required=True)
-    flags.DEFINE_list("seeds", ["0", "1", "2"], "Of the trainings.")
-    app.run(main)
+    flags.DEFINE_string("workdir", None, "Folder for the dataset, the runs and the table.")
+    flags.DEFINE_list("seeds", ["0", "1", "2"], "Seeds of the trainings.")
+    app.run(main, flags_parser=config_flag.parse)

@@ -1,12 +1,12 @@
-"""Peak memory of the whole process that evaluates a config's test protocol on long clips.
+"""Peak memory of the whole process during a config's test protocol on long clips.
 
     python -m benchmarks.eval_memory --config=configs/slowfast.py --data_dir=DIR [--seconds=300]
 
-Generates 64 test clips of 256x340 pixels and 300 frames (once, as `clip_folder/eval_memory` in DIR: the first run has
-the packaging's memory in its peak), and evaluates them with a network that was never trained, but carries its
-optimizer's state as a restored one does. Nothing of the config is changed but its dataset. Prints the resident memory
-every ten seconds and its peak at the end, which comes after `--seconds` or with the last clip; with `--no_network`,
-where the mean of a view's pixels stands for its logits, two CPU cores get there in minutes.
+Generates 64 test clips of 256x340 pixels and 300 frames (once, as `clip_folder/eval_memory` in DIR; the peak of the
+first run includes packaging them), and evaluates them with an untrained network, which has its optimizer's state like a
+restored network. Only the dataset of the config is changed. Prints the resident memory every ten seconds and its peak
+at the end, after `--seconds` or the last clip. `--no_network` uses the mean of a view's pixels in place of its logits;
+two CPU cores then finish in minutes.
 """
 
 import os
@@ -31,18 +31,19 @@ from tfds_haa500.clip_folder_dataset_builder import Builder, ClipFolderConfig
 NAME, CLASSES, CLIPS, FRAMES, SIZE = "eval_memory", 4, 64, 300, (256, 340)  # height, width
 LINE_SECONDS = 10.0
 
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "Where the clips are, or are put.", required=True)
-_SECONDS = flags.DEFINE_float("seconds", 300.0, "Of evaluation, after which it is left; it may end before.")
-_NO_NETWORK = flags.DEFINE_bool("no_network", False, "Only what reads, decodes, crops and places the views.")
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "Where the generated clips are, or will be.")
+_SECONDS = flags.DEFINE_float("seconds", 300.0, "Stop the evaluation after this time.")
+_NO_NETWORK = flags.DEFINE_bool("no_network", False, "Only read, decode, crop and transfer the views.")
 _CONFIG = config_flag.define()
 
 
 class Enough(Exception):  # noqa: N818  not an error
-    """The time is over."""
+    """The time limit is reached."""
 
 
 def main(argv):
     config_flag.no_arguments(argv)
+    config_flag.require("config", "data_dir")
     logging.set_verbosity(logging.WARNING)
     if not (pathlib.Path(_DATA_DIR.value) / "clip_folder" / NAME).exists():
         build(pathlib.Path(_DATA_DIR.value))
@@ -57,10 +58,10 @@ def main(argv):
     watch = Watch(_SECONDS.value)
     num_views = pipeline.num_views(exp.splits["test"].index.num_frames, exp.test_data, exp.test_views)
     total = pipeline.num_eval_batches(num_views, exp.eval_batch_size, exp.shard)
-    step, name = (jax.jit(pixel_mean), "no network") if _NO_NETWORK.value else (exp.eval_step, config.model.name)
+    eval_step, name = (jax.jit(pixel_mean), "no network") if _NO_NETWORK.value else (exp.eval_step, config.model.name)
     average = steps.AVERAGES[config.eval.average]
     try:
-        evaluate.run_split(exp, step, train_state.variables, "test", average, exp.test_views, watch)
+        evaluate.run_split(exp, eval_step, train_state.variables, "test", average, exp.test_views, watch)
         done = total
     except Enough:
         done = watch.batches - 1
@@ -70,11 +71,11 @@ def main(argv):
 
 
 def pixel_mean(variables, batch) -> dict:
-    return {"mean": jax.numpy.stack([part.reshape(len(part), -1).mean(1) for part in batch["clips"].values()], axis=1)}
+    return {"mean": jax.numpy.stack([x.reshape(len(x), -1).mean(1) for x in batch["clips"].values()], axis=1)}
 
 
 class Watch:
-    """Called between batches: prints the memory now and then, and ends what takes too long."""
+    """Called between batches: prints the memory every LINE_SECONDS, and raises Enough after `seconds`."""
 
     def __init__(self, seconds: float):
         self._limit, self._started, self._printed, self.batches = seconds, time.monotonic(), 0.0, 0
@@ -92,13 +93,13 @@ class Watch:
 
 
 def resident() -> int:
-    """Megabytes of this process that lie in memory now."""
+    """Resident memory of this process in megabytes."""
     pages = int(pathlib.Path("/proc/self/statm").read_text().split()[1])
     return pages * resource.getpagesize() // 10**6
 
 
 def build(data_dir: pathlib.Path) -> None:
-    """Packages generated clips: one a class to train on, the others to test on."""
+    """Packages generated clips: one per class for training, the others for testing."""
     videos = data_dir / "eval_memory_videos"
     for k in range(CLIPS + CLASSES):
         folder = videos / ("test" if k < CLIPS else "train") / f"class_{k % CLASSES}"
@@ -108,7 +109,7 @@ def build(data_dir: pathlib.Path) -> None:
 
 
 def write_clip(path: pathlib.Path, rng: np.random.Generator) -> None:
-    """Drifting noise at several scales, about as hard to code as footage."""
+    """Writes drifting noise at several scales, about as hard to compress as footage."""
     height, width = (side + FRAMES for side in SIZE)
     octaves = [
         cv2.resize(rng.normal(size=(n, n, 3)), (width, height), interpolation=cv2.INTER_CUBIC) for n in (8, 32, 128)
@@ -124,5 +125,4 @@ def write_clip(path: pathlib.Path, rng: np.random.Generator) -> None:
 
 
 if __name__ == "__main__":
-    flags.mark_flag_as_required("config")
     app.run(main, flags_parser=config_flag.parse)

@@ -1,16 +1,16 @@
-"""Clips per second and core of the input pipeline, beside its alternatives.
+"""Clips per second and core of the input pipeline, compared with its alternatives.
 
     python -m benchmarks.input [--rounds=3]
 
 Generates 720p H.264 clips of 64 frames, packages them with `tfds_haa500`, and reads 32 frames of each at a
-224-pixel crop in these ways, in turn, several rounds, best round each:
+224-pixel crop with each of these methods in turn, for several rounds; the best round of each counts:
 
-    ours             stored JPEG frames, only the sampled ones decoded (haa_jax.data.pipeline)
-    tf crop-decode   the same records and frames, with TensorFlow's fused decode-and-crop
-    tfds             what `tfds.load` gives: every frame decoded, then the 32 taken
+    haa_jax          stored JPEG frames, only the sampled ones decoded (haa_jax.data.pipeline)
+    tf crop-decode   the same records and frames, with TensorFlow's fused decoding and cropping
+    tfds             as `tfds.load` does: every frame decoded, then 32 selected
     pyav             the 720p mp4 decoded, scaled to a short side of 256 and cropped
 
-Cores are counted as CPU time, so that a way that uses more threads is not called faster for it.
+Cores are counted as CPU time, so that a method with more threads does not appear faster.
 """
 
 import os
@@ -27,6 +27,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from absl import app, flags
 
+from haa_jax import config_flag
 from haa_jax.configs import base
 from haa_jax.data import augment, dataset, pipeline, sampling
 from haa_jax.learning import objectives
@@ -35,12 +36,11 @@ from tfds_haa500.haa500_dataset_builder import Builder
 
 CLIPS, FRAMES, CROP, LENGTH, SIZE = 16, 32, 224, 64, (720, 1280)
 
-_ROUNDS = flags.DEFINE_integer("rounds", 3, "Rounds; the best of each way counts.", lower_bound=1)
+_ROUNDS = flags.DEFINE_integer("rounds", 3, "Rounds; the best of each method counts.", lower_bound=1)
 
 
 def main(argv):
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected argument {argv[1]!r}")
+    config_flag.no_arguments(argv, "the option is --rounds")
     with tempfile.TemporaryDirectory() as folder:
         archive = write_archive(pathlib.Path(folder) / "haa500_v1_1")
         builder = Builder(config=Haa500Config(name="bench", classes=("CPR",)), data_dir=folder)
@@ -48,11 +48,11 @@ def main(argv):
         size = builder.info.splits["train"].num_bytes / 16
         mp4 = (archive / "video" / "CPR" / "CPR_000.mp4").stat().st_size
         print(f"\n{LENGTH} frames: {mp4 / 1e3:.0f} kB as 720p mp4, {size / 1e3:.0f} kB as stored frames")
-        report(measure(ways(builder, archive)))
+        report(measure(methods(builder, archive)))
 
 
 def write_archive(root: pathlib.Path) -> pathlib.Path:
-    """One class of 20 generated 720p clips: drifting noise at several scales, about as hard to code as footage."""
+    """One class of 20 generated 720p clips: drifting noise at several scales, about as hard to compress as footage."""
     (root / "raw").mkdir(parents=True)
     (root / "video" / "CPR").mkdir(parents=True)
     for k in range(20):
@@ -79,14 +79,14 @@ def write_clip(path: pathlib.Path, rng: np.random.Generator) -> None:
         container.mux(stream.encode())
 
 
-def ways(builder, archive: pathlib.Path) -> dict:
+def methods(builder, archive: pathlib.Path) -> dict:
     """Functions that each read the 16 clips of the training split to (32, 224, 224, 3) arrays."""
     config = base.get_config()
     heads = objectives.make_heads("atomic", dataset.read_taxonomy(builder))
     split = dataset.open_split(builder, "train", heads)
 
-    def ours():
-        # The batches of an evaluation end, so that no clip is decoded ahead and counted but not consumed.
+    def haa_jax():
+        # Evaluation batches end, so no clip is decoded ahead and counted without being consumed.
         (batch,) = pipeline.eval_batches(split, config.data, pipeline.Views(), CLIPS, pipeline.ProcessShard())
         assert batch["clips"]["rgb"].shape == (CLIPS, FRAMES, CROP, CROP, 3)
 
@@ -109,7 +109,7 @@ def ways(builder, archive: pathlib.Path) -> dict:
         for k in range(CLIPS):
             read_mp4(archive / "video" / "CPR" / f"CPR_{k:03d}.mp4")
 
-    return {"ours": ours, "tf crop-decode": tf_crop_decode, "tfds": tfds_default, "pyav": pyav}
+    return {"haa_jax": haa_jax, "tf crop-decode": tf_crop_decode, "tfds": tfds_default, "pyav": pyav}
 
 
 def records(builder, decoders):
@@ -127,7 +127,7 @@ def consume(data) -> None:
 
 
 def read_mp4(path: pathlib.Path) -> np.ndarray:
-    """Decodes up to the last sampled frame, as any reader of a short clip must."""
+    """Decodes up to the last sampled frame, as any reader of a video must."""
     wanted = set(frame_numbers().tolist())
     out = []
     with av.open(str(path)) as container:
@@ -143,14 +143,14 @@ def read_mp4(path: pathlib.Path) -> np.ndarray:
 
 
 def measure(functions: dict) -> dict:
-    """(seconds of CPU, seconds) of the best round of each."""
+    """(CPU seconds, wall seconds) of the best round of each function."""
     best = {}
     for round_number in range(_ROUNDS.value + 1):
         for name, function in functions.items():
             cpu, wall = cpu_seconds(), time.perf_counter()
             function()
             spent = (cpu_seconds() - cpu, time.perf_counter() - wall)
-            if round_number:  # the first one warms up
+            if round_number:  # the first round warms up
                 best[name] = min(best.get(name, spent), spent)
     return best
 
@@ -161,11 +161,11 @@ def cpu_seconds() -> float:
 
 
 def report(best: dict) -> None:
-    ours = best["ours"][0]
-    print(f"{'way':16}{'CPU ms/clip':>13}{'clips/s/core':>14}{'clips/s':>10}{'ours is faster by':>20}")
+    own = best["haa_jax"][0]
+    print(f"{'method':16}{'CPU ms/clip':>13}{'clips/s/core':>14}{'clips/s':>10}{'haa_jax is faster by':>22}")
     for name, (cpu, wall) in best.items():
-        print(f"{name:16}{1e3 * cpu / CLIPS:13.1f}{CLIPS / cpu:14.1f}{CLIPS / wall:10.1f}{cpu / ours:19.2f}x")
+        print(f"{name:16}{1e3 * cpu / CLIPS:13.1f}{CLIPS / cpu:14.1f}{CLIPS / wall:10.1f}{cpu / own:21.2f}x")
 
 
 if __name__ == "__main__":
-    app.run(main)
+    app.run(main, flags_parser=config_flag.parse)

@@ -1,9 +1,9 @@
-"""Times max pooling one axis after the other beside XLA's windowed form, at sizes of I3D.
+"""Times max pooling by one axis after another against XLA's windowed form, at I3D's sizes.
 
     python -m benchmarks.pool
 
-Prints milliseconds (best of 7) of the forward pass and of the gradient, and how many times faster the form of
-`haa_jax.models.layers.max_pool` is. On other devices than a CPU both are XLA's.
+Prints milliseconds (best of 7) of the forward pass and of the gradient, and how many times faster
+`haa_jax.models.layers.max_pool` is. On devices other than a CPU, both are XLA's.
 """
 
 import functools
@@ -40,15 +40,15 @@ def gradient(function):
 
 
 def main() -> None:
-    print(f"{'pool':12}{'pass':12}{'XLA, ms':>10}{'ours, ms':>10}{'faster by':>12}")
+    print(f"{'pool':12}{'pass':12}{'XLA, ms':>10}{'by axis, ms':>13}{'faster by':>12}")
     rng = np.random.default_rng(0)
     for name, (shape, window, stride) in SETTINGS.items():
         x = jnp.asarray(rng.normal(size=shape), jnp.float32)
         options = {"window_shape": window, "strides": stride, "padding": "SAME"}
         pools = [functools.partial(nn.max_pool, **options), lambda x, o=options: max_pool(x, *o.values())]
         for label, wrap in {"forward": lambda f: f, "gradient": gradient}.items():
-            xla, ours = (best_ms(jax.jit(wrap(pool)), x) for pool in pools)
-            print(f"{name:12}{label:12}{xla:10.1f}{ours:10.1f}{xla / ours:11.1f}x")
+            xla, own = (best_ms(jax.jit(wrap(pool)), x) for pool in pools)
+            print(f"{name:12}{label:12}{xla:10.1f}{own:13.1f}{xla / own:11.1f}x")
 
 
 if __name__ == "__main__":

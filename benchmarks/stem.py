@@ -1,10 +1,10 @@
-"""Times I3D with its first convolution computed plainly and by space-to-depth.
+"""Times I3D with its first convolution computed directly and by space-to-depth.
 
     python -m benchmarks.stem
 
-Prints milliseconds (median; the two stems take turns) of the forward pass and of forward and backward in
-training mode, and their ratio: above 1, space-to-depth is faster. Compilation is not counted. The faster stem
-depends on the device: run this on yours before setting `config.model.stem`.
+Prints milliseconds (median; the two stems alternate) of the forward pass and of forward and backward in training mode,
+and their ratio: above 1, space-to-depth is faster. Compilation is not counted. The faster stem depends on the device:
+run this on yours before setting `config.model.stem`.
 """
 
 import statistics
@@ -23,7 +23,7 @@ REPEATS = 5
 
 
 def random_variables(module: i3d.I3D, clips: jax.Array) -> dict:
-    """Variables of the right shapes and scale; far quicker than compiling the module's initializers."""
+    """Variables of the right shapes and scale; much faster than compiling the module's initializers."""
     shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), clips, train=False))
     rng, flat = np.random.default_rng(0), {}
     for path, leaf in traverse_util.flatten_dict(shapes).items():
@@ -33,7 +33,7 @@ def random_variables(module: i3d.I3D, clips: jax.Array) -> dict:
 
 
 def passes(stem: str, width: float, clips: jax.Array) -> dict[str, Callable[[], object]]:
-    """Compiled calls, without arguments, by what they do."""
+    """Name of a pass -> compiled function without arguments."""
     module = i3d.I3D({"atomic": 500}, width=width, dropout=0.0, stem=stem)
     variables = random_variables(module, clips)
 
@@ -50,8 +50,8 @@ def passes(stem: str, width: float, clips: jax.Array) -> dict[str, Callable[[], 
     }
 
 
-def take_turns(calls: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """Median milliseconds of each call; taking turns exposes all of them to the same disturbances."""
+def alternate(calls: dict[str, Callable[[], object]]) -> dict[str, float]:
+    """Median milliseconds of each call; alternating exposes all of them to the same disturbances."""
     times = {name: [] for name in calls}
     for call in calls.values():
         jax.block_until_ready(call())
@@ -70,7 +70,7 @@ def main() -> None:
         clips = jax.random.uniform(jax.random.key(0), setting["clips"], minval=-1)
         by_stem = {stem: passes(stem, setting["width"], clips) for stem in i3d.STEM_FORMS}
         for name in by_stem["conv"]:
-            ms = take_turns({stem: calls[name] for stem, calls in by_stem.items()})
+            ms = alternate({stem: calls[name] for stem, calls in by_stem.items()})
             plain, blocked = ms["conv"], ms["space_to_depth"]
             row = f"{'x'.join(map(str, setting['clips'])):24}{setting['width']:6}  {name:22}"
             print(f"{row}{plain:10.1f}{blocked:20.1f}{plain / blocked:7.2f}")

@@ -2,9 +2,9 @@
 
     python -m benchmarks.train_step [--batch_size=64] [--peak_tflops=790] [--float32]
 
-The default is I3D on 32 frames at 224 pixels in bfloat16, with random clips that lie on the device. Prints clips/s,
-the fraction of `--peak_tflops` that the network's multiply-adds come to (forward and backward counted as three times
-forward), and the peak of device memory where the device tells it.
+The default is I3D on 32 frames at 224 pixels in bfloat16, with random clips already on the device. Prints
+clips/s, the fraction of `--peak_tflops` that the network's multiply-adds amount to (forward and backward counted as
+three times forward), and the peak of device memory if the device reports it.
 """
 
 import functools
@@ -23,9 +23,9 @@ from haa_jax.models.parameters import abstract_variables
 from haa_jax.runtime import mesh
 
 _CONFIG = config_flag.define("Model and frames to time (default: configs/i3d.py).")
-_BATCH_SIZE = flags.DEFINE_integer("batch_size", 64, "Clips in a step, over all devices.", lower_bound=1)
-_STEPS = flags.DEFINE_integer("steps", 20, "Steps timed, after two that compile and warm up.", lower_bound=1)
-_PEAK = flags.DEFINE_float("peak_tflops", 790.0, "TFLOP/s of one device: measured bfloat16 on an H200.")
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", 64, "Clips per step, over all devices.", lower_bound=1)
+_STEPS = flags.DEFINE_integer("steps", 20, "Timed steps, after two that compile and warm up.", lower_bound=1)
+_PEAK = flags.DEFINE_float("peak_tflops", 790.0, "TFLOP/s of one device; default: bfloat16 as measured on an H200.")
 _FLOAT32 = flags.DEFINE_bool("float32", False, "Activations in float32 instead of bfloat16.")
 CLASSES = 500
 
@@ -68,7 +68,7 @@ def clips_per_second(step, train_state, batch) -> float:
 
 
 def forward_flops(config) -> float:
-    """Of one clip, by XLA's count of the plain forward pass: other forms of a layer compute more for the same."""
+    """FLOPs of one clip by XLA's count of the plain forward pass; other forms of a layer do extra work."""
     config.model.stem = "conv"
     model = models.build(config.model, {"atomic": CLASSES})
     clips = jax.ShapeDtypeStruct((1, *clip_shape(config)), np.float32)
@@ -80,8 +80,8 @@ def forward_flops(config) -> float:
 def report(rate: float, flops: float) -> None:
     devices = jax.devices()
     used = rate * flops / 1e12 / len(devices)
-    print(f"{len(devices)} x {devices[0].device_kind}: {rate:.1f} clips/s, {flops / 1e9:.1f} GFLOP a clip")
-    print(f"{used:.2f} TFLOP/s a device, {100 * used / _PEAK.value:.2f} % of {_PEAK.value:.0f}")
+    print(f"{len(devices)} x {devices[0].device_kind}: {rate:.1f} clips/s, {flops / 1e9:.1f} GFLOP per clip")
+    print(f"{used:.2f} TFLOP/s per device, {100 * used / _PEAK.value:.2f} % of {_PEAK.value:.0f}")
     stats = devices[0].memory_stats() or {}
     if "peak_bytes_in_use" in stats:
         print(f"peak memory {stats['peak_bytes_in_use'] / 2**30:.1f} GiB")

@@ -1,1 +1,1 @@
-"""Every experiment as a configuration; the files lie in configs/ at the top of the repository."""
+"""Every experiment as a configuration; the files are in configs/ at the top of the repository."""

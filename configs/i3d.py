@@ -2,19 +2,19 @@
 
     python -m haa_jax.main --config=configs/i3d.py --workdir=runs/i3d
 
-The paper's figure for HAA500 (Table 6, I3D RGB, top-1 of 500 atomic classes) is 33.53 %, which is 503 of 1500 clips.
-The other streams are variants: `configs/i3d.py:flow` (34.73 %, 521/1500) and `configs/i3d.py:pose` (35.73 %, 536/1500);
-the three fused, as by `python -m haa_jax.fuse`, are 49.87 % (748/1500).
+The paper's top-1 accuracy on HAA500 (Table 6, I3D RGB, 500 atomic classes) is 33.53 %, which is 503 of 1500 clips.
+The other streams are variants: `configs/i3d.py:flow` (34.73 %, 521/1500) and `configs/i3d.py:pose` (35.73 %, 536/1500).
+All three fused with `python -m haa_jax.fuse` give 49.87 % (748/1500).
 
-HAA500's paper says 32 frames; I3D's authors train on 64, 25 a second, and test on whole videos:
+HAA500's paper uses 32 frames; I3D's authors train on 64 frames at 25 per second and test on whole videos:
 `--config.eval.windows=0` tests on all frames.
 
-Words after a colon, separated by commas: see VARIANTS. The demo needs no files but its dataset:
+Variants follow a colon, separated by commas: see VARIANTS. The demo needs only its generated dataset:
 
     python -m tfds_haa500.build --config=demo
     python -m haa_jax.main --config=configs/i3d.py:demo --workdir=runs/demo
 
-which takes minutes on two CPU cores.
+and takes minutes on two CPU cores.
 """
 
 from haa_jax.configs import base
@@ -25,11 +25,10 @@ VARIANTS = {
     "pose": "joints drawn as a heatmap of three channels",
     "rgb+pose": "both in one network of six input channels (HAA500 Table 7)",
     "rgb+objects": "RGB and a heatmap of five groups of objects, eight channels (Table 10)",
-    "normalized": "frames cut out around the person of interest (Table 9); the dataset needs boxes",
-    "last_three": "learn Mixed_5b, Mixed_5c and Logits only, for --config.init_from (Table 8)",
+    "normalized": "frames cropped around the person of interest (Table 9); the dataset needs boxes",
+    "last_three": "train only Mixed_5b, Mixed_5c and Logits, for --config.init_from (Table 8)",
     **base.VARIANTS,
 }
-
 
 # Stream -> the dataset that has it.
 STREAMS = {
@@ -48,7 +47,7 @@ def get_config(variants: str = ""):
     config.data.dataset = STREAMS[config.data.stream]
     if "normalized" in chosen:
         config.data.dataset = "haa500/full"
-        config.data.person_crop = 1.25  # ours: the paper says no margin
+        config.data.person_crop = 1.25  # this project's choice: the paper gives no margin
     if "last_three" in chosen:
         config.optimizer.trainable = ("Mixed_5b", "Mixed_5c", "Logits")
     # 115,000 steps of 384 clips are 184 passes over Kinetics' 240,000 clips; the rate drops at 97k and 108k.

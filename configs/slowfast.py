@@ -3,14 +3,14 @@ configs/Kinetics/SLOWFAST_4x16_R50.yaml and SLOWFAST_8x8_R50.yaml).
 
     python -m haa_jax.main --config=configs/slowfast.py --workdir=runs/slowfast
 
-The paper's figure for HAA500 (Table 6, SlowFast RGB, top-1 of 500 atomic classes; it does not say which variant) is
-25.07 %, which is 376 of 1500 clips; `configs/slowfast.py:flow` 22.87 % (343/1500), `:pose` 28.33 % (425/1500), the
+The paper's top-1 accuracy on HAA500 (Table 6, SlowFast RGB, 500 atomic classes; the variant is not given) is 25.07 %,
+which is 376 of 1500 clips. `configs/slowfast.py:flow` has 22.87 % (343/1500), `:pose` 28.33 % (425/1500), and all
 three fused 39.93 % (599/1500).
 
-Frames are sampled as if every clip had 30 a second, as the authors' code does; `--config.data.fps=0` leaves clips
-their own rate.
+Frames are sampled at 30 per second, whatever the clip's own rate, as in the authors' code; `--config.data.fps=0` uses
+the clip's own rate.
 
-Words after a colon, separated by commas: see VARIANTS. The demo, a narrow network on 8 small frames:
+Variants follow a colon, separated by commas: see VARIANTS. The demo, a narrow network on 8 small frames:
 
     python -m haa_jax.main --config=configs/slowfast.py:demo --workdir=runs/slowfast_demo
 """
@@ -18,7 +18,7 @@ Words after a colon, separated by commas: see VARIANTS. The demo, a narrow netwo
 from haa_jax.configs import base
 
 VARIANTS = {
-    "4x16": "the slow pathway sees 4 of 32 frames (the default, but of the demo)",
+    "4x16": "the slow pathway sees 4 of 32 frames (the default, except in the demo)",
     "8x8": "the slow pathway sees 8 of 32 frames (the demo's default)",
     "rgb": "RGB frames (the default)",
     "flow": "optical flow, two channels, in both pathways",
@@ -31,7 +31,7 @@ def get_config(variants: str = ""):
     chosen = base.parse_variants(variants, VARIANTS)
     config = base.get_config()
     config.model.name = "slowfast"
-    # The demo's 8 frames would leave one to 4x16's slow pathway.
+    # Of the demo's 8 frames, 4x16's slow pathway would see only one.
     config.model.variant = base.one_of(chosen, *(("8x8", "4x16") if "demo" in chosen else ("4x16", "8x8")))
     config.model.bn_momentum = 0.9
     data = config.data

@@ -2,11 +2,11 @@
 
     python -m haa_jax.main --config=configs/stgcn.py --workdir=runs/stgcn
 
-The paper's figure for HAA500 (Table 6, ST-GCN Pose, top-1 of 500 atomic classes) is 29.67 %, which is 445 of 1500
-clips. The joints are AlphaPose's 17 (COCO); the authors' 18 (OpenPose, with a neck) are the variant `openpose18`. The
-authors draw 150 of 300 padded frames; here the 150 lie within the clip, where it is that long.
+The paper's top-1 accuracy on HAA500 (Table 6, ST-GCN Pose, 500 atomic classes) is 29.67 %, which is 445 of 1500 clips.
+The joints are AlphaPose's 17 (COCO); the authors' 18 (OpenPose, with a neck) are the variant `openpose18`. The authors
+draw 150 of 300 padded frames; here the 150 frames are within the clip if it is long enough.
 
-Words after a colon, separated by commas: see VARIANTS. The demo, a narrow network on the poses of the generated clips:
+Variants follow a colon, separated by commas: see VARIANTS. The demo, a narrow network on generated poses:
 
     python -m haa_jax.main --config=configs/stgcn.py:demo --workdir=runs/stgcn_demo
 """
@@ -15,7 +15,7 @@ from haa_jax.configs import base
 
 VARIANTS = {
     "coco17": "AlphaPose's joints (the default)",
-    "openpose18": "the same with a neck between the shoulders, in OpenPose's order",
+    "openpose18": "the same joints and a neck between the shoulders, in OpenPose's order",
     **base.VARIANTS,
 }
 

@@ -2,12 +2,12 @@
 
     python -m haa_jax.main --config=configs/tpn.py --workdir=runs/tpn
 
-The paper's figure for HAA500 (Table 6, TPN RGB, top-1 of 500 atomic classes; it does not say which variant) is 50.53 %,
-which is 758 of 1500 clips. The released code's cascade is the default; the paper's information flow is
-`--config.model.information_flow=parallel`. The authors start from ImageNet; HAA500's table is from scratch. Ours is the
-color jitter (no hue, no PCA noise, one draw a clip).
+The paper's top-1 accuracy on HAA500 (Table 6, TPN RGB, 500 atomic classes; the variant is not given) is 50.53 %, which
+is 758 of 1500 clips. The default information flow is the released code's cascade; TPN's paper has
+`--config.model.information_flow=parallel`. The authors start from ImageNet, HAA500's table from scratch. The color
+jitter is simpler than the authors' (no hue, no PCA noise, drawn once per clip).
 
-Words after a colon, separated by commas: see VARIANTS. The demo, a narrow network on 8 small frames:
+Variants follow a colon, separated by commas: see VARIANTS. The demo, a narrow network on 8 small frames:
 
     python -m haa_jax.main --config=configs/tpn.py:demo --workdir=runs/tpn_demo
 """
@@ -26,7 +26,7 @@ def get_config(variants: str = ""):
     config = base.get_config()
     config.model.name = "tpn"
     config.model.variant = base.one_of(chosen, "slowonly", "tsm")
-    config.model.shift = "inplace"  # where the released weights have it
+    config.model.shift = "inplace"  # as in the released weights
     config.model.bn_momentum = 0.9
     data = config.data
     data.frames, data.stride, data.temporal_padding = 8, 8, "repeat"

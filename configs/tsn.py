@@ -2,18 +2,16 @@
 
     python -m haa_jax.main --config=configs/tsn.py --workdir=runs/tsn
 
-Recipe of ResNet-50 and TSM: mit-han-lab/temporal-shift-module scripts/train_tsn_kinetics_rgb_5f.sh; of BN-Inception:
-yjxiong/tsn-pytorch README (UCF101). Both fine-tune from ImageNet; from scratch, as the paper trains on HAA500, partial
-BatchNorm is off and flow's first layer has no cross-modality start.
+The recipe of ResNet-50 and TSM is mit-han-lab/temporal-shift-module scripts/train_tsn_kinetics_rgb_5f.sh; that of
+BN-Inception is yjxiong/tsn-pytorch README (UCF101). Both fine-tune from ImageNet. HAA500's paper trains from scratch,
+so partial BatchNorm and the cross-modality initialization of flow's first layer are left out.
 
-The paper's figure for HAA500 (Table 6, TSN RGB, top-1 of 500 atomic classes; it does not say which backbone) is
-55.33 %, which is 830 of 1500 clips; `configs/tsn.py:flow` 49.13 % (737/1500). Fused,
+The paper's top-1 accuracy on HAA500 (Table 6, TSN RGB, 500 atomic classes; the backbone is not given) is 55.33 %, which
+is 830 of 1500 clips; `configs/tsn.py:flow` has 49.13 % (737/1500). The two-stream row, 64.40 % (966/1500), is
 
     python -m haa_jax.fuse runs/tsn/predictions.npz runs/tsn_flow/predictions.npz --weights=1,1.5 --out=runs/tsn_two
 
-is the two-stream row, 64.40 % (966/1500).
-
-Words after a colon, separated by commas: see VARIANTS. The demo, a narrow network on 4 segments of small frames:
+Variants follow a colon, separated by commas: see VARIANTS. The demo, a narrow network on 4 segments of small frames:
 
     python -m haa_jax.main --config=configs/tsn.py:demo --workdir=runs/tsn_demo
 """
@@ -21,8 +19,8 @@ Words after a colon, separated by commas: see VARIANTS. The demo, a narrow netwo
 from haa_jax.configs import base
 
 VARIANTS = {
-    "resnet50": "backbone (the default)",
-    "bninception": "backbone of the TSN authors",
+    "resnet50": "ResNet-50 backbone (the default)",
+    "bninception": "BN-Inception, the backbone of TSN's authors",
     "tsm": "ResNet-50 with temporal shift",
     "rgb": "RGB frames (the default)",
     "flow": "stacks of 5 flow fields, ten channels",
@@ -52,7 +50,7 @@ def get_config(variants: str = ""):
     evaluation = config.eval
     evaluation.every_epochs = 4.0
     if config.model.variant == "tsm":
-        evaluation.crops = 1  # as its readme tests: one view of the center
+        evaluation.crops = 1  # its README tests one center crop
     else:
         evaluation.frames, evaluation.crops = 25, 10
     if "demo" in chosen:
@@ -62,7 +60,7 @@ def get_config(variants: str = ""):
         evaluation.frames, evaluation.crops = 0, 1
         config.model.width = 0.25
         if config.model.variant == "bninception":
-            data.resize, data.crop = 72, 64  # it halves its frames five times, and they must be even
+            data.resize, data.crop = 72, 64  # even before each of its five halvings
     base.set_objective(config, chosen)
     return config
 
@@ -72,7 +70,7 @@ def _temporal_shift_module(config) -> None:
     if config.data.stream == "rgb":
         config.data.mean, config.data.std = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
     else:
-        config.data.std = (57.63,)  # 0.226 of 255
+        config.data.std = (57.63,)  # 0.226 * 255
     config.train.epochs = 50.0
     config.optimizer.learning_rate = 0.02
     config.optimizer.milestones, config.optimizer.factors = (0.4, 0.8), (0.1, 0.01)

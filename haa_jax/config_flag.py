@@ -72,10 +72,10 @@ _WANTED = {
 }
 
 
-def no_arguments(rest: Sequence[str]) -> None:
-    """Ends the process where the command line holds anything but flags."""
+def no_arguments(rest: Sequence[str], hint: str = "settings are given as --config.field=value") -> None:
+    """Ends the process if the command line has anything but flags."""
     if len(rest) > 1:
-        sys.exit(f"error: unexpected argument {rest[1]!r}; settings are given as --config.field=value")
+        sys.exit(f"error: unexpected argument {rest[1]!r}; {hint}")
 
 
 def find(path: str) -> pathlib.Path:

@@ -1,10 +1,10 @@
-"""A dry run of the whole paper at small size, on generated data: every run and every table, then what must hold.
+"""The whole paper at small size, on generated data: every run, every table, and checks of what must hold.
 
     python -m haa_jax.paper.rehearsal --workdir=DIR
 
-Builds the demo datasets into DIR/data, trains every network of haa_jax/paper/tables.py, most of them for a few steps
-only (their accuracies say nothing), those that the checks need for as long as the demo does, and prints all tables.
-Hours on two CPU cores; the same command goes on where it was stopped.
+Builds the demo datasets in DIR/data, trains every network of haa_jax/paper/runs.py, and prints all tables. Most runs
+take a few steps only, so their accuracies mean nothing; those that the checks compare train as long as the demo does.
+Takes hours on two CPU cores; the same command resumes where it was stopped.
 """
 
 import importlib
@@ -18,8 +18,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from absl import app, flags, logging
 
-from haa_jax.paper import tables as paper
+from haa_jax import config_flag
+from haa_jax.paper import commands, expectations, report, statistics
+from haa_jax.paper.runs import COCO_CLASSES, FUSIONS, RUNS
+from haa_jax.paper.tables import TABLES
 from haa_jax.runtime.progress import clock
+from haa_jax.runtime.signals import EXIT_INTERRUPTED, Interrupted
 
 log = std_logging.getLogger("haa_jax.paper.rehearsal")  # __name__ is __main__ here
 
@@ -30,61 +34,62 @@ DATASETS = {
     "haa500/instruments": "haa500/demo",
     "haa500/objects": "haa500/demo",
 }
-TARGET = "clip_folder/demo_target"  # in the place of every clip_folder
-# Runs that the checks look at; they are trained as long as the demo's config says.
-TRAINED = (
-    "i3d_rgb",
-    "i3d_rgb_1_frames",
-    "tsn_rgb",
-    "tsn_flow",
-    f"i3d_rgb_{paper.SPORTS}_composite",
-    f"i3d_rgb_{paper.SPORTS}_joint",
-)
-FEW_STEPS = 12
+TARGET = "clip_folder/demo_target"  # in place of every clip_folder
+# Runs that train as long as the demo's config says, since the checks compare them.
+TRAINED = (*expectations.FRAMES, *expectations.ONE_STREAM, *expectations.OBJECTIVES)
+FEW_STEPS = 12  # of all other runs
 COCO = ("apple_to_bowl", "apple_to_mouth", "dog_trick_down", "dog_trick_up")  # classes with objects, for Table 10
 
 
+def parse(argv: list[str]) -> list[str]:
+    """The flags; for `absl.app.run`."""
+    rest = config_flag.parse(argv)
+    config_flag.no_arguments(rest, "options are --workdir and --tables")
+    config_flag.require("workdir")
+    return rest
+
+
 def main(argv: list[str]) -> None:
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected argument {argv[1]!r}")
     logging.set_verbosity(logging.WARNING)
     std_logging.getLogger("haa_jax").setLevel(std_logging.INFO)
     from haa_jax.errors import USER_ERRORS
-    from haa_jax.paper import __main__ as tables
-    from haa_jax.runtime.signals import EXIT_INTERRUPTED, Interrupted
 
     workdir = pathlib.Path(flags.FLAGS.workdir).absolute()
     try:
-        names = [name for name in tables.table_names(flags.FLAGS.tables) if name in paper.TABLES]
-        runs = tables.needed(cell.run for name in names for cell in paper.TABLES[name].cells)
+        names = [name for name in report.table_names(flags.FLAGS.tables) if name in TABLES]
+        runs = commands.needed(cell.run for name in names for cell in TABLES[name].cells)
         build_datasets(datasets_of(runs, workdir), workdir)
         run_all(runs, workdir)
-        (workdir / "runs" / "haa_coco.txt").write_text("\n".join(COCO))
+        (workdir / "runs" / COCO_CLASSES).write_text("\n".join(COCO))
+        print_results(names, runs, workdir)
     except Interrupted:
         sys.exit(EXIT_INTERRUPTED)
-    except (tables.PaperError, *USER_ERRORS) as error:
+    except (commands.PaperError, *USER_ERRORS) as error:
         sys.exit(f"error: {error}")
-    from haa_jax import embed
-    from haa_jax.paper import statistics
+    failed = expectations.check_all(runs, workdir / "runs")
+    sys.exit(1 if failed else 0)
 
-    print(statistics.describe("haa500/demo", str(workdir / "data"), list(tables.STATISTICS)))
+
+def print_results(names: list[str], runs: list[str], workdir: pathlib.Path) -> None:
+    """Prints Tables 3 and 5 of the demo, the tables `names`, and where Figure 5 is."""
+    from haa_jax import embed
+
+    print(statistics.describe("haa500/demo", str(workdir / "data"), statistics.TABLES))
     for name in names:
-        print(f"\n{tables.fill(name, workdir / 'runs')}")
+        print(f"\n{report.text(name, workdir / 'runs')}")
     if "i3d_rgb" in runs:
         embed.embed(small_config("i3d_rgb", workdir), workdir / "runs" / "i3d_rgb", "test", workdir / "figure5")
         print(f"\nFigure 5: {workdir / 'figure5'}")
-    failed = check_all(runs, workdir / "runs")
-    sys.exit(1 if failed else 0)
 
 
 def datasets_of(runs: list[str], workdir: pathlib.Path) -> set[str]:
     """The generated datasets that some runs need."""
-    configs = [small_config(name, workdir) for name in runs if name in paper.RUNS]
+    configs = [small_config(name, workdir) for name in runs if name in RUNS]
     return {name for config in configs for name in (config.data.dataset, config.eval.dataset) if name}
 
 
 def build_datasets(names: set[str], workdir: pathlib.Path) -> None:
-    """Builds what is not there yet: the demo, its relaxed form, its clips as a folder of videos."""
+    """Builds those that are missing: the demo, its relaxed form, its clips as a folder of videos."""
     import tensorflow_datasets as tfds
 
     import tfds_haa500
@@ -111,9 +116,9 @@ def _build_target(workdir: pathlib.Path, data_dir: str) -> None:
 
 
 def _sort_into_splits(source: pathlib.Path, out: pathlib.Path) -> None:
-    """Links video/<class>/<clip>.mp4 of the archive as <split>/<class>/<clip>.mp4, poses as pose/<split>/...
+    """Links the archive's video/<class>/<clip>.mp4 to <split>/<class>/<clip>.mp4, and poses to pose/<split>/...
 
-    Only the classes before "n": other classes, another head.
+    Only the classes before "n", so that the class table, and with it the head, differs from the demo's.
     """
     for clip in sorted(source.glob("video/*/*.mp4")):
         number, name = int(clip.stem[-3:]), clip.parent.name
@@ -124,43 +129,49 @@ def _sort_into_splits(source: pathlib.Path, out: pathlib.Path) -> None:
             _link(source / pose, out / "pose" / split / name / pose.name)
 
 
-def _link(file: pathlib.Path, name: pathlib.Path) -> None:
-    name.parent.mkdir(parents=True, exist_ok=True)
-    name.unlink(missing_ok=True)
-    os.link(file, name)
+def _link(source: pathlib.Path, link: pathlib.Path) -> None:
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.unlink(missing_ok=True)
+    os.link(source, link)
 
 
 def run_all(names: list[str], workdir: pathlib.Path) -> None:
-    """Trains and fuses what is not done, in this process."""
+    """Trains and fuses what is not finished, in this process."""
     import jax
 
-    from haa_jax import fuse, train
-    from haa_jax.evaluate import METRICS_FILE, PREDICTIONS_FILE
-
     runs = workdir / "runs"
-    jax.config.update("jax_compilation_cache_dir", str(workdir / "compiled"))  # many runs are of one shape
-    missing = [name for name in names if not (runs / name / METRICS_FILE).exists()]
+    jax.config.update("jax_compilation_cache_dir", str(workdir / "compiled"))  # many runs have the same shapes
+    missing = commands.missing(names, runs)
     started = time.monotonic()
     for number, name in enumerate(missing, start=1):
-        log.info("run %d of %d missing ones: %s", number, len(missing), name)
-        if name in paper.FUSIONS:
-            fusion = paper.FUSIONS[name]
-            files = [runs / run / PREDICTIONS_FILE for run in fusion.runs]
-            fuse.fuse_files(files, list(fusion.weights or [1.0] * len(files)), False, runs / name)
-        else:
-            train.train_and_evaluate(small_config(name, workdir), runs / name)
-            jax.clear_caches()  # nothing of one network is used by the next
-        spent = time.monotonic() - started
-        log.info("%s done, about %s left", name, clock(spent / number * (len(missing) - number)))
+        log.info("run %d of %d missing: %s", number, len(missing), name)
+        run(name, workdir)
+        jax.clear_caches()  # the next network uses nothing of this one
+        elapsed = time.monotonic() - started
+        log.info("%s done, about %s left", name, clock(elapsed / number * (len(missing) - number)))
+
+
+def run(name: str, workdir: pathlib.Path) -> None:
+    """Trains one run, or fuses the predictions of its runs."""
+    from haa_jax import fuse, train
+    from haa_jax.evaluate import PREDICTIONS_FILE
+
+    runs = workdir / "runs"
+    if name in FUSIONS:
+        fusion = FUSIONS[name]
+        files = [runs / each / PREDICTIONS_FILE for each in fusion.runs]
+        fuse.fuse_files(files, list(fusion.weights or [1.0] * len(files)), False, runs / name)
+    else:
+        train.train_and_evaluate(small_config(name, workdir), runs / name)
 
 
 def small_config(name: str, workdir: pathlib.Path):
     """The config of a run on the generated data."""
-    run = paper.RUNS[name]
+    run = RUNS[name]
     file, _, variants = run.config.partition(":")
     module = importlib.import_module(f"haa_jax.configs.{file.removesuffix('.py')}")
     config = module.get_config(",".join(filter(None, [variants, "demo"])))
-    fields = {key: _in_place(value) for key, value in run.fields.items()}
+    fields = {key: _generated(value) for key, value in run.fields.items()}
     if "data.frames" in fields:
         fields["data.frames"] = min(fields["data.frames"], config.data.frames)
     config.update_from_flattened_dict(fields | {"data.data_dir": str(workdir / "data")})
@@ -173,80 +184,14 @@ def small_config(name: str, workdir: pathlib.Path):
     return config
 
 
-def _in_place(value):
-    """A dataset's name replaced by that of the generated one; everything else as it is."""
+def _generated(value):
+    """The generated dataset in place of a dataset's name; any other value unchanged."""
     if isinstance(value, str):
         return TARGET if value.startswith("clip_folder/") else DATASETS.get(value, value)
     return value
 
 
-def check_all(names: list[str], runs: pathlib.Path) -> int:
-    """Prints what must hold by construction, and whether it does; returns how many things do not."""
-    checks = [check for check, involved in CHECKS.items() if set(involved) <= set(names)]
-    transfers = [name for name in names if name in paper.RUNS and paper.RUNS[name].start]
-    results = [check(runs) for check in checks] + [frozen_unchanged(runs, name) for name in transfers]
-    print("\nWhat must hold:")
-    for text, holds in results:
-        print(f"  {'yes' if holds else 'NO '}  {text}")
-    return sum(not holds for _, holds in results)
-
-
-def motion_beats_one_frame(runs: pathlib.Path) -> tuple[str, bool]:
-    many, one = _top1(runs, "i3d_rgb"), _top1(runs, "i3d_rgb_1_frames")
-    return f"more frames beat one: {_percent(many)} against {_percent(one)}", many["value"] > one["value"]
-
-
-def fusion_beats_streams(runs: pathlib.Path) -> tuple[str, bool]:
-    fused, *single = (_top1(runs, name) for name in ("tsn_two_stream", "tsn_rgb", "tsn_flow"))
-    best = max(single, key=lambda figure: figure["value"])
-    return f"two streams are not worse than one: {_percent(fused)}, best {_percent(best)}", fused["value"] >= best[
-        "value"
-    ]
-
-
-def joint_is_not_worse(runs: pathlib.Path) -> tuple[str, bool]:
-    alone, joint = (_top1(runs, f"i3d_rgb_{paper.SPORTS}_{objective}") for objective in ("composite", "joint"))
-    margin = 2 * max(alone["standard_error"], joint["standard_error"])
-    text = f"composite classes with atomic labels are not worse within error: {_percent(joint)}, {_percent(alone)}"
-    return text, joint["value"] >= alone["value"] - margin
-
-
-CHECKS = {
-    motion_beats_one_frame: ("i3d_rgb", "i3d_rgb_1_frames"),
-    fusion_beats_streams: ("tsn_two_stream",),
-    joint_is_not_worse: TRAINED[-2:],
-}
-
-
-def frozen_unchanged(runs: pathlib.Path, name: str) -> tuple[str, bool]:
-    """Whether everything but the last three layers is, bitwise, what the run started from."""
-    import numpy as np
-
-    from haa_jax.learning import freeze
-    from haa_jax.weights.readers import read_tensors
-
-    parts = ("Mixed_5b", "Mixed_5c", "Logits")
-    before, after = read_tensors(runs / paper.RUNS[name].start), read_tensors(runs / name)
-    frozen = [path for path in after if not freeze.is_trainable(path.split("/"), parts)]
-    kept = [path for path in frozen if np.array_equal(before[path], after[path])]
-    moved = any(not np.array_equal(before[p], after[p]) for p in after if p.startswith("Mixed_5"))
-    learned = "changed" if moved else "DID NOT CHANGE"
-    text = f"{name}: {len(kept)} of {len(frozen)} frozen arrays are unchanged, the last layers {learned}"
-    return text, len(kept) == len(frozen) > 0 and moved
-
-
-def _top1(runs: pathlib.Path, name: str) -> dict:
-    from haa_jax.paper import __main__ as tables
-
-    return tables.figure(paper.Cell("", "", name), runs)
-
-
-def _percent(figure: dict) -> str:
-    return f"{100 * figure['value']:.2f} % ({figure['correct']}/{figure['count']})"
-
-
 if __name__ == "__main__":
     flags.DEFINE_string("workdir", None, "Folder for the datasets and the runs.")
-    flags.DEFINE_list("tables", list(paper.TABLES), "Only these tables.")
-    flags.mark_flag_as_required("workdir")
-    app.run(main)
+    flags.DEFINE_list("tables", list(TABLES), "Only these tables.")
+    app.run(main, flags_parser=parse)

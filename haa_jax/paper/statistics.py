@@ -1,21 +1,32 @@
-"""What the HAA500 paper's Tables 3 and 5 say of the dataset, computed from a built one; no frame is decoded."""
+"""The HAA500 paper's Tables 3 and 5 about the dataset, computed from a built one; no frame is decoded."""
 
 import dataclasses
 import sys
+from collections.abc import Sequence
 
 import numpy as np
 import tqdm
 
 from haa_jax.data import dataset
-from haa_jax.paper import tables as paper
+from haa_jax.paper.printed import TABLE_3, TABLE_5
+from haa_jax.paper.runs import FOLDERS
 from tfds_haa500 import records
 
+TABLES = ("table3", "table5")
 DETECTED = 0.5  # score above which a joint counts as detectable
 
 
 @dataclasses.dataclass(frozen=True)
 class Facts:
-    """One value a clip: frames, seconds, people, camera_moving, and the share of detectable joints (NaN: no poses)."""
+    """One value per clip; every array is (clips,).
+
+    Attributes:
+      frames: int.
+      seconds: float.
+      people: int; 0 if not annotated.
+      camera_moving: bool.
+      joints: float, the share of detectable joints; NaN without poses.
+    """
 
     frames: np.ndarray
     seconds: np.ndarray
@@ -25,12 +36,12 @@ class Facts:
 
 
 def read(name: str, data_dir: str = "") -> tuple[Facts, int]:
-    """Reads every clip's facts, and the number of classes.
+    """Reads the facts of every clip, and the number of classes.
 
-    The share of joints is that of the most prominent person over all frames; a frame without anyone has none.
+    The share of joints is that of the most prominent person over all frames; a frame without people counts as 0.
 
     Raises:
-      DatasetError: the dataset is not there.
+      DatasetError: the dataset has not been built.
     """
     builder = dataset.open_builder(name, data_dir)
     rows = []
@@ -45,24 +56,26 @@ def read(name: str, data_dir: str = "") -> tuple[Facts, int]:
     return Facts(*map(np.array, zip(*rows, strict=True))), builder.info.features["label"].num_classes
 
 
-def _facts(example: dict) -> tuple[float, ...]:
+def _facts(example: dict) -> tuple[int, float, int, bool, float]:
+    """The fields of Facts, of one clip."""
     frames = len(example["video"])
+    # pose: (frames, people, joints, 3), the last of x, y, score; people by prominence
     detected = (example["pose"][:, 0, :, 2] > DETECTED).mean() if "pose" in example else np.nan
     seconds = frames / float(example["fps"])
     return frames, seconds, int(example["num_people"]), bool(example["camera_moving"]), float(detected)
 
 
-def describe(name: str, data_dir: str, tables: list[str]) -> str:
-    """The wanted ones of "table3" and "table5" as text."""
+def describe(name: str, data_dir: str, tables: Sequence[str]) -> str:
+    """Some of TABLES as text, of the dataset `name`. Raises DatasetError."""
     facts, classes = read(name, data_dir)
     text = {"table3": table_3(facts, classes), "table5": table_5(facts, name)}
     return "\n\n".join(f"{text[table]}\n(of {name})" for table in tables)
 
 
 def table_3(facts: Facts, classes: int) -> str:
-    """Clips, lengths, people and camera beside the paper's, which are of v1.0; then what follows from them."""
+    """Clips, lengths, people and camera next to the paper's, which are of v1.0; then figures derived from them."""
     clips, frames = len(facts.frames), int(facts.frames.sum())
-    annotated = facts.people > 0  # a clip_folder's clips are not
+    annotated = facts.people > 0  # the clips of a clip_folder are not
     ours = {
         "actions": f"{classes:,}",
         "clips": f"{clips:,}",
@@ -81,32 +94,32 @@ def table_3(facts: Facts, classes: int) -> str:
         ("moving camera", _share(facts.camera_moving, annotated), "23.73 % = 2,373 / 10,000"),
         ("shortest, longest", f"{facts.seconds.min():.2f} s, {facts.seconds.max():.2f} s", "not given"),
     ]
-    printed = _text("Table 3: the dataset (the paper's is version 1.0)", _beside(ours, paper.TABLE_3))
-    return "\n".join([printed, "Not in the paper's table, derived from its figures:", *map(_line, derived)])
+    main = _text("Table 3: the dataset (the paper's is version 1.0)", _with_printed(ours, TABLE_3))
+    return "\n".join([main, "Not in the paper's table, derived from its figures:", *map(_line, derived)])
 
 
 def table_5(facts: Facts, name: str) -> str:
-    """The share of joints of the most prominent person that a pose estimator is sure of, of the dataset `name`."""
-    share = "no poses in this dataset" if np.isnan(facts.joints).all() else _percent(facts)
-    rows = {f"clip_folder/{folder}": row for row, folder in paper.FOLDERS.items() if row in paper.TABLE_5}
+    """The share of joints of the most prominent person that the pose estimator detects, in the dataset `name`."""
+    share = "no poses in this dataset" if np.isnan(facts.joints).all() else _mean_joints(facts)
+    rows = {f"clip_folder/{folder}": row for row, folder in FOLDERS.items() if row in TABLE_5}
     own = "HAA500" if name.startswith("haa500/") else rows.get(name, name)
-    ours = dict.fromkeys(paper.TABLE_5, "missing") | {own: share}
-    return _text(f"Table 5: detectable joints, those with a score above {DETECTED}", _beside(ours, paper.TABLE_5))
+    ours = dict.fromkeys(TABLE_5, "missing") | {own: share}
+    return _text(f"Table 5: detectable joints, those with a score above {DETECTED}", _with_printed(ours, TABLE_5))
 
 
-def _beside(ours: dict[str, str], printed: dict[str, str]) -> list[tuple[str, str, str]]:
+def _with_printed(ours: dict[str, str], printed: dict[str, str]) -> list[tuple[str, str, str]]:
     return [(row, figure, printed.get(row, "-")) for row, figure in ours.items()]
 
 
-def _count(yes: np.ndarray, annotated: np.ndarray) -> str:
-    return f"{yes[annotated].sum():,}" if annotated.any() else "not annotated"
+def _count(selected: np.ndarray, annotated: np.ndarray) -> str:
+    return f"{selected[annotated].sum():,}" if annotated.any() else "not annotated"
 
 
-def _share(yes: np.ndarray, annotated: np.ndarray) -> str:
-    return f"{100 * yes[annotated].mean():.2f} %" if annotated.any() else "not annotated"
+def _share(selected: np.ndarray, annotated: np.ndarray) -> str:
+    return f"{100 * selected[annotated].mean():.2f} %" if annotated.any() else "not annotated"
 
 
-def _percent(facts: Facts) -> str:
+def _mean_joints(facts: Facts) -> str:
     return f"{100 * np.average(facts.joints, weights=facts.frames):.2f} %"
 
 
@@ -115,5 +128,5 @@ def _text(title: str, rows: list[tuple[str, str, str]]) -> str:
 
 
 def _line(row: tuple[str, str, str]) -> str:
-    what, here, theirs = row
-    return f"{what:22} {here:>26}   {theirs}".rstrip()
+    name, here, printed = row
+    return f"{name:22} {here:>26}   {printed}".rstrip()

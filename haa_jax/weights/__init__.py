@@ -1,1 +1,1 @@
-"""Published checkpoints -> our variables."""
+"""Published checkpoints -> the networks' variables."""

@@ -1,11 +1,10 @@
-"""What a weights file holds, and whether it fits a network.
+"""Lists a weights file, and tells whether it fits a network.
 
     python -m haa_jax.weights rgb_imagenet.pt
     python -m haa_jax.weights rgb_imagenet.pt --config=configs/i3d.py
 
-Lists every tensor; with a config, says which tensors would fill that network, and names those that are missing, of
-another shape, not finite or not used: the verdict that `config.init_from` acts on. Exits with 1 if the file does not
-fit.
+Prints every tensor; with a config, also which tensors would fill that network, and which are missing, mismatched in
+shape, not finite or not used: the verdict that `config.init_from` follows. The exit code is 1 if the file does not fit.
 """
 
 import math
@@ -24,7 +23,7 @@ _CONFIG = config_flag.define("Network to compare with: FILE.py[:variants].")
 
 def main(argv: list[str]) -> None:
     if len(argv) != 2:
-        sys.exit(f"one file is wanted, not {len(argv) - 1}; {__doc__.strip()}")
+        sys.exit(f"error: give one weights file, not {len(argv) - 1}; see --help")
     try:
         sys.exit(0 if report(argv[1], _CONFIG.value) else 1)
     except USER_ERRORS as error:
@@ -32,12 +31,12 @@ def main(argv: list[str]) -> None:
 
 
 def report(path: str, config=None) -> bool:
-    """Prints the listing; whether the file fits (True without a config)."""
+    """Prints the listing; returns whether the file fits (True without a config)."""
     contents = read(path)
     tensors = contents.tensors
     for name, tensor in tensors.items():
         print(f"{name:60} {tensor.dtype!s:9} {'x'.join(map(str, tensor.shape)) or 'scalar'}")
-    print(f"{path}: {len(tensors)} tensors, {sum(math.prod(tensor.shape) for tensor in tensors.values()):,} numbers")
+    print(f"{path}: {len(tensors)} tensors, {sum(math.prod(tensor.shape) for tensor in tensors.values()):,} values")
     if config is None:
         for note in contents.notes:
             print(note)
@@ -50,7 +49,7 @@ def report(path: str, config=None) -> bool:
 
 
 def abstract_variables(config) -> dict:
-    """Shapes of the network's variables; one class a head, since heads are not compared."""
+    """Shapes of the network's variables; with one class per head, since heads are not compared."""
     model = models.build(config.model, {"atomic": 1})
     clip = jax.ShapeDtypeStruct((1, *experiment.clip_shape(config)), "float32")
     return jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), clip)

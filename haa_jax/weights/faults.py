@@ -11,27 +11,27 @@ from haa_jax.weights.fit import ADJACENCY, Fit
 
 
 def in_values(tensors: Mapping[str, np.ndarray], fit: Fit) -> tuple[str, ...]:
-    """A line on each tensor that would be used and cannot be, and what to do."""
+    """A line on each tensor in use whose values cannot be used, and what to do."""
     used = dict.fromkeys([*fit.taken.values(), *fit.gammas.values()])
     numbers = {name: tensors[name] for name in used if jnp.issubdtype(tensors[name].dtype, np.floating)}
     integers = [f"not floating-point: {name} ({tensors[name].dtype})" for name in used if name not in numbers]
     if integers:
-        integers.append("What to do: take the weights before they were quantized, or save each tensor's dequantize()")
+        integers.append("What to do: use the weights before they were quantized, or save each tensor's dequantize()")
     bad = {name: _not_finite(tensor) for name, tensor in numbers.items()}
     not_finite = [f"not finite: {name} ({n} of {numbers[name].size})" for name, n in bad.items() if n]
     variances = {name for path, name in fit.taken.items() if path[-1] == "var" and name in numbers}
     not_finite += [f"a negative variance: {name}" for name in used if name in variances and (numbers[name] < 0).any()]
     if not_finite:
         not_finite.append(
-            "What to do: take another file, or an earlier checkpoint: the training diverged or the file is damaged"
+            "What to do: use another file or an earlier checkpoint: the training diverged, or the file is damaged"
         )
     return (*integers, *not_finite)
 
 
 def in_graph(tensors: Mapping[str, np.ndarray], fit: Fit, config: ConfigDict) -> tuple[str, ...]:
-    """A line if a ST-GCN's file holds another graph than `config`, its `model` part, asks for, and what to do.
+    """A line if an ST-GCN file has a graph other than that of `config` (config.model), and what to do.
 
-    ST-GCN's files carry the adjacency that they were trained with, as `A` or, in mmaction2, in every block.
+    ST-GCN files have the adjacency that the network was trained with, as `A` or, in mmaction2, in every block.
     """
     adjacencies = [name for name, reason in fit.unused.items() if reason == ADJACENCY]
     others = [name for name in adjacencies if not _is_graph(tensors[name], config.variant, config.partition)]
@@ -47,7 +47,7 @@ def in_graph(tensors: Mapping[str, np.ndarray], fit: Fit, config: ConfigDict) ->
     return (
         f"another graph: {others[0]}{more} is not that of config.model.variant={config.variant!r}, "
         f"config.model.partition={config.partition!r}",
-        f"What to do: {f'set {graphs[0]}' if graphs else 'take a file of one of our graphs; this one is of none'}",
+        f"What to do: {f'set {graphs[0]}' if graphs else 'use a file with one of these graphs; this one has another'}",
     )
 
 
@@ -58,7 +58,7 @@ def _not_finite(tensor: np.ndarray) -> int:
 
 
 def _is_graph(tensor: np.ndarray, variant: str, partition: str) -> bool:
-    """Whether a tensor is an adjacency of ours, to within half of the last digit of numbers up to 1 in its dtype."""
+    """Whether a tensor is this adjacency, to within half of the last digit of numbers up to 1 in its dtype."""
     ours = spatial_adjacency(SKELETONS[variant], partition)
     digit = jnp.finfo(tensor.dtype).eps if jnp.issubdtype(tensor.dtype, np.floating) else 0
     tolerance = max(1e-6, float(digit) / 2)

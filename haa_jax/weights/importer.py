@@ -1,4 +1,4 @@
-"""A published checkpoint -> our variables."""
+"""A published checkpoint -> the network's variables."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -10,7 +10,8 @@ from ml_collections import ConfigDict
 
 from haa_jax.learning.train_state import TrainState
 from haa_jax.weights import faults
-from haa_jax.weights.fit import Fit, describe, match, to_ours
+from haa_jax.weights.account import describe
+from haa_jax.weights.fit import Fit, match, to_ours
 from haa_jax.weights.readers import Contents, WeightsError, read
 
 
@@ -18,16 +19,16 @@ def load(path, config: ConfigDict, variables: dict, head: str = "") -> tuple[dic
     """Fills a network's variables from a checkpoint.
 
     Args:
-      path: a file that readers.read knows.
-      config: the `model` part of the configuration that the network was built from.
+      path: a file that readers.read can read.
+      config: config.model, which the network was built from.
       variables: {"params", "batch_stats"} as the network's init returns them, arrays or shapes.
       head: name of the head that takes the file's last layer; "" leaves all heads as they are in `variables`.
 
     Returns:
-      The variables as float32 NumPy arrays (heads not filled are passed through), and the account.
+      The variables as float32 NumPy arrays (heads not filled are passed through), and the fit.
 
     Raises:
-      WeightsError: the file cannot be read or does not fit (see `judge`); everything that is wrong is named.
+      WeightsError: the file cannot be read or does not fit (see `judge`); the message names everything that is wrong.
     """
     contents = read(path)
     fit = judge(contents, config, variables, head)
@@ -37,10 +38,10 @@ def load(path, config: ConfigDict, variables: dict, head: str = "") -> tuple[dic
 
 
 def judge(contents: Contents, config: ConfigDict, variables: dict, head: str = "") -> Fit:
-    """The whole verdict on a file, on which `load` acts and which `python -m haa_jax.weights` prints.
+    """The complete verdict on a file, which `load` follows and `python -m haa_jax.weights` prints.
 
-    A file fits if every variable has one tensor, of its shape, of finite floating-point numbers, and, for ST-GCN, of
-    the config's graph. Arguments as in `load`.
+    A file fits if it has one tensor for every variable, of its shape and with finite floating-point values, and, for
+    ST-GCN, the config's graph. Arguments as in `load`.
     """
     tensors = contents.tensors
     fit = match({name: tensor.shape for name, tensor in tensors.items()}, config.name, variables, head)
@@ -51,7 +52,7 @@ def judge(contents: Contents, config: ConfigDict, variables: dict, head: str = "
 
 
 def convert(tensors: Mapping[str, np.ndarray], fit: Fit, variables: dict) -> dict:
-    """The variables filled as `fit` says; those it does not name are passed through."""
+    """Fills variables according to `fit`; all others are passed through."""
     flat = dict(traverse_util.flatten_dict(variables))
     for path, name in fit.taken.items():
         array = to_ours(np.asarray(tensors[name], np.float64), fit.source, path)
@@ -66,10 +67,10 @@ def convert(tensors: Mapping[str, np.ndarray], fit: Fit, variables: dict) -> dic
 
 
 def _fold_gamma(flat: dict, path: tuple[str, ...], gamma: np.ndarray) -> None:
-    """Multiplies a gamma into the kernel in front of its BatchNorm, and into the running mean.
+    """Multiplies a gamma into the kernel before its BatchNorm, and into the running mean.
 
-    With running statistics the network is then the same: gamma * (y - mean) is what is normalized by the same variance.
-    With a batch's own statistics, a gamma in front of a normalization does nothing.
+    With running statistics the network then computes the same: gamma * (y - mean), divided by the same deviation. With
+    a batch's own statistics, a gamma before a normalization has no effect.
     """
     unit = path[1:-2]
     kernel = ("params", *unit, "conv_3d", "kernel")
@@ -79,11 +80,11 @@ def _fold_gamma(flat: dict, path: tuple[str, ...], gamma: np.ndarray) -> None:
 
 
 def start_from(path, config: ConfigDict, train_state: TrainState) -> tuple[TrainState, Fit]:
-    """A fresh state with a checkpoint's weights in place of random ones, all but those of the heads.
+    """A fresh state with a checkpoint's weights in place of random ones, except in the heads.
 
     Args:
       path, config: as in `load`.
-      train_state: its arrays' layout over the devices is kept.
+      train_state: its arrays keep their sharding.
     """
     variables = {"params": train_state.params, "batch_stats": train_state.batch_stats}
     loaded, fit = load(path, config, jax.eval_shape(lambda: variables))

@@ -1,8 +1,8 @@
-"""What the published checkpoints call our variables: one function for each source.
+"""The names of the variables in published checkpoints: one function per source.
 
-A function maps the path of a variable below "params" or "batch_stats", ("layer1_block0", "conv1", "bn", "mean"), to
-its name in that source. TSM's wrapper ".net" is taken off the file's names by `clean` before they are compared; what
-stands before all the names of a file (DataParallel's "module.", DeepMind's "RGB/inception_i3d/"), the importer finds.
+A function maps the path of a variable below "params" or "batch_stats", such as ("layer1_block0", "conv1", "bn",
+"mean"), to its name in that source. Before names are compared, `clean` removes TSM's wrapper ".net" from those in the
+file; a prefix of all names (DataParallel's "module.", DeepMind's "RGB/inception_i3d/") is found by fit.py.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ _TORCH = {"kernel": "weight", "scale": "weight", "mean": "running_mean", "var": 
 
 
 def clean(name: str) -> str:
-    """A name as it stands in a file, without what files of the same source put differently."""
+    """A name in a file without the parts in which files of the same source differ."""
     return name.replace(".net.", ".")
 
 
@@ -136,7 +136,7 @@ _PLACES = {"conv": "0", "bn": "1"}  # in a torch.nn.Sequential
 
 
 def _torchvision(path: Path) -> str:
-    """Below a backbone: torchvision's ResNet, or the layers of bn_inception.yaml, which we call the same."""
+    """Below a backbone: torchvision's ResNet, or the layers of bn_inception.yaml, whose names are the same here."""
     module, leaf = path[:-1], _torch(path)
     if module[0] == "stem":
         return f"{module[1]}1.{leaf}"  # conv1, bn1
@@ -164,7 +164,7 @@ def tpn_mmaction2(path: Path) -> str:
     return _tpn(path, _MMACTION2, _mmaction2_resnet)
 
 
-# Our module -> theirs; {kind} is conv or bn, {norm} conv or norm, {place} 0 or 1, {level} 0 or 1.
+# Module here -> module there; {kind} is conv or bn, {norm} conv or norm, {place} 0 or 1, {level} 0 or 1.
 _DECISIONFORCE = {
     "Logits": "cls_head.fc_cls",
     "AuxLogits": "necks.aux_head.fc",
@@ -258,13 +258,13 @@ SOURCES: dict[str, dict[str, Callable[[Path], str]]] = {
     "tpn": {"TPN": tpn_decisionforce, "mmaction2": tpn_mmaction2},
     "stgcn": {"st-gcn": stgcn_yysijie, "mmaction2": stgcn_mmaction2},
 }
-OURS = "haa_jax"  # a run of ours: the paths themselves
+OURS = "haa_jax"  # a run of this project: the paths themselves
 for _sources in SOURCES.values():
     _sources[OURS] = "/".join
-# Sources whose kernels are laid out as ours, (*window, in, out); all others have (out, in, *window).
+# Sources with kernels of shape (*window, in, out), as here; all others have (out, in, *window).
 CHANNELS_LAST = frozenset({"kinetics-i3d", OURS})
 
 
 def sources_of(model: str) -> dict[str, Callable[[Path], str]]:
-    """SOURCES of an architecture; of one that was never published, runs of ours alone."""
+    """SOURCES of an architecture; if it has none, only runs of this project."""
     return SOURCES.get(model, {OURS: "/".join})

@@ -14,7 +14,7 @@ from haa_jax.models import bninception, resnet
 from haa_jax.runtime import mesh
 
 CLASSES = ("apple_to_bowl", "apple_to_mouth")
-# Config, variants, and what makes the network and its clips small.
+# Name -> config, variants, and fields that make the network and its clips small.
 EVERY = {
     "i3d": (i3d, "demo", {}),
     "i3d pose": (i3d, "demo,pose", {}),
@@ -30,7 +30,7 @@ EVERY = {
     "stgcn coco17": (stgcn, "demo", {}),
     "stgcn openpose18": (stgcn, "demo,openpose18", {}),
 }
-# Those that one device repeats; the others differ from them in what one device or 8 makes no difference to.
+# Networks that are run on one device too; what the others add does not depend on the number of devices.
 COMPARED = ("i3d", "slowfast 8x8", "tsn tsm", "tpn tsm", "stgcn coco17")
 # I3D trains and is tested in test_train.py; the others are variants.
 SLOW = ("i3d", "i3d pose", "i3d rgb+pose", "slowfast 8x8", "tsn bninception", "tsn tsm", "tpn tsm", "stgcn openpose18")
@@ -69,7 +69,7 @@ def test_every_demo_learns_by_one_recipe():
         assert module.get_config(variants).optimizer == expected
 
 
-def test_a_demo_keeps_the_parts_that_learn():
+def test_a_demo_keeps_its_trainable_modules():
     assert i3d.get_config("demo,last_three").optimizer.trainable == ("Mixed_5b", "Mixed_5c", "Logits")
 
 

@@ -1,10 +1,10 @@
-"""Writes frames.csv, crops.csv and rates.csv by running the authors' own code on clips of numbered frames.
+"""Writes frames.csv, crops.csv and rates.csv by running the authors' code on clips of numbered frames.
 
     python -m tests.facts.authors CLONES
 
-where CLONES holds clones of the repositories below as `owner+name/.git`. It needs torch, torchvision, PyYAML and NumPy,
-and nothing of ours; the tests read what it wrote and do not run it. Of their modules what is imported besides is
-replaced by mocks, their random draws by `draws.Draws`, and a clip by the numbers of its frames.
+CLONES has clones of the repositories below as `owner+name/.git`. This needs torch, torchvision, PyYAML and NumPy, and
+nothing of haa_jax; the tests read the files and do not run it. The authors' other imports are replaced by mocks, their
+random draws by `draws.Draws`, and a clip by the numbers of its frames.
 """
 
 import contextlib
@@ -45,7 +45,10 @@ def read(repository: str, path: str) -> str:
 
 
 def load(repository: str, path: str, function: str = "", **siblings):
-    """A module of theirs, or one function where the rest is not Python 3; `siblings` is what it imports beside it."""
+    """A module of the authors, or one function of it if the rest is not Python 3.
+
+    `siblings` are the modules that it imports from its own package.
+    """
     module = types.ModuleType("theirs." + pathlib.PurePath(path).stem)
     module.__package__ = "theirs"
     others = {name: mock.MagicMock() for name in MOCKED} | {"theirs": types.SimpleNamespace(__path__=[], **siblings)}
@@ -66,7 +69,7 @@ def tpn_config(path: str) -> dict:
 
 @contextlib.contextmanager
 def drawn(name: str):
-    """Until it is left, `random` and `np.random` draw as `Draws(name)` does."""
+    """Within this context, `random` and `np.random` draw as `Draws(name)` does."""
     draws = Draws(name)
     by_hand = {
         (random, "uniform"): draws.uniform,
@@ -116,8 +119,8 @@ def slowfast_frames():
 
 
 def tpn_frames():
-    """Of RawFramesDataset, which puts the windows one after another; of tsm's 16 segments at test, every second one is
-    a window (models/recognizers/TSN2D.py:forward_test)."""
+    """Of RawFramesDataset, which concatenates the windows; at test, every second of tsm's 16 segments belongs to one
+    window (models/recognizers/TSN2D.py:forward_test)."""
     dataset = load(TPN, "mmaction/datasets/rawframes_dataset.py", transforms=mock.MagicMock(), utils=mock.MagicMock())
 
     def clip(config, window_of, length, window):
@@ -158,14 +161,14 @@ def tsn_frames():
         (TSM, "ops/dataset.py", "tsn:tsm", 8, 8),
     ):
         dataset = load(repository, path)
-        dataset.randint = lambda high, size: np.random.randint(high, size=size)  # they import it by name
-        for words, stack in ((recipe, 1), (f"{recipe},flow", 5)):
+        dataset.randint = lambda high, size: np.random.randint(high, size=size)  # the authors import it by name
+        for variants, stack in ((recipe, 1), (f"{recipe},flow", 5)):
             of_clip = functools.partial(clip, dataset, stack, *segments)
-            yield from frame_rows(words, f"{repository} {path}:TSNDataSet", of_clip, 1)
+            yield from frame_rows(variants, f"{repository} {path}:TSNDataSet", of_clip, 1)
 
 
 def stgcn_frames():
-    """Of the feeder: clips of any length are padded to 300 frames, of which a test sees all."""
+    """Of the feeder: clips of any length are padded to 300 frames, all of which a test sees."""
     tools = load(STGCN, "feeder/tools.py")
     padded = np.arange(300).reshape(1, 300, 1, 1)
     source = f"{STGCN} feeder/tools.py:random_choose with config/st_gcn/kinetics-skeleton/train.yaml"
@@ -177,7 +180,7 @@ def stgcn_frames():
 
 
 class Picture:
-    """What a cropped Pillow image says of itself."""
+    """The part of a Pillow image that the crops use; it records its box and whether it is mirrored."""
 
     def __init__(self, size, box=None, flip=False):
         self.size, self.mode, self.box, self.flip = size, "RGB", box, flip
@@ -202,7 +205,7 @@ def crops():
     tpn, tsn = load(TPN, "mmaction/datasets/transforms.py"), load(TSN, "transforms.py")
     tpn.mmcv.imcrop = lambda _, box: box
 
-    def corner(cropped):  # of a picture whose two channels are the numbers of rows and columns
+    def corner(cropped):  # of a picture whose two channels are its row and column numbers
         return *cropped[:, 0, 0].tolist(), False
 
     for height, width in SHAPES:
@@ -222,7 +225,7 @@ def crops():
                 name,
                 boxes(corner(cropped[0]), side=224),
             )
-        if 256 in (height, width):  # Group3CropSample asks for it
+        if 256 in (height, width):  # as Group3CropSample requires
             three = [
                 (top, left, False) for left, top, _, _ in tpn.Group3CropSample(256)([np.empty((height, width))])[0]
             ]
@@ -285,7 +288,7 @@ def tpn_rates():
 
 
 def tsn_rates():
-    """Of main.py with the arguments of the command lines that the authors give."""
+    """Of main.py with the arguments in the authors' command lines."""
 
     def rate(main, arguments, epoch):
         group = {"lr_mult": 1, "decay_mult": 1}

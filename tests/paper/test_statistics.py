@@ -1,15 +1,12 @@
-"""Tables 3 and 5 of generated clips whose facts are known, beside the paper's own."""
+"""Tables 3 and 5 of generated clips with known facts, next to the paper's figures."""
 
-import csv
 import dataclasses
-import pathlib
 import re
 
 import numpy as np
 
 from haa_jax.paper import statistics
-
-FACTS = pathlib.Path(__file__).parent.parent / "facts" / "paper_tables.csv"
+from tests.paper.facts import facts
 
 
 def test_the_datasets_own_figures(data_dir):
@@ -44,16 +41,14 @@ def people(*counts):
 
 def test_the_papers_figures_are_its_own_and_all_are_there():
     printed, derived = statistics.table_3(people(1, 2), 2).split("Not in the paper's table")
-    assert paper_column(printed) == facts(3)
-    assert paper_column(statistics.table_5(people(1), "haa500/pose")) == facts(5)
+    assert paper_column(printed) == by_heading(3)
+    assert paper_column(statistics.table_5(people(1), "haa500/pose")) == by_heading(5)
     assert "derived" in derived.splitlines()[0]
 
 
-def facts(number):
-    """Row -> figure of a table of one column, or column -> figure of one of one row."""
-    with FACTS.open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["table"] == str(number)]
-    return {row["column"].removesuffix(" s"): float(row["figure"]) for row in rows}
+def by_heading(number):
+    """Column of a table of the paper -> its figure; every column has one."""
+    return {column.removesuffix(" s"): figure for (_, _, column), figure in facts(number).items()}
 
 
 def paper_column(text):
@@ -92,7 +87,7 @@ def test_joints_are_counted_by_frame_and_missing_people_have_none():
     assert statistics.table_3(found, 2).count("not annotated") == 7
 
 
-def test_joints_stand_beside_the_papers_figure_of_the_same_dataset():
+def test_joints_are_in_the_row_of_the_same_dataset():
     found = dataclasses.replace(people(1), joints=np.array([0.25]))
     for name, row in (("clip_folder/ucf101", "UCF101"), ("haa500/demo", "HAA500"), ("clip_folder/mine", None)):
         lines = [line.split() for line in statistics.table_5(found, name).splitlines()[3:]]

@@ -1,4 +1,4 @@
-"""The tool that makes pose files: what it writes is what the builder reads. (MediaPipe itself is not needed here.)"""
+"""The tool that writes pose files: the builder reads them. (MediaPipe itself is not needed here.)"""
 
 import importlib.util
 import json
@@ -35,7 +35,7 @@ def landmarks(shift=0.0) -> np.ndarray:
 def test_entries_are_coco_joints_in_pixels_that_the_builder_reads(tool):
     entries = [tool.entry(frame, landmarks(), SIZE) for frame in (0, 2)]
     found = pose.parse(json.dumps(entries).encode(), 3, SIZE)
-    marks = [0, 2, 5, 7, 8, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28]  # of MediaPipe's model card
+    marks = [0, 2, 5, 7, 8, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28]  # in MediaPipe's model card
     expected = landmarks()[marks]
     np.testing.assert_allclose(found[0, 0], expected, atol=1e-3)
     np.testing.assert_allclose(found[2, 0], expected, atol=1e-3)
@@ -46,7 +46,7 @@ def test_entries_are_coco_joints_in_pixels_that_the_builder_reads(tool):
     assert (width, height) == pytest.approx((28 / 50 * 64, 28 / 100 * 48), abs=0.01)
 
 
-def test_joints_far_outside_are_not_seen_and_the_file_is_still_read(tool):
+def test_joints_far_outside_are_not_detected_and_the_file_is_still_read(tool):
     marks = landmarks()
     marks[28, :2] = 1.6, 0.5  # the right ankle
     (found,) = pose.parse(json.dumps([tool.entry(0, marks, SIZE)]).encode(), 1, SIZE)
@@ -93,14 +93,14 @@ sys.path.insert(0, sys.argv[1])
 import estimate
 if __name__ == "__main__":
     with multiprocessing.get_context("spawn").Pool(2, estimate.end_with_parent) as pool:
-        pool.map_async(time.sleep, [60, 60], chunksize=1)  # clips that take a while
+        pool.map_async(time.sleep, [60, 60], chunksize=1)  # clips that take long
         time.sleep(2)
         print(*[worker.pid for worker in multiprocessing.active_children()], flush=True)
         time.sleep(60)
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_workers_end_with_the_process_that_was_killed(tmp_path):
     def alive():
         return [worker for worker in workers if pathlib.Path(f"/proc/{worker}").exists()]

@@ -78,7 +78,7 @@ def test_every_tensor_of_every_source_finds_its_variable(table, column, source):
     assert wrapped.taken == {path: prefix + name for path, name in fit.taken.items()}
     assert wrapped.gammas == {path: prefix + name for path, name in fit.gammas.items()}
     assert wrapped.unused == {"queue": "not a tensor of this network"}
-    assert f"names as in {source} behind {prefix!r}: " in importer.describe(wrapped)
+    assert f"names as in {source} with prefix {prefix!r}: " in importer.describe(wrapped)
 
 
 def tensorflow_i3d() -> dict[str, np.ndarray]:
@@ -130,7 +130,7 @@ def test_heads_stay_new(stgcn_network, stgcn_tensors, tmp_path):
     config, _ = stgcn_network
     _, variables = network("stgcn", "openpose18", (2, 16, 18, 3), classes=7)
     loaded, fit = importer.load(save(tmp_path / "w.npz", stgcn_tensors), config, variables)
-    assert fit.unused == dict.fromkeys(["fcn.weight", "fcn.bias"], "the classes' layer")
+    assert fit.unused == dict.fromkeys(["fcn.weight", "fcn.bias"], "classification layer")
     assert loaded["params"]["Logits"] == variables["params"]["Logits"]
     assert isinstance(loaded["params"]["block3"]["gcn_conv"]["kernel"], np.ndarray)
 
@@ -146,7 +146,7 @@ def test_a_file_of_tsm_as_its_authors_publish_it():
     fit = importer.match(published, "tsn", variables, "atomic")
     assert fit.fits
     assert (fit.source, fit.prefix, fit.unused) == ("tsn-pytorch", "module.", {})
-    assert "'.net', which TSM puts into names, left out of 16" in importer.describe(fit)
+    assert "'.net', which TSM inserts into names, removed from 16" in importer.describe(fit)
 
 
 def test_tsms_wrapper_is_taken_off():

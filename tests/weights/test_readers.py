@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import safetensors
 
-from haa_jax.weights import torch_file
+from haa_jax.weights import safe_pickle, stand_ins, torch_file
 from haa_jax.weights.readers import WeightsError, read_tensors
 
 # A writer of pickles, protocol 2, that can name functions which are not installed
@@ -312,8 +312,8 @@ def test_statistics_beside_params_are_kept(read):
 def test_what_is_no_tensor_is_not_kept():
     """An Opaque takes everything that a pickle can do to an object, and has nowhere to put it."""
     data = dumps({"args": Call("argparse.Namespace", (1, 2), {"lr": 0.1}), "x": 1})
-    tree, _, _ = torch_file.unpickle(data)
-    assert isinstance(tree["args"], torch_file.Opaque)
+    tree, _, _ = safe_pickle.unpickle(data)
+    assert isinstance(tree["args"], stand_ins.Opaque)
     assert not hasattr(tree["args"], "__dict__")
 
 
@@ -379,9 +379,9 @@ def test_a_checked_tensor_cannot_be_changed(problem, kind):
 
 @pytest.mark.parametrize("name", ["torch._utils._rebuild_tensor_v2", "collections.OrderedDict", "numpy.dtype"])
 def test_a_function_cannot_be_changed(problem, name):
-    before = dict(vars(torch_file._ALLOWED[name]))
+    before = dict(vars(safe_pickle._ALLOWED[name]))
     problem(b"\x80\x02" + encode(Name(name)) + encode((None, {"__init__": 1, "_function": 1})) + b"b.")
-    assert vars(torch_file._ALLOWED[name]) == before
+    assert vars(safe_pickle._ALLOWED[name]) == before
 
 
 FLOAT8 = Call(
@@ -461,10 +461,10 @@ def huge_caffe2() -> bytes:
 
 
 HUGE = {  # and a part of what is said
-    "npz": (huge_npz, "says shape (2500000000000,) and dtype float32, but holds 4 bytes"),
+    "npz": (huge_npz, "has shape (2500000000000,) and dtype float32 in its header, but 4 bytes"),
     "legacy storage": (lambda: huge_torch("legacy", "storage"), "needs 10000000000000 bytes"),
     "legacy window": (lambda: huge_torch("legacy", "window"), "reaches beyond the 24 elements"),
-    "zip storage": (lambda: huge_torch("zip", "storage"), "has 96 bytes, and 10000000000000 for its tensors"),
+    "zip storage": (lambda: huge_torch("zip", "storage"), "has 96 bytes, but its tensors need 10000000000000"),
     "zip window": (lambda: huge_torch("zip", "window"), "reaches beyond the 24 elements"),
     "repeats": (lambda: huge_torch("zip", "repeats"), "shape (2500000000000,) repeats the 24 elements"),
     "safetensors": (huge_safetensors, "file not fully covered"),
@@ -571,7 +571,7 @@ def test_every_truncation_is_an_error(read, name):
 def test_a_file_that_was_cut_off_says_so_and_after_how_much(problem):
     data = torch_bytes("zip", {"x": np.zeros(5000, np.float32)})
     said = problem(data[:12345])
-    assert "what should stand at its end is not there after 12,345 bytes: it was cut off or damaged" in said
+    assert "its end is missing after 12,345 bytes: it is truncated or damaged" in said
 
 
 def test_safetensors_in_fp8_say_what_to_do(problem):
@@ -646,7 +646,7 @@ def test_tensorflow_folders_must_hold_one(checkpoint, tmp_path):
 def test_tensorflow_parts_that_are_missing(checkpoint, tmp_path):
     prefix = copy_of(checkpoint, tmp_path)
     (tmp_path / "model.ckpt.index").unlink()
-    with pytest.raises(WeightsError, match="model.ckpt.index is not beside it"):
+    with pytest.raises(WeightsError, match="model.ckpt.index is not next to it"):
         read_tensors(f"{prefix}.data-00000-of-00001")
     prefix = copy_of(checkpoint, tmp_path)
     (tmp_path / "model.ckpt.data-00000-of-00001").unlink()

@@ -78,19 +78,19 @@ def with_graph(variant: str, partition: str, dtype=np.float32):
 WEIGHT, MEAN = "st_gcn_networks.3.tcn.2.weight", "st_gcn_networks.3.tcn.3.running_mean"
 GOOD = {  # what is done to a file that fits -> what the account says then
     "as it is": (lambda tensors: tensors, "names as in st-gcn: 146 tensors taken, 0 missing"),
-    "DataParallel": (behind("module."), "names as in st-gcn behind 'module.': 146 tensors taken, 0 missing"),
-    "twice": (behind("module.module."), "behind 'module.module.'"),
-    "Lightning": (behind("model."), "behind 'model.'"),
-    "compiled": (behind("_orig_mod."), "behind '_orig_mod.'"),
-    "nested": (behind("net."), "behind 'net.'"),
-    "all of them": (behind("module._orig_mod.net.model."), "behind 'module._orig_mod.net.model.'"),
+    "DataParallel": (behind("module."), "names as in st-gcn with prefix 'module.': 146 tensors taken, 0 missing"),
+    "twice": (behind("module.module."), "with prefix 'module.module.'"),
+    "Lightning": (behind("model."), "with prefix 'model.'"),
+    "compiled": (behind("_orig_mod."), "with prefix '_orig_mod.'"),
+    "nested": (behind("net."), "with prefix 'net.'"),
+    "all of them": (behind("module._orig_mod.net.model."), "with prefix 'module._orig_mod.net.model.'"),
     "a stray beside": (lambda t: behind("module.")(t) | {"queue": t["A"]}, "not a tensor of this network: 1 (queue)"),
     "double": (as_type(np.float64), "adjacency (compared): 1 (A)"),
     "half": (as_type(np.float16), "adjacency (compared): 1 (A)"),
     "bfloat16": (as_type(ml_dtypes.bfloat16), "adjacency (compared): 1 (A)"),
     "average beside, without statistics": (
         lambda t: behind("model.")(t) | behind("ema.")({n: x for n, x in t.items() if "running" not in n}),
-        "not used, another copy of the network, behind 'ema.': ",
+        "not used, another copy of the network, with prefix 'ema.': ",
     ),
     "a NaN that is not used": (changed(fcn__bias=np.nan), "146 tensors taken"),
 }
@@ -113,17 +113,17 @@ BAD = {
         with_graph("coco17", "released"),
         "What to do: set config.model.variant='coco17', config.model.partition='released'",
     ),
-    "no graph of ours": (lambda t: t | {"A": t["A"] + np.float32(1e-3)}, "this one is of none"),
+    "no graph of ours": (lambda t: t | {"A": t["A"] + np.float32(1e-3)}, "this one has another"),
     "a NaN in the graph": (changed(A=np.nan), "another graph: A is not that of"),
     "missing": (without(WEIGHT), f"missing: {WEIGHT}\n"),
     "another shape": (lambda t: t | {MEAN: t[MEAN][:3]}, f"shape: {MEAN} is 3 in the file, 4 here"),
     "twice in one": (
         lambda t: behind("model.")(t) | behind("ema.module.")(t),
-        "it holds the network 2 times, behind 'model.' and 'ema.module.'; save the one",
+        "it has the network 2 times, with the prefixes 'model.' and 'ema.module.'; save only",
     ),
     "two that would be one": (
         lambda t: t | {WEIGHT.replace("tcn.", "tcn.net."): t[WEIGHT]},
-        f"two of its tensors, {WEIGHT} and st_gcn_networks.3.tcn.net.2.weight, would be the same one",
+        f"two of its tensors, {WEIGHT} and st_gcn_networks.3.tcn.net.2.weight, would be the same tensor",
     ),
     "another network": (
         lambda t: {f"encoder.layer{n}.dense": x for n, x in enumerate(t.values())},
@@ -169,7 +169,7 @@ def test_every_tensor_that_is_not_finite_is_named(variables, tensors, tmp_path):
     assert all(
         f"not finite: {name} ({tensors[name].size} of {tensors[name].size})" in str(error.value) for name in spoilt
     )
-    assert str(error.value).count("What to do: take another file, or an earlier checkpoint") == 1
+    assert str(error.value).count("What to do: use another file or an earlier checkpoint") == 1
 
 
 @pytest.mark.parametrize("prefix", ["module.module.", "net.", "model._orig_mod."])
@@ -242,7 +242,7 @@ def test_a_network_without_published_names(variables, tensors, tmp_path, monkeyp
     np.savez(tmp_path / "w.npz", **tensors)
     with pytest.raises(WeightsError, match="no published weights are known for config.model.name='mine'") as error:
         importer.load(tmp_path / "w.npz", config, variables)
-    assert "What to do: start from the workdir of a run of ours, or add the names in the file to SOURCES" in str(
+    assert "What to do: start from the workdir of a run of this network, or add the file's names to SOURCES" in str(
         error.value
     )
     ours = {"/".join(path[1:]): leaf.shape for path, leaf in traverse_util.flatten_dict(variables).items()}

@@ -1,4 +1,4 @@
-"""Draws mutants of the code, one changed place each, and tells which test notices: see README.md beside this file.
+"""Draws mutants of the code, one changed place each, and reports which test notices each: see README.md here.
 
 python tools/mutation/draw.py RESULTS.json [--seed=500] [--number=30]
 """
@@ -31,9 +31,9 @@ from cosmic_ray.work_item import MutationSpec
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 CONFIG = pathlib.Path(__file__).with_name("cosmic-ray.toml")
-# In pytest's summary; a parameter may hold blanks, and " - " and a message may follow.
+# A test in pytest's summary; its parameters may have spaces, and " - " and a message may follow.
 NAMED = re.compile(r"^(?:FAILED|ERROR) (\S+?\.py(?:::[^\s\[]+(?:\[.*?\](?= - |$))?)?)", re.MULTILINE)
-# Module -> the test files that concern it, the likely killer first.
+# Module -> its test files, the likely killer first.
 TESTS = {
     "haa_jax/runtime/checkpoint.py": (
         "tests/runtime/test_checkpoint.py",
@@ -80,11 +80,11 @@ TESTS = {
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("results", type=pathlib.Path, help="what is finished, so that the next run goes on from there")
+    options.add_argument("results", type=pathlib.Path, help="the results so far, from which the same command resumes")
     options.add_argument("--seed", type=int, default=500)
     options.add_argument("--number", type=int, default=30)
     options = options.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # so that the copy and the tests go too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # so that the copy and the tests are cleaned up
     config = load_config(str(CONFIG))
     with tempfile.TemporaryDirectory(prefix="haa_jax_mutants") as scratch:
         copy = copy_tree(pathlib.Path(scratch) / "copy")
@@ -98,7 +98,7 @@ def main() -> None:
 
 
 def copy_tree(copy: pathlib.Path) -> pathlib.Path:
-    """A copy of the working tree, but for what git ignores: the checkout itself is never changed."""
+    """Copies the working tree, except what git ignores: the checkout itself is never changed."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     for name in filter(None, listed.stdout.decode().split("\0")):
@@ -117,14 +117,14 @@ def list_mutants(copy: pathlib.Path) -> list[MutationSpec]:
 
 
 def in_order(mutants: Iterable[MutationSpec]) -> list[MutationSpec]:
-    """As they stand in the code, which cosmic-ray's session does not keep."""
+    """Sorted by their place in the code; cosmic-ray's session has them in no fixed order."""
     return sorted(mutants, key=lambda m: (str(m.module_path), m.start_pos, m.operator_name, m.occurrence))
 
 
 def run_all(copy: pathlib.Path, drawn: list[MutationSpec], config: dict, kept: pathlib.Path) -> list[dict]:
-    """The results of the mutants in the order of the code; those that `kept` has are not run again.
+    """The results of the mutants in the order of the code; results in the file `kept` are reused.
 
-    A result counts as long as its module and the module's test files are what they were.
+    A result is reused if its module and the module's test files have not changed.
     """
     known = json.loads(kept.read_text()) if kept.exists() else {}
     todo = [mutant for mutant in drawn if key_of(copy, mutant) not in known]
@@ -135,9 +135,9 @@ def run_all(copy: pathlib.Path, drawn: list[MutationSpec], config: dict, kept: p
         what = f"{mutant.module_path}:{mutant.start_pos[0]} {mutant.operator_name}"
         print(f"{number + 1} of {len(todo)}, {left} left: {what}", file=sys.stderr, flush=True)
         known[key_of(copy, mutant)] = run_mutant(copy, mutant, config)
-        half_written = kept.with_name(f"{kept.name}.tmp")
-        half_written.write_text(json.dumps(known, indent=1))
-        half_written.replace(kept)
+        temporary = kept.with_name(f"{kept.name}.tmp")
+        temporary.write_text(json.dumps(known, indent=1))
+        temporary.replace(kept)
     return [known[key_of(copy, mutant)] for mutant in in_order(drawn)]
 
 
@@ -168,9 +168,9 @@ def run_mutant(copy: pathlib.Path, mutant: MutationSpec, config: dict) -> dict:
 
 
 def run_tests(copy: pathlib.Path, tests, command: str, timeout: float | None = None) -> str:
-    """What became of a mutant: "survived", "timed out", or the test that failed, a file where it was not imported."""
+    """Outcome of a mutant: "survived", "timed out", or the test that failed, or its file if it was not imported."""
     search = os.pathsep.join((os.path.dirname(sys.executable), os.environ["PATH"]))
-    # No .pyc: one of a mutant of the same size in the same second would be taken for the next one's.
+    # No .pyc: that of a mutant of the same size in the same second would be mistaken for the next mutant's.
     own = {"PATH": search, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": str(copy.parent / "tmp")}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     process = subprocess.Popen(
@@ -188,18 +188,18 @@ def run_tests(copy: pathlib.Path, tests, command: str, timeout: float | None = N
         return failed[1]
     if process.returncode < 0:
         return f"crashed with signal {-process.returncode}"
-    sys.exit(f"pytest ended with {process.returncode} and named no test:\n{output[-3000:]}")
+    sys.exit(f"pytest exited with {process.returncode} without naming a test:\n{output[-3000:]}")
 
 
 def stop_group(process: subprocess.Popen) -> None:
-    """Ends the tests and all processes that they started."""
+    """Kills the tests and all processes that they started."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
 def check_killers(copy: pathlib.Path, results: list[dict], config: dict) -> None:
-    """Exits where a test that failed with a mutant fails without one too: then it says nothing about the mutant."""
+    """Exits if a test that failed with a mutant also fails without it, and so has not noticed the mutant."""
     killers = sorted({result["outcome"] for result in results if result["outcome"].startswith("tests/")})
     if killers:
         print(f"{len(killers)} tests that failed, on the unchanged code", file=sys.stderr, flush=True)
@@ -209,7 +209,7 @@ def check_killers(copy: pathlib.Path, results: list[dict], config: dict) -> None
 
 
 def changed_lines(before: str, after: str) -> list[str]:
-    """The lines that differ, before and after, each stripped and joined."""
+    """The differing lines before and after, each stripped and joined."""
     marked = list(difflib.ndiff(before.splitlines(), after.splitlines()))
     return [" ".join(line[2:].strip() for line in marked if line.startswith(mark)) for mark in ("- ", "+ ")]
 

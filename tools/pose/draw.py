@@ -13,7 +13,7 @@ FRAMES, HEIGHT, SURE = 6, 240, 0.5
 
 
 def draw(image: np.ndarray, people: list[dict]) -> np.ndarray:
-    """A frame (H, W, 3) with the joints that the estimator is sure of: left green, right orange."""
+    """A copy of a frame (H, W, 3), uint8 RGB, with the confident joints of people: left green, right orange."""
     image = image.copy()
     for person in people:
         joints = np.array(person["keypoints"]).reshape(17, 3)

@@ -1,10 +1,10 @@
-"""Writes AlphaPose's JSON for a folder of clips with MediaPipe, for those who have no AlphaPose results.
+"""Writes AlphaPose's JSON for a folder of clips with MediaPipe, in place of AlphaPose's results.
 
     python tools/pose/estimate.py --videos=DIR/video --out=DIR/pose
 
 For each DIR/video/<class>/<clip>.mp4 this writes DIR/pose/<class>/<clip>.json, which `python -m tfds_haa500.build`
-reads. Files that are there are left alone, so the same command goes on where it was stopped. It needs an environment
-of its own (see README.md beside this file). MediaPipe finds one person a frame.
+reads. Existing files are kept, so the same command resumes where it was stopped. It needs its own environment (see
+README.md in this folder). MediaPipe detects one person per frame.
 """
 
 import argparse
@@ -20,7 +20,7 @@ import numpy as np
 
 # MediaPipe's number of each of COCO's 17 joints: nose, eyes, ears, shoulders, elbows, wrists, hips, knees, ankles.
 COCO = (0, 2, 5, 7, 8, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28)
-FAR = 0.5  # frame widths or heights beyond the frame: joints further out are guesses, and count as not seen
+FAR = 0.5  # frame widths or heights beyond the frame: joints further out are guesses, and count as not detected
 
 
 class ClipError(ValueError):
@@ -35,7 +35,7 @@ def entry(frame: int, landmarks: np.ndarray, size: tuple[int, int]) -> dict:
       size: (width, height) of the frame in pixels.
 
     Returns:
-      A dictionary whose `score` is the mean plus the highest score of the joints (AlphaPose's grows with both too).
+      A dictionary whose `score` is the mean plus the highest score of the joints (AlphaPose's also grows with both).
     """
     joints = np.array(landmarks, np.float64)[list(COCO)]
     far = ((joints[:, :2] < -FAR) | (joints[:, :2] > 1 + FAR)).any(1)
@@ -57,8 +57,8 @@ def estimate_clip(path: pathlib.Path, frames: Callable, estimator: Callable) -> 
     """The people of one clip.
 
     Args:
-      frames: from a path to its frames, (H, W, 3) uint8 RGB, all of them and in order.
-      estimator: from a frame to landmarks (33, 3), or None where nobody is found.
+      frames: path -> all of its frames in order, (H, W, 3) uint8 RGB.
+      estimator: frame -> landmarks (33, 3), or None without a detection.
     """
     entries = []
     for number, image in enumerate(frames(path)):
@@ -69,10 +69,10 @@ def estimate_clip(path: pathlib.Path, frames: Callable, estimator: Callable) -> 
 
 
 def read_frames(path: pathlib.Path) -> Iterator[np.ndarray]:
-    """Every frame of a video, upright. Raises ClipError where it is damaged or has none."""
+    """Every frame of a video, upright: (H, W, 3) uint8 RGB. Raises ClipError if it is damaged or empty."""
     import av
 
-    # PyAV 19, which requirements.txt pins for Python 3.12, lets metadata that are not UTF-8 pass without being told.
+    # PyAV 19, which requirements.txt pins for Python 3.12, accepts metadata other than UTF-8 without this option.
     lenient = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "surrogateescape"}
     count = 0
     try:
@@ -93,7 +93,7 @@ def read_frames(path: pathlib.Path) -> Iterator[np.ndarray]:
 
 
 def mediapipe_estimator() -> Callable[[np.ndarray], np.ndarray | None]:
-    """MediaPipe's full model, which its package holds; it follows the person from frame to frame."""
+    """MediaPipe's full model, which is in its package; it tracks the person from frame to frame."""
     import mediapipe
 
     model = mediapipe.solutions.pose.Pose(static_image_mode=False, model_complexity=1)
@@ -106,7 +106,7 @@ def mediapipe_estimator() -> Callable[[np.ndarray], np.ndarray | None]:
 
 
 def write_clip(video: pathlib.Path, out: pathlib.Path, frames=read_frames, make_estimator=mediapipe_estimator) -> str:
-    """Writes one clip's file in one stroke; returns what went wrong, or ""."""
+    """Writes the file of one clip atomically; returns what went wrong, or ""."""
     try:
         entries = estimate_clip(video, frames, make_estimator())
     except (ClipError, OSError) as error:
@@ -119,7 +119,7 @@ def write_clip(video: pathlib.Path, out: pathlib.Path, frames=read_frames, make_
 
 
 def missing(videos: pathlib.Path, out: pathlib.Path) -> list[tuple[pathlib.Path, pathlib.Path]]:
-    """The clips without a file yet, each with the path of its file."""
+    """The clips without a file, each with the path of its file."""
     pairs = [(video, out / video.parent.name / f"{video.stem}.json") for video in sorted(videos.glob("*/*.mp4"))]
     return [(video, file) for video, file in pairs if not file.exists() and not video.name.startswith(".")]
 
@@ -128,7 +128,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--videos", type=pathlib.Path, required=True, help="folder of <class>/<clip>.mp4")
     parser.add_argument("--out", type=pathlib.Path, required=True, help="folder for <class>/<clip>.json")
-    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes (default: one a core)")
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes (default: one per core)")
     options = parser.parse_args()
     if not any(options.videos.glob("*/*.mp4")):
         sys.exit(f"error: no <class>/<clip>.mp4 in {options.videos}")
@@ -138,7 +138,7 @@ def main() -> None:
 
 
 def run(pairs: list[tuple[pathlib.Path, pathlib.Path]], workers: int) -> list[str]:
-    """Writes every clip's file; returns what went wrong with some."""
+    """Writes the file of every clip; returns what went wrong."""
     import tqdm
 
     spawn = multiprocessing.get_context("spawn")  # MediaPipe's threads do not survive a fork
@@ -151,7 +151,7 @@ def run(pairs: list[tuple[pathlib.Path, pathlib.Path]], workers: int) -> list[st
 
 
 def end_with_parent() -> None:
-    """Ends this process when the one that started it is gone, however it went; a busy worker would go on."""
+    """Ends this process when its parent is gone, even if that was killed; a busy worker would continue."""
 
     def watch():
         multiprocessing.parent_process().join()

@@ -1,4 +1,4 @@
-"""The table of the demos' results: what it says of given runs, and which runs it takes for finished. Nothing trains."""
+"""The table of the demos' results, from runs written here, and which runs count as finished. Nothing trains."""
 
 import json
 import os
@@ -9,14 +9,13 @@ import threading
 import time
 
 import pytest
-from absl import app
 
 from benchmarks import demo
 from haa_jax import config_flag
 
 
 def write_run(workdir, seed: int, name: str, correct: int, seconds=((60.0, 90.0),)) -> pathlib.Path:
-    """A finished run: its metrics.json, and how long it was worked at."""
+    """Writes a finished run: its metrics.json, and (wall, CPU) seconds of each start."""
     folder = demo.place(workdir, seed, name)
     folder.mkdir(parents=True)
     top1 = {"value": correct / 48, "correct": correct, "count": 48}
@@ -36,7 +35,7 @@ def test_the_table_has_each_seeds_clips_their_spread_and_the_minutes(tmp_path):
         write_run(tmp_path, seed, "i3d", correct, [(30.0, 60.0), (60.0, 102.0)][: seed + 1])
     write_run(tmp_path, 1, demo.FUSED, 47)
     rows = cells(demo.table(tmp_path, [0, 1, 2]))
-    assert rows["demo"] == ["seed 0", "seed 1", "seed 2", "clips", "top-1", "minutes", "minutes of CPU"]
+    assert rows["demo"] == ["seed 0", "seed 1", "seed 2", "clips", "top-1", "minutes", "CPU minutes"]
     assert rows["`configs/i3d.py:demo`"] == [
         *("45/48", "46/48", "48/48", "46.33 ± 1.53", "96.53 ± 3.18 %", "0.5, 1.5, 1.5", "1.0, 2.7, 2.7")
     ]
@@ -47,9 +46,9 @@ def test_the_table_has_each_seeds_clips_their_spread_and_the_minutes(tmp_path):
     assert len(rows) == 2 + len(demo.NAMES)
 
 
-def test_the_time_of_a_run_whose_end_was_not_seen_is_not_given(tmp_path):
-    assert demo.spend(write_run(tmp_path, 0, "tpn", 40, [(60.0, 90.0), None])) == ("?", "?")
-    assert demo.spend(write_run(tmp_path, 0, "tsn", 24, [])) == ("?", "?")
+def test_the_time_of_a_run_whose_end_was_not_observed_is_unknown(tmp_path):
+    assert demo.minutes_of(write_run(tmp_path, 0, "tpn", 40, [(60.0, 90.0), None])) == ("?", "?")
+    assert demo.minutes_of(write_run(tmp_path, 0, "tsn", 24, [])) == ("?", "?")
 
 
 def test_only_what_is_not_finished_is_run_one_seed_after_the_other(tmp_path, monkeypatch):
@@ -98,17 +97,17 @@ def test_a_run_that_fails_ends_all_with_its_last_lines_and_its_code(tmp_path, ca
     code = "import sys; print(*range(100), sep='\\n'); sys.exit('error: no such thing')"
     with pytest.raises(SystemExit) as ended:
         demo.measured([sys.executable, "-c", code], tmp_path / "run", tmp_path)
-    said = capsys.readouterr().err.splitlines()
+    printed = capsys.readouterr().err.splitlines()
     assert ended.value.code == 1
-    assert "error: no such thing" in said[: demo.LAST_LINES]
-    assert "99" in said
-    assert "9" not in said
+    assert "error: no such thing" in printed[: demo.LAST_LINES]
+    assert "99" in printed
+    assert "9" not in printed
     assert len((tmp_path / "run.log").read_text().splitlines()) == 101
     assert [len(sitting) for sitting in demo.sittings(tmp_path / "run")] == [2]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_stop_is_handed_on_to_the_run_and_its_time_counts(number, tmp_path):
+def test_a_signal_is_forwarded_to_the_run_and_its_time_counts(number, tmp_path):
     def fail(*_):
         raise AssertionError("the signal was not handled")
 
@@ -149,7 +148,7 @@ def test_each_command_is_of_a_demo_with_its_seed_in_a_folder_of_its_own(tmp_path
 
 
 @pytest.mark.parametrize("texts", [["0", "0"], ["0", "00"], ["-1"], ["a"], []])
-def test_seeds_are_different_whole_numbers(texts):
+def test_seeds_are_distinct_integers(texts):
     assert demo.parse_seeds(["0", "2"]) == [0, 2]
-    with pytest.raises(app.UsageError, match="different whole numbers are wanted"):
+    with pytest.raises(SystemExit, match="must be distinct integers of 0 or more"):
         demo.parse_seeds(texts)
