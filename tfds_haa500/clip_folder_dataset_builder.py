@@ -18,7 +18,7 @@ from etils import epath
 
 from tfds_haa500 import records, taxonomy
 from tfds_haa500.runtime import parallel
-from tfds_haa500.runtime.one_build import OneBuild
+from tfds_haa500.runtime.build_lock import OneBuild
 from tfds_haa500.sources import clip_folder, cut
 from tfds_haa500.streams import flow, pose, video
 

@@ -29,9 +29,9 @@ from etils import epath
 
 from tfds_haa500 import records, taxonomy
 from tfds_haa500.runtime import parallel
-from tfds_haa500.runtime.one_build import OneBuild
-from tfds_haa500.sources import archive, relaxed, side_files
-from tfds_haa500.streams import boxes, flow, objects, pose, video
+from tfds_haa500.runtime.build_lock import OneBuild
+from tfds_haa500.sources import archive, relaxed
+from tfds_haa500.streams import boxes, flow, objects, pose, side_files, video
 
 _INSTRUCTIONS = f"""\
 HAA500 cannot be downloaded automatically. Its authors announce the release at

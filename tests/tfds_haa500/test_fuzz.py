@@ -35,8 +35,8 @@ from tests.weights import test_readers as weights_files
 from tests.weights import test_verdict as verdicts
 from tfds_haa500 import records, taxonomy
 from tfds_haa500.sources import archive, split_lists
-from tfds_haa500.sources.side_files import SideFileError
 from tfds_haa500.streams import boxes, flow, objects, pose, video
+from tfds_haa500.streams.side_files import SideFileError
 
 COUNT, QUICK = 500, 15
 SIZE = (64, 48)

@@ -11,7 +11,7 @@ import io
 
 import numpy as np
 
-from tfds_haa500.sources.side_files import EntryError, Faults, SideFileError, check_box, frames_outside
+from tfds_haa500.streams.side_files import EntryError, Faults, SideFileError, check_box, frames_outside
 
 COLUMNS = ["frame", "x", "y", "width", "height"]
 

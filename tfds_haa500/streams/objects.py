@@ -9,7 +9,7 @@ are read and left out.
 
 import numpy as np
 
-from tfds_haa500.sources.side_files import EntryError, check_box, is_number, read_detections
+from tfds_haa500.streams.side_files import EntryError, check_box, is_number, read_detections
 
 # Group -> COCO's category ids.
 GROUPS = {

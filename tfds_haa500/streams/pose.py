@@ -13,7 +13,7 @@ the joints' scores, AlphaPose's person score is used here.)
 
 import numpy as np
 
-from tfds_haa500.sources.side_files import EntryError, SideFileError, is_number, read_detections
+from tfds_haa500.streams.side_files import EntryError, SideFileError, is_number, read_detections
 
 PEOPLE = 2  # kept in each frame, as ST-GCN does
 JOINTS = ("nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder",

@@ -6,8 +6,8 @@ import re
 import numpy as np
 import pytest
 
-from tfds_haa500.sources.side_files import SideFileError
 from tfds_haa500.streams import boxes, objects
+from tfds_haa500.streams.side_files import SideFileError
 
 SIZE = (200, 100)  # width, height
 HEAD = "frame,x,y,width,height\n"
