@@ -52,12 +52,15 @@ def open_container(file, **options):
 
 @contextlib.contextmanager
 def open_video(file) -> Iterator[tuple]:
-    """(container, video stream) of a path or an open file.
+    """(container, video stream) of an open file.
 
     Raises:
-      ClipError: the file cannot be read as a video, has no video stream or no frame rate; or FFmpeg fails within the
-        `with` block.
+      ClipError: the file is empty, cannot be read as a video, has no video stream or no frame rate; or FFmpeg fails
+        within the `with` block.
     """
+    if not file.seek(0, io.SEEK_END):
+        raise ClipError("the file is empty")
+    file.seek(0)
     try:
         with open_container(file) as container:
             if not container.streams.video:
@@ -85,8 +88,6 @@ def encode_clip(
       ClipError: the file is empty, unreadable, truncated, damaged, or has no frames or no frame rate; its
         frames change size; whatever `on_frame` raises.
     """
-    if not data:
-        raise ClipError("the file is empty")
     with open_video(io.BytesIO(data)) as (container, stream):
         frames, size = encode_frames(_decode(container, stream), short_side, on_frame)
         _check_complete(data, len(frames))

@@ -121,7 +121,7 @@ def test_ctrl_c_is_one_line(tmp_path, archive_dir, moment):
         assert process.wait(WITHIN) == 130
         until(lambda: not processes_of(process.pid), "the end of the workers")
     *before, last = (tmp_path / "said").read_text().strip().splitlines()
-    assert last == "Interrupted: nothing of this dataset was left. The same command builds it."
+    assert last == "Interrupted: nothing of this dataset was left. Run the same command to build it."
     assert not [line for line in before if "Error" in line or "Traceback" in line or "Interrupt" in line]
     assert not data_dir.exists()
     assert remains(tmp_path / "tmp") == []
@@ -145,7 +145,7 @@ def test_a_second_build_of_a_dataset_waits_for_the_first(tmp_path, archive_dir):
 
 
 def test_folders_of_a_build_that_failed_go_and_others_stay(tmp_path):
-    @build_lock.only_build(tmp_path / "data" / "haa500" / "one" / "1.1.0")
+    @build_lock.build_lock(tmp_path / "data" / "haa500" / "one" / "1.1.0")
     def build():
         """What TFDS does before the dataset's own code."""
         (tmp_path / "data" / "haa500" / ".config").mkdir(exist_ok=True)
