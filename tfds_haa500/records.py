@@ -1,8 +1,8 @@
 """Random access to the clips of a built dataset, without TensorFlow.
 
 TFRecord files can only be read from start to end, but training wants any clip at any time: an exact global
-shuffle, many processes that share one order, and a restart that costs nothing. So the builder leaves a small
-table beside the shards, `clip_index.csv`, which says where each clip's record is and what a sampler must know
+shuffle, many processes that share one order, and a restart that costs nothing. So the builder writes a small
+table next to the shards, `clip_index.csv`: where each clip's record is, and what a sampler must know
 before it reads one: its label, composite and area, and its number of frames.
 """
 
@@ -19,7 +19,6 @@ import tensorflow_datasets as tfds
 from etils import epath
 
 INDEX_FILE = "clip_index.csv"
-FRAMES = ("video", "flow_x", "flow_y")  # the features that are pictures over time
 CLASSES = ("label", "composite", "area")
 # A TFRecord is: length (uint64), masked CRC of the length, data, masked CRC of the data (little endian).
 _HEADER = struct.Struct("<QI")
@@ -53,7 +52,7 @@ class ClipIndex:
 
 
 class RawFrames(tfds.decode.SkipDecoding):
-    """Passes a clip's JPEG frames (or flow) through undecoded, also where TFDS reads without TensorFlow."""
+    """Passes a clip's JPEG frames (or flow) through undecoded, even when TFDS reads without TensorFlow."""
 
     def decode_batch_example(self, example):
         return example
@@ -65,28 +64,28 @@ class RawFrames(tfds.decode.SkipDecoding):
 class ClipReader:
     """Reads the stored examples of a split in any order; safe to share between threads.
 
-    Example i has the features of the builder as NumPy values, its `video` as a list of T JPEG byte strings,
-    and `flow_x` and `flow_y`, where the dataset has them, as lists of T - 1.
+    Example i has the features of the builder as NumPy values, but each sequence of pictures as a list of JPEG byte
+    strings: T for `video`, T - 1 for `flow_x` and `flow_y` if the dataset has them.
     """
 
     def __init__(self, data_path: epath.PathLike, features, index: ClipIndex):
         self._data_path = epath.Path(data_path)
         self._features = features
-        self._decoders = _raw_frames(features)
+        self._decoders = raw_frames(features)
         self.index = index
 
     def __len__(self) -> int:
         return len(self.index)
 
     def __getitem__(self, i: int) -> dict:
-        """Raises RecordError where the shard is missing, truncated or damaged, or is not the index's."""
+        """Raises RecordError if the shard is missing, truncated or damaged, or does not belong to the index."""
         path, offset = self._data_path / self.index.shard[i], int(self.index.offset[i])
         example = self._features.deserialize_example_np(read_record(path, offset), decoders=self._decoders)
         stored = (example["clip_id"].decode(), *(int(example[key]) for key in CLASSES), len(example["video"]))
         indexed = (self.index.clip_id[i], *(int(getattr(self.index, key)[i]) for key in CLASSES))
         if stored != (*indexed, int(self.index.num_frames[i])):
             raise RecordError(
-                f"{path} at byte {offset} holds {stored}, {INDEX_FILE} says {indexed}: they do not belong together"
+                f"{path} at byte {offset} has {stored}, {INDEX_FILE} has {indexed}: they do not belong together"
             )
         return example
 
@@ -95,7 +94,7 @@ def read_record(path: epath.PathLike, offset: int) -> bytes:
     """The record that starts at `offset` bytes, checked against its checksums.
 
     Raises:
-      RecordError: names the shard and what is wrong with it.
+      RecordError: the message has the shard and what is wrong with it.
     """
     try:
         with epath.Path(path).open("rb") as file:
@@ -119,7 +118,7 @@ def write_index(data_path: epath.PathLike, builder) -> None:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["split", "shard", "offset", "clip_id", "label", "composite", "area", "num_frames"])
-    decoders = _raw_frames(builder.info.features)
+    decoders = raw_frames(builder.info.features)
     for split, info in builder.info.splits.items():
         for shard in sorted(path.name for path in info.filepaths):
             for offset, record in iter_records(epath.Path(data_path) / shard):
@@ -158,11 +157,11 @@ def read_index(data_path: epath.PathLike, split: str) -> ClipIndex:
 
 
 def checked_index(builder, split: str) -> ClipIndex:
-    """The clips of one split, once it is sure that all of them are there; reads a few bytes of each shard.
+    """The clips of one split, after a check that all of them are there, which reads a few bytes of each shard.
 
     Raises:
       RecordError: as `read_index`; or the index has another number of clips than the dataset, or shards are missing or
-        of another length than when they were written; names all of them.
+        of another length than when they were written; the message lists all of them.
     """
     index, expected = read_index(builder.data_path, split), builder.info.splits[split].num_examples
     if len(index) != expected:
@@ -192,9 +191,10 @@ def _wrong_length(path: epath.Path, last_offset: int) -> str:
     )
 
 
-def _raw_frames(features) -> dict[str, RawFrames]:
-    """Decoders for `features` that leave every picture compressed."""
-    return {name: RawFrames() for name in FRAMES if name in features}
+def raw_frames(features) -> dict[str, RawFrames]:
+    """Decoders for `features` that leave every picture of a sequence compressed."""
+    sequences = {name: feature for name, feature in features.items() if isinstance(feature, tfds.features.Sequence)}
+    return {name: RawFrames() for name, of in sequences.items() if isinstance(of.feature, tfds.features.Image)}
 
 
 def _read_one(file, path) -> bytes:

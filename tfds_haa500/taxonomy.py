@@ -1,10 +1,10 @@
 """The class table: 500 atomic actions, each with an area and a composite action.
 
-`classes.csv` beside this file has one row a class: `label,name,area,composite,area_source`. Names are the
-release's own, misspellings and spaces kept, in Python `sorted()` order, which is what every user of HAA500
-takes as label ids. The release does not say which area and composite a class belongs to: `area_source` is
-"paper" where the paper names the family in its text and "inferred" where this project assigned it. The area
-totals equal the paper's (section 3.1.1): 212 sports, 51 instruments, 82 games, 155 daily actions.
+`classes.csv` next to this file has one row a class: `label,name,area,composite,area_source`. Names are the
+release's own, misspellings and spaces kept, in Python `sorted()` order, which defines the label ids that users of
+HAA500 agree on. The release does not assign areas and composites to classes: `area_source` is "paper" if the paper's
+text has the family, and "inferred" if this project assigned it. The area totals equal the paper's (section 3.1.1): 212
+sports, 51 instruments, 82 games, 155 daily actions.
 """
 
 import csv
@@ -19,7 +19,7 @@ COLUMNS = ("label", "name", "area", "composite", "area_source")
 
 
 class TaxonomyError(ValueError):
-    """A class table that cannot be used; the message lists every fault."""
+    """A class table that cannot be used; the message lists everything that is wrong."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,12 +33,12 @@ class Taxonomy:
 
     @property
     def area_names(self) -> list[str]:
-        """Areas in `sorted()` order: their position is the id of the `area` feature."""
+        """Areas in `sorted()` order: their position is their id in the `area` feature."""
         return sorted(set(self.areas))
 
     @property
     def composite_names(self) -> list[str]:
-        """Composites in `sorted()` order: their position is the id of the `composite` feature."""
+        """Composites in `sorted()` order: their position is their id in the `composite` feature."""
         return sorted(set(self.composites))
 
     def to_csv(self) -> str:
@@ -55,7 +55,7 @@ def load(path: epath.PathLike) -> Taxonomy:
     """Reads a class table from a CSV file.
 
     Raises:
-      TaxonomyError: the file is missing or not a table as described above (every fault is listed).
+      TaxonomyError: the file is missing or not a table as described above (everything that is wrong is listed).
     """
     path = epath.Path(path)
     if not path.exists():

@@ -40,10 +40,10 @@ SLOW = ("i3d", "i3d pose", "i3d rgb+pose", "slowfast 8x8", "tsn bninception", "t
 def mini_dir(tmp_path_factory) -> str:
     """Where `haa500/mini` has been built: two generated classes with all streams."""
     from tfds_haa500 import Builder, Haa500Config
-    from tfds_haa500.haa500_dataset_builder import STREAMS
+    from tfds_haa500.streams import STREAMS
 
     folder = str(tmp_path_factory.mktemp("mini"))
-    config = Haa500Config(name="mini", classes=CLASSES, streams=STREAMS, generated=True)
+    config = Haa500Config(name="mini", classes=CLASSES, streams=tuple(STREAMS), generated=True)
     Builder(config=config, data_dir=folder).download_and_prepare()
     return folder
 

@@ -33,10 +33,11 @@ from haa_jax.weights.readers import WeightsError, read_tensors
 from tests.conftest import write_video
 from tests.weights import test_readers as weights_files
 from tests.weights import test_verdict as verdicts
-from tfds_haa500 import records, taxonomy
-from tfds_haa500.sources import archive, split_lists
-from tfds_haa500.sources.side_files import SideFileError
-from tfds_haa500.streams import boxes, flow, objects, pose, video
+from tfds_haa500 import problems, records, taxonomy
+from tfds_haa500.packaging import make_example
+from tfds_haa500.problems import BuildError, ClipError
+from tfds_haa500.sources import archive, clips, split_lists
+from tfds_haa500.streams import boxes, flow_images, objects, pose, video
 
 COUNT, QUICK = 500, 15
 SIZE = (64, 48)
@@ -133,7 +134,7 @@ def picture() -> bytes:
 
 def read_flow(data: bytes) -> None:
     names = [f"flow_{axis}_{i:05d}.jpg" for axis in "xy" for i in (1, 2)]
-    flow.read_images(names, lambda name: data, 2, SIZE, video.encode_jpeg)
+    flow_images.read_images(names, lambda name: data, 2, SIZE, video.encode_jpeg)
 
 
 def annotations() -> bytes:
@@ -177,8 +178,8 @@ def plain(read):
 
 
 def read_list(path: pathlib.Path) -> None:
-    _, problems = split_lists.read(path)
-    assert all(isinstance(problem, str) for problem in problems)
+    _, found = split_lists.read(path)
+    assert all(isinstance(problem, str) for problem in found)
 
 
 def activity_net() -> bytes:
@@ -239,20 +240,19 @@ def weights(layout: str):
     return lambda: weights_files.WRITERS[layout](weights_files.small())
 
 
-VIDEO_ERRORS = (video.VideoError,)
 # Kind of file -> (makes a valid one, reads bytes in a folder, the documented errors).
 KINDS = {
-    "pose": (lambda: entries("pose"), plain(lambda d: pose.parse(d, 4, SIZE)), SideFileError),
-    "objects": (lambda: entries("objects"), plain(lambda d: objects.parse(d, 4, SIZE)), SideFileError),
-    "boxes": (rows_of_boxes, plain(lambda d: boxes.parse(d, 4, SIZE)), SideFileError),
-    "flow picture": (picture, plain(read_flow), flow.FlowError),
+    "pose": (lambda: entries("pose"), plain(lambda d: pose.parse(d, 4, SIZE)), ClipError),
+    "objects": (lambda: entries("objects"), plain(lambda d: objects.parse(d, 4, SIZE)), ClipError),
+    "boxes": (rows_of_boxes, plain(lambda d: boxes.parse(d, 4, SIZE)), ClipError),
+    "flow picture": (picture, plain(read_flow), ClipError),
     "annotations": (annotations, plain(read_annotations), ValueError),
     "class table": (
         lambda: taxonomy.DEMO_CSV.read_bytes(),
         in_file(lambda p: taxonomy.load(p), "t.csv"),
         taxonomy.TaxonomyError,
     ),
-    "video": (clip_file, plain(lambda d: video.encode_clip(d)), VIDEO_ERRORS),
+    "video": (clip_file, plain(lambda d: video.encode_clip(d)), ClipError),
     "ActivityNet list": (activity_net, in_file(read_list, "list.json"), ()),
     "shard": (shard, in_file(read_shard, "shard.tfrecord"), records.RecordError),
     "config words": (lambda: b"flow,joint,area=sports_athletics,demo", plain(read_words), ValueError),
@@ -315,12 +315,10 @@ def release(tmp_path_factory) -> bytes:
 
 def read_release(manual_dir: pathlib.Path) -> None:
     """Scans, and reads every clip as the builder does."""
-    from tfds_haa500.haa500_dataset_builder import Failure, make_example
-
     table = taxonomy.load(taxonomy.HAA500_CSV)
     for clip in archive.scan(manual_dir, table, ["CPR"]):
-        example = make_example(table, "", clip)
-        assert isinstance(example, Failure) or len(example["video"]) > 0
+        example = make_example(table, clips.encode, {}, clip)
+        assert isinstance(example, problems.Failure) or len(example["video"]) > 0
 
 
 def fuzz_release(release: bytes, count: int, tmp_path: pathlib.Path) -> collections.Counter:
@@ -336,7 +334,7 @@ def fuzz_release(release: bytes, count: int, tmp_path: pathlib.Path) -> collecti
         try:
             read_release(manual)
             outcomes["read"] += 1
-        except archive.ArchiveError as error:
+        except BuildError as error:
             outcomes["refused" if str(error) else "refused without a word"] += 1
         assert [found.name for found in manual.iterdir()] == [f"{archive.RELEASE}.zip"]
         shutil.rmtree(manual)
@@ -368,6 +366,6 @@ def test_members_that_would_leave_their_folder_are_never_written(release, name, 
         link = zipfile.ZipInfo("video/CPR/CPR_999.mp4")
         link.external_attr = 0o120777 << 16  # a symbolic link
         packed.writestr(link, "/etc/passwd")
-    with pytest.raises(archive.ArchiveError, match="CPR_999.mp4: not one of the 20"):
+    with pytest.raises(BuildError, match="CPR_999.mp4: not one of the 20"):
         read_release(manual)
     assert [path.name for path in tmp_path.rglob("*")] == ["in", "manual", f"{archive.RELEASE}.zip"]

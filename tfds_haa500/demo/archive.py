@@ -4,10 +4,10 @@
 
 Sixteen classes of drawn people, eight composites, all four areas. The two classes of a composite show one
 movement, forward and backward: they cannot be told apart by any single frame, only by the order of frames.
-`DIR` then holds raw/<class>.txt and video/<class>/<class>_000.mp4 like the release, and beside them
+`DIR` then holds raw/<class>.txt and video/<class>/<class>_000.mp4 like the release, and next to them
 pose/ (AlphaPose JSON), boxes/ (the main person, CSV) and objects/ (COCO detections, JSON), one file a clip,
-youtube/<id>.mp4, the longer videos that the clips are cut from by `raw/`, and flow/<class>/<clip>/flow_x_00001.jpg,
-flow_y_00001.jpg and so on (yjxiong/dense_flow's layout), which is only written where `kinds` names it.
+youtube/<id>.mp4, the longer videos that the clips are cut from according to raw/, and, only if `kinds` has it,
+flow/<class>/<clip>/flow_x_00001.jpg, flow_y_00001.jpg and so on (yjxiong/dense_flow's layout).
 """
 
 import functools
@@ -42,17 +42,16 @@ def write_archive(
 ) -> None:
     """Writes the generated archive into the local folder `out`.
 
-    The files are written into a folder beside `out` that takes its name at the end, so an archive that
-    exists is whole.
+    The files are written into a folder next to `out`, which is renamed at the end: an archive that exists is complete.
 
     Args:
       out: a folder that is empty or does not exist.
       seed: 0 or more; the same seed gives the same files, byte by byte, with the same libraries. A clip does
         not depend on `clips_per_class`.
       clips_per_class: the release has 20.
-      workers: processes to use; as `parallel.num_workers` says by default.
+      workers: processes to use; `parallel.num_workers()` by default.
       classes: which of the classes to draw; all by default.
-      kinds: what to write beside raw/, any of `demo_files.KINDS`.
+      kinds: what to write besides raw/, any of `demo_files.KINDS`.
 
     Raises:
       ValueError: an unknown kind.
@@ -62,7 +61,7 @@ def write_archive(
         raise ValueError(f"kinds={','.join(kinds)!r}: {unknown[0]!r} is not one of {', '.join(demo_files.KINDS)}")
     out = pathlib.Path(out).absolute()
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise FileExistsError(f"{out} exists and is not an empty folder: no demo archive written over it")
+        raise FileExistsError(f"{out} exists and is not an empty folder: it is not overwritten")
     clips = _draw_clips(seed, clips_per_class, classes)
     partial = out.with_name(f".{out.name}.partial-{os.getpid()}")
     try:
@@ -92,7 +91,7 @@ def _write_partial(root: pathlib.Path, clips: list[demo_clip.Clip], kinds: Seque
 
 
 def write_sheet(archive: epath.PathLike, png: epath.PathLike) -> None:
-    """Writes a picture of an archive: a row of frames over time for the first clip of every class."""
+    """Writes a contact sheet of an archive: for the first clip of every class, a row of frames over time."""
     rows = []
     for name in TAXONOMY.names:
         with video.open_container(str(pathlib.Path(archive, "video", name, f"{name}_000.mp4"))) as container:
@@ -117,7 +116,7 @@ def define_flags() -> None:
     flags.DEFINE_integer("seed", 0, "The same seed gives the same files, byte by byte.", lower_bound=0)
     known = ", ".join(demo_files.KINDS)
     without_flow = [kind for kind in demo_files.KINDS if kind != "flow"]
-    flags.DEFINE_list("kinds", without_flow, f"What to write beside raw/: any of {known}.")
+    flags.DEFINE_list("kinds", without_flow, f"What to write besides raw/: any of {known}.")
     flags.register_validator("kinds", lambda kinds: set(kinds) <= set(demo_files.KINDS), f"must be any of {known}")
     flags.DEFINE_string("sheet", None, "Also write a picture with frames of every class to this PNG file.")
     flags.mark_flag_as_required("out")
@@ -126,10 +125,10 @@ def define_flags() -> None:
 def main(argv: list[str]) -> None:
     """The command line of this file; see its first lines."""
     if len(argv) > 1:
-        raise app.UsageError(f"stray arguments: {argv[1:]}")
+        raise app.UsageError(f"unexpected argument {argv[1]!r}")
     options = flags.FLAGS
     if options.sheet and "video" not in options.kinds:
-        raise app.UsageError("--sheet shows the videos, and --kinds leaves them out")
+        raise app.UsageError("--sheet needs the videos: add video to --kinds")
     write_archive(options.out, options.seed, kinds=options.kinds)
     if options.sheet:
         write_sheet(options.out, options.sheet)

@@ -1,10 +1,10 @@
 """One generated clip: its random parameters, and the frames and annotations that follow from them.
 
-A clip is drawn and rendered without a look at which class of its composite it belongs to; the backward class
-then gets the finished frames in reverse order. So a single frame, the middle one included, says nothing about
-the direction: the two classes of a composite have the same distribution of frames, by construction. (The
-frame count is odd, because an even one has no middle that reversal keeps.) So it is with the source video that
-the clip is cut from, in which the person stands about before and after the movement.
+A clip is drawn and rendered independently of which class of its composite it belongs to; for the backward class, the
+finished frames are then reversed. So a single frame, even the middle one, does not reveal the direction: the two
+classes of a composite have the same distribution of frames, by construction. (The number of frames is odd, because an
+even one has no middle that reversal keeps.) The same holds for the source video that the clip is cut from, in which
+the person stands idle before and after the movement.
 """
 
 import base64
@@ -18,13 +18,14 @@ import numpy as np
 from tfds_haa500.demo import drawing
 from tfds_haa500.demo import motion as body
 from tfds_haa500.demo import props as demo_props
+from tfds_haa500.streams import pose
 
 SIZES = ((128, 96), (120, 96), (112, 112), (128, 112), (144, 108), (96, 112), (160, 90))
 SIZE_WEIGHTS = (0.27, 0.2, 0.15, 0.15, 0.1, 0.08, 0.05)
 FPS = (10, 15, 24, 25, 30)
 SHORT, MOVING, CROWDED, PATCHY = 0.08, 0.25, 0.15, 0.1  # share of clips that are short, panned, ...
-AROUND = (0.7, 1.3)  # how many times as long as the clip the source is before it, and after it
-STANDING_RATE = 2  # times that the person sways in as long as the clip takes
+AROUND = (0.7, 1.3)  # range of how long the source is before the clip, and after it, in lengths of the clip
+STANDING_RATE = 2  # how often the person sways during one length of the clip
 STANDING = body.Motion(
     names=("", ""),
     keys=(
@@ -49,7 +50,7 @@ class Bystander:
 
 @dataclasses.dataclass(frozen=True)
 class Clip:
-    """All that decides how a clip looks; `keys` (K, 5, 2) are its motion's, a little varied."""
+    """Everything that determines how a clip looks; `keys` (K, 5, 2) are those of its motion, slightly varied."""
 
     name: str
     composite: str
@@ -77,7 +78,7 @@ class Clip:
 
     @property
     def source_id(self) -> str:
-        """What names the source video: 11 characters, like YouTube's, and another for every clip."""
+        """The id of the source video: 11 characters, like YouTube's, and unique to the clip."""
         return base64.urlsafe_b64encode(hashlib.sha256(self.stem.encode()).digest()[:8]).decode().rstrip("=")
 
     @property
@@ -107,7 +108,7 @@ class Frame:
 
 
 def draw_clip(name: str, composite: str, index: int, seed: int) -> Clip:
-    """The parameters of clip `index` of class `name`: the same for the same arguments."""
+    """The parameters of clip `index` of class `name`: a function of the arguments alone."""
     key = (seed, zlib.crc32(composite.encode()), zlib.crc32(name.encode()), index)
     rng = np.random.default_rng(key)
     motion = body.MOTIONS[composite]
@@ -158,7 +159,7 @@ def _bystander(rng, camera, size, dark) -> Bystander:
 
 
 def progress(clip: Clip) -> np.ndarray:
-    """How far the movement is at each rendered frame (frames,): eased alike at both ends, never at rest."""
+    """How far the movement is at each rendered frame (frames,): eased equally at both ends, never at rest."""
     time = np.linspace(0, 1, clip.frames)
     eased = time - clip.ease * np.sin(2 * np.pi * time) / (2 * np.pi)
     return clip.span[0] + (clip.span[1] - clip.span[0]) * eased
@@ -178,7 +179,7 @@ def render(clip: Clip) -> list[Frame]:
 def render_around(clip: Clip) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """What the source video shows before and after the clip, in playing order: pictures as those of `render`.
 
-    The person stands in the same scene, with the same things, which do not move by themselves.
+    The person stands in the same scene, with the same props, which do not move.
     """
     scene = _scene(clip, np.random.default_rng((*clip.seed, 1)))
     motion = dataclasses.replace(
@@ -186,7 +187,7 @@ def render_around(clip: Clip) -> tuple[list[np.ndarray], list[np.ndarray]]:
     )
     keys = body.key_array(STANDING)
     keys[:, :4, 0] += np.mean(clip.motion.feet, axis=0)[0]
-    rng = np.random.default_rng((*clip.seed, 2))  # for annotations that nobody asked for
+    rng = np.random.default_rng((*clip.seed, 2))  # for annotations, which are not used
 
     def stand(number: int) -> np.ndarray:
         swing = 0.5 + 0.5 * np.sin(2 * np.pi * STANDING_RATE * number / clip.frames)
@@ -258,7 +259,7 @@ def _covered(point, shapes) -> bool:
 def _detection(joints, scores, camera, box, score, track) -> dict:
     """A person as AlphaPose writes it; in a mirrored picture the left joints are the right ones."""
     rows = np.concatenate([camera.pixels(joints), scores[:, None]], axis=1)
-    rows = rows[body.SWAP_SIDES] if camera.mirror < 0 else rows
+    rows = rows[list(pose.MIRRORED)] if camera.mirror < 0 else rows
     values = [round(float(value), 3) for value in rows.ravel()]
     return {"category_id": 1, "keypoints": values, "score": round(float(score), 4), "box": box, "idx": track}
 

@@ -24,7 +24,7 @@ class Shape:
 
 @dataclasses.dataclass(frozen=True)
 class Camera:
-    """Takes body heights to pixels: (0, 0) lies at `origin`; `mirror` is 1, or -1 to swap left and right."""
+    """Maps body heights to pixels: (0, 0) is at `origin`; `mirror` is 1, or -1 to swap left and right."""
 
     scale: float  # pixels per body height
     origin: np.ndarray  # (2,) pixels
@@ -83,7 +83,7 @@ def paint(image: np.ndarray, shapes: list[Shape], camera: Camera) -> None:
 
 
 def person(joints: np.ndarray, look: Look, side_view: bool) -> tuple[list[Shape], list[Shape]]:
-    """A person as (all but the near arms, the near arms): what they hold against the body goes in between.
+    """A person as (all but the near arms, the near arms): what they hold against the body is drawn in between.
 
     In a side view the left limbs are the far ones.
     """
@@ -138,7 +138,7 @@ def _head(joints, look, side_view) -> list[Shape]:
 
 
 def random_look(rng: np.random.Generator, dark: bool) -> Look:
-    """Random colors; clothes are light where the scene is dark and the other way round."""
+    """Random colors; clothes are light if the scene is dark and vice versa."""
     low, high = (150, 250) if dark else (15, 120)
     clothes = [tuple(int(v) for v in rng.integers(low, high, 3)) for _ in range(2)]
     tone = rng.uniform(0.45, 1.0)

@@ -10,11 +10,11 @@ import av
 import numpy as np
 
 from tfds_haa500.demo import clip as demo_clip
-from tfds_haa500.streams import video
+from tfds_haa500.streams import boxes, flow, video
 
-# Every frame is coded by itself at a fixed quality: prediction from earlier frames would leave traces of the
-# past in a frame, and so tell the direction of time that a single frame must not tell. x264 with prediction is
-# also not repeatable to the byte, now and then, not even with one thread.
+# Every frame is coded by itself at a fixed quality: prediction from earlier frames would leave traces of the past in a
+# frame, and so reveal the direction of time, which a single frame must not. Besides, x264 with prediction is not always
+# reproducible to the byte, not even with one thread.
 ENCODER = {"g": "1", "qp": "24", "preset": "fast", "threads": "1"}
 
 
@@ -68,26 +68,26 @@ def _detections(clip, found: list[list[dict]]) -> dict[str, bytes]:
 
 
 def _boxes(clip, frames) -> dict[str, bytes]:
-    rows = [("frame", "x", "y", "width", "height"), *((i, *frame.box) for i, frame in enumerate(frames))]
+    rows = [boxes.COLUMNS, *((i, *frame.box) for i, frame in enumerate(frames))]
     table = io.StringIO()
     csv.writer(table, lineterminator="\n").writerows(rows)
     return {f"{clip.name}/{clip.stem}.csv": table.getvalue().encode()}
 
 
 def _source(clip, frames) -> dict[str, bytes]:
-    """The video on YouTube that the clip seems to be cut from."""
+    """The longer video that the clip is a cut of, as if it came from YouTube."""
     before, after = demo_clip.render_around(clip)
     return {f"{clip.source_id}.mp4": encode_video([*before, *(frame.image for frame in frames), *after], clip.fps)}
 
 
 def _flow(clip, frames) -> dict[str, bytes]:
-    """Flow of the video as others would decode it, in the files that dense_flow writes."""
+    """The flow of the encoded video, in the files that dense_flow writes."""
     (data,) = _video(clip, frames).values()
-    encoded = video.encode_clip(data, flow_method="dis")
-    fields = {"x": encoded.flow_x, "y": encoded.flow_y}
-    folder = f"{clip.name}/{clip.stem}"
-    return {f"{folder}/flow_{axis}_{i:05d}.jpg": jpeg for axis in fields for i, jpeg in enumerate(fields[axis], 1)}
+    computation = flow.Computation("dis")
+    video.encode_clip(data, on_frame=[computation])
+    fields, folder = computation.features(), f"{clip.name}/{clip.stem}"
+    return {f"{folder}/{axis}_{i:05d}.jpg": jpeg for axis in fields for i, jpeg in enumerate(fields[axis], 1)}
 
 
-# What can be written -> the files of one clip by their names in the kind's folder.
+# Kind -> a function that returns the files of one clip, by their paths in the kind's folder.
 KINDS = {"video": _video, "pose": _pose, "boxes": _boxes, "objects": _objects, "youtube": _source, "flow": _flow}

@@ -1,8 +1,8 @@
-"""What the people of the generated archive do: eight movements, each named twice, forward and backward.
+"""What the people of the generated archive do: eight movements, each with two names, forward and backward.
 
 A movement is a path through two or three key poses. A key pose gives the pelvis, the neck and the hands; the
-feet stay where they are, and elbows and knees follow by two-bone inverse kinematics, so that a hand always
-lands on the thing it holds. Coordinates are body heights: x to the right, y down, the floor at y = 0, the
+feet do not move, and elbows and knees follow by two-bone inverse kinematics, so that a hand always
+reaches the thing it holds. Coordinates are body heights: x to the right, y down, the floor at y = 0, the
 top of a standing person's head at y = -1. Side views face +x.
 """
 
@@ -10,9 +10,11 @@ import dataclasses
 
 import numpy as np
 
+from tfds_haa500.streams import pose as pose_stream
+
+# The COCO joints by their places in `pose_stream.JOINTS`.
 (NOSE, L_EYE, R_EYE, L_EAR, R_EAR, L_SHOULDER, R_SHOULDER, L_ELBOW, R_ELBOW, L_WRIST, R_WRIST,
- L_HIP, R_HIP, L_KNEE, R_KNEE, L_ANKLE, R_ANKLE) = range(17)  # fmt: skip
-SWAP_SIDES = [0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15]
+ L_HIP, R_HIP, L_KNEE, R_KNEE, L_ANKLE, R_ANKLE) = range(len(pose_stream.JOINTS))  # fmt: skip
 UPPER_ARM = FOREARM = 0.17
 THIGH = SHANK = 0.235
 Point = tuple[float, float]
@@ -20,7 +22,7 @@ Point = tuple[float, float]
 
 @dataclasses.dataclass(frozen=True)
 class Key:
-    """One key pose; `elbows` says to which side (sign) and how far (0 to 1) the left and right elbow bend."""
+    """One key pose; `elbows`: to which side (sign) and how far (0 to 1) the left and right elbow bend."""
 
     pelvis: Point
     neck: Point
@@ -36,7 +38,7 @@ class Key:
 class Motion:
     """A composite: `names` are its two classes, the keys played forward and backward.
 
-    `window` is (left, right, top, bottom) in body heights: what a clip shows at the least.
+    `window` is (left, right, top, bottom) in body heights: what every clip shows.
     """
 
     names: tuple[str, str]
@@ -178,7 +180,7 @@ def _head(pelvis: np.ndarray, neck: np.ndarray, side_view: bool) -> np.ndarray:
 
 
 def _two_bones(root: np.ndarray, target: np.ndarray, upper: float, lower: float, bend: float):
-    """The middle and end joint of a limb that reaches from `root` for `target`, as far as it is long."""
+    """The middle and end joint of a limb that reaches from `root` for `target`, or as far as its length allows."""
     gap = target - root
     reach = float(np.clip(np.linalg.norm(gap), 1e-3, 0.999 * (upper + lower)))
     along = gap / max(float(np.linalg.norm(gap)), 1e-3)

@@ -1,7 +1,7 @@
 """The things people use in the generated archive, placed by the pose: one function a composite.
 
 Each takes the joints (17, 2) in body heights, the progress of the movement (0 to 1) and the colors, and
-returns the composite's props. `category` is the COCO id where COCO has such a thing.
+returns the composite's props. `category` is the COCO id if COCO has such a class.
 """
 
 import dataclasses
@@ -33,7 +33,7 @@ def _mix(first, last, progress: float) -> np.ndarray:
 
 
 def squat(joints: np.ndarray, progress: float, look: Look) -> list[Prop]:
-    """A mat, so that the composite is not the only one with nothing in it."""
+    """A mat, so that this composite is not recognized by its lack of props."""
     return [Prop("back", [Shape(_line((-0.3, 0), (0.3, 0)), look.prop, 0.05)])]
 
 
@@ -60,7 +60,7 @@ def drum(joints: np.ndarray, progress: float, look: Look) -> list[Prop]:
 
 
 def cello(joints: np.ndarray, progress: float, look: Look) -> list[Prop]:
-    """A stool, a cello between the knees, and a bow held in the right hand that lies on the strings."""
+    """A stool, a cello between the knees, and a bow held in the right hand across the strings."""
     stool = Prop("back", [Shape(_line((-0.14, 0), (-0.1, -0.28), (0.1, -0.28), (0.14, 0)), DARK, 0.05)])
     bouts = [Shape(oval((0.03, -0.19), (0.155, 0.14)), WOOD), Shape(oval((0.04, -0.38), (0.11, 0.1)), WOOD)]
     neck = Shape(_line((0.03, -0.14), (0.1, -0.86)), DARK, 0.03)
@@ -72,7 +72,7 @@ def cello(joints: np.ndarray, progress: float, look: Look) -> list[Prop]:
 
 
 def kite(joints: np.ndarray, progress: float, look: Look) -> list[Prop]:
-    """A kite beside the person, on a string from the outer hand."""
+    """A kite next to the person, on a string from the outer hand."""
     center = _mix((-0.3, -0.36), (-0.3, -0.98), progress)
     corners = center + _line((0, -0.17), (0.12, -0.03), (0, 0.16), (-0.12, -0.03))
     sail = [Shape(corners, look.prop), Shape(corners[[0, 1, 2]], shade(look.prop, 0.6))]
@@ -82,7 +82,7 @@ def kite(joints: np.ndarray, progress: float, look: Look) -> list[Prop]:
 
 
 def dog_trick(joints: np.ndarray, progress: float, look: Look) -> list[Prop]:
-    """A disc held up, and a dog that lies first and stands on its hind legs last."""
+    """A disc held up, and a dog that lies at first and stands on its hind legs at last."""
     fur, dim = (170, 115, 60), (120, 78, 40)
     rump, chest = _mix((0.34, -0.12), (0.26, -0.22), progress), _mix((0.12, -0.14), (0.18, -0.5), progress)
     skull, paw = chest + _mix((-0.05, -0.1), (-0.04, -0.14), progress), body.moved(chest, -0.13, 0.08)

@@ -2,13 +2,14 @@
 
 import apache_beam as beam
 
-from tfds_haa500.sources import archive
+from tfds_haa500.problems import BuildError, Failure
+from tfds_haa500.sources.clips import Clip
 
 
-def split_transforms(clips: dict[str, list[archive.Clip]], to_example) -> dict[str, beam.PTransform]:
+def split_transforms(clips: dict[str, list[Clip]], to_example) -> dict[str, beam.PTransform]:
     """One transform a split, from nothing to (clip id, example).
 
-    Bad clips of all splits meet in one step of the last split, which fails the pipeline with the whole list.
+    The failures of all splits are collected in one step of the last split, which fails the pipeline with all of them.
     """
     failures = []
     last = list(clips)[-1]
@@ -35,17 +36,17 @@ class _SplitTransform(beam.PTransform):
         )
         self._failures.append(decoded | "Bad" >> beam.FlatMap(_problem))
         if self._is_last:
-            root = self._clips[0].root
+            root = self._clips[0].file.root
             everything = self._failures | "AllBad" >> beam.Flatten() | "List" >> beam.combiners.ToList()
             _ = everything | "FailIfAny" >> beam.Map(_raise_if_any, root)
-        return decoded | "Good" >> beam.Filter(lambda keyed: isinstance(keyed[1], dict))
+        return decoded | "Good" >> beam.Filter(lambda keyed: not isinstance(keyed[1], Failure))
 
 
 def _problem(keyed) -> list[str]:
     _, result = keyed
-    return [] if isinstance(result, dict) else list(result.problems)
+    return list(result.problems) if isinstance(result, Failure) else []
 
 
 def _raise_if_any(problems: list[str], root: str) -> None:
     if problems:
-        raise archive.ArchiveError(root, sorted(problems))
+        raise BuildError(root, sorted(problems))

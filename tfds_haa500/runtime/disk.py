@@ -1,4 +1,4 @@
-"""A full disk, said in a sentence."""
+"""What a full disk looks like, and a readable end of the program for it."""
 
 import contextlib
 import errno
@@ -10,21 +10,21 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextlib.contextmanager
-def full_disk_said() -> Iterator[None]:
-    """Where an exception within comes from a full disk, ends the program with a message instead of it."""
+def exit_if_full() -> Iterator[None]:
+    """If an exception within comes from a full disk, ends the program with a message instead of a traceback."""
     try:
         yield
     except Exception as error:
         if not is_full_disk(error):
             raise
         sys.exit(
-            f"error: the disk is full: {error}\nNothing of this dataset was left, and what was built before is as it "
-            "was. The same command builds it once there is room."
+            f"error: the disk is full: {error}\nNothing of this dataset was left on it, and datasets that were built "
+            "before are unchanged. Free some space and run the same command again."
         )
 
 
 def is_full_disk(error: BaseException | None) -> bool:
-    """Whether the system refused to write for want of room, however it was wrapped on the way up."""
+    """Whether the system refused to write for lack of space, even if other exceptions wrap its error."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in FULL:
             return True

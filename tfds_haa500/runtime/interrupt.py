@@ -1,4 +1,4 @@
-"""Ctrl-C, said in a line."""
+"""Ctrl-C ends a build with one line of text instead of a traceback."""
 
 import contextlib
 import sys
@@ -6,15 +6,15 @@ from collections.abc import Iterator
 
 from tfds_haa500.runtime import parallel
 
-INTERRUPTED = 130  # the exit code: 128 + SIGINT, as shells have it
+INTERRUPTED = 130  # the exit code: 128 + SIGINT, as in shells
 
 
 @contextlib.contextmanager
-def interrupt_said() -> Iterator[None]:
-    """Where Ctrl-C interrupts what is within, ends the worker processes and the program, with a message."""
+def exit_on_interrupt() -> Iterator[None]:
+    """On Ctrl-C within, ends the worker processes and the program, with a message."""
     try:
         yield
     except KeyboardInterrupt:
         parallel.stop()
-        print("Interrupted: nothing of this dataset was left. The same command builds it.", file=sys.stderr)
+        print("Interrupted: nothing of this dataset was left. Run the same command to build it.", file=sys.stderr)
         sys.exit(INTERRUPTED)

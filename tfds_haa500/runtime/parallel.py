@@ -19,12 +19,12 @@ import tqdm
 
 In = TypeVar("In")
 Out = TypeVar("Out")
-IN_FLIGHT = 2  # clips a process may be ahead of the consumer: keeps it busy, bounds memory
-_LOOK = 0.5  # seconds between two looks of a worker whether its parent is still there
+IN_FLIGHT = 2  # clips that a process may be ahead of the consumer: keeps it busy, bounds memory
+_POLL = 0.5  # seconds between a worker's checks that its parent is still alive
 
 
 def num_workers() -> int:
-    """Processes to use: TFDS_HAA500_WORKERS where it is set, else one for each core this process may use."""
+    """Processes to use: TFDS_HAA500_WORKERS if it is set, else one for each core that this process may use."""
     return int(os.environ.get("TFDS_HAA500_WORKERS") or loky.cpu_count())
 
 
@@ -34,24 +34,24 @@ def ordered_map(
     """Yields (item, function(item)) in the order of `items`, computed by worker processes.
 
     loky starts processes that do not import the caller's main module, so that a plain script or notebook that calls
-    `tfds.load` needs no `if __name__ == "__main__"`. They end with this process, however it ends.
+    `tfds.load` needs no `if __name__ == "__main__"`. They end with this process, even if it is killed.
 
     Args:
-      workers: how many processes, each of which keeps to one core; `num_workers()` by default.
+      workers: how many processes, each on one core; `num_workers()` by default.
 
     Raises:
       loky.process_executor.TerminatedWorkerError: a worker was killed (usually for memory).
     """
     workers = workers or num_workers()
     for tracker in (multiprocessing.resource_tracker, loky.backend.resource_tracker):
-        tracker.ensure_running()  # it would be started with the first worker, and unblocks SIGINT when it is
-    with _interrupts_are_ours():
+        tracker.ensure_running()  # else the first worker starts it, and starting it unblocks SIGINT
+    with _without_interrupts():
         pool = loky.get_reusable_executor(max_workers=workers, initializer=_start_worker, initargs=(os.getpid(),))
     items, pending = iter(items), collections.deque()
 
     def submit(count: int) -> None:
         for item in itertools.islice(items, count):
-            with _interrupts_are_ours():
+            with _without_interrupts():
                 pending.append((item, pool.submit(function, item)))
 
     submit(IN_FLIGHT * workers)
@@ -66,12 +66,12 @@ def ordered_map(
 
 
 def stop() -> None:
-    """Ends the worker processes, whatever they are at."""
+    """Ends the worker processes, even in the middle of a clip."""
     loky.get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
 
 
 def progress_bar(total: int, what: str) -> tqdm.tqdm:
-    """Done, rate and time left on stderr; ten seconds apart where that is a log file."""
+    """Clips done, rate and time left on stderr; printed every ten seconds if that is a log file."""
     interval = 0.5 if sys.stderr.isatty() else 10
     return tqdm.tqdm(
         desc=what, total=total, unit=" clips", mininterval=interval, maxinterval=interval, dynamic_ncols=True
@@ -79,15 +79,15 @@ def progress_bar(total: int, what: str) -> tqdm.tqdm:
 
 
 @contextlib.contextmanager
-def _interrupts_are_ours() -> Iterator[None]:
-    """Processes and threads that are started within do not get SIGINT, which a terminal sends to all of them.
+def _without_interrupts() -> Iterator[None]:
+    """Processes and threads that are started within do not receive SIGINT, which a terminal sends to all of them.
 
-    They inherit what is blocked here. This process, whose other threads may get the signal, takes it afterwards: a
-    worker that is half started would complain.
+    They inherit the signal mask. This process, whose other threads may receive the signal, handles it afterwards: an
+    interrupt while a worker is starting would make the worker print a traceback.
     """
-    came, handler = [], None
-    if threading.current_thread() is threading.main_thread():  # no other is interrupted, or may set handlers
-        handler = signal.signal(signal.SIGINT, lambda *signal_and_frame: came.append(signal_and_frame))
+    received, handler = [], None
+    if threading.current_thread() is threading.main_thread():  # Python lets no other set handlers
+        handler = signal.signal(signal.SIGINT, lambda *signal_and_frame: received.append(signal_and_frame))
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -95,8 +95,8 @@ def _interrupts_are_ours() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         if handler is not None:
             signal.signal(signal.SIGINT, handler)
-    if came and callable(handler):
-        handler(*came[0])
+    if received and callable(handler):
+        handler(*received[0])
 
 
 def _start_worker(parent: int) -> None:
@@ -105,7 +105,7 @@ def _start_worker(parent: int) -> None:
 
 
 def _end_with(parent: int) -> None:
-    """Ends this process once its parent is gone: one that was killed cannot end it, and it would wait for ever."""
+    """Ends this process once its parent is gone: a killed parent cannot end it, and it would wait forever."""
     while os.getppid() == parent:
-        time.sleep(_LOOK)
+        time.sleep(_POLL)
     os._exit(1)

@@ -1,11 +1,11 @@
-"""What is in a folder of videos, checked before a single frame is decoded. Two layouts:
+"""A folder of videos, checked before a single frame is decoded. Two layouts:
 
     <split>/<class>/<clip>.mp4    splits train, validation (or val) and test, one or more of them
     <class>/<clip>.avi            with UCF101's or HMDB51's split lists; v_<id>.mp4 with ActivityNet's
 
-(`split_lists.py` has the lists.) Beside the splits or classes, where poses are wanted, there is one AlphaPose file
-a clip, pose/<split>/<class>/<clip>.json or pose/<class>/<clip>.json. Names that begin with "." are passed over.
-Lists are compared with files by exact names, but without the suffix: re-encoded copies have another.
+(`split_lists.py` has the lists.) Next to the splits or classes there is a folder for each stream that is read from
+files, with one file a clip: pose/<split>/<class>/<clip>.json or pose/<class>/<clip>.json. Names that begin with "." are
+ignored. Lists are compared with files by exact names, but without the suffix: re-encoded copies have another.
 """
 
 import collections
@@ -14,76 +14,57 @@ from collections.abc import Iterator, Sequence
 
 from etils import epath
 
-from tfds_haa500.problems import listing
+from tfds_haa500.problems import BuildError
 from tfds_haa500.sources import split_lists
+from tfds_haa500.sources.clips import SPLITS, Annotation, Clip, nearest
+from tfds_haa500.sources.files import File
+from tfds_haa500.streams import STREAMS
 
 SUFFIXES = (".mp4", ".avi", ".mkv", ".webm", ".gif", ".mov", ".m4v", ".3gp", ".flv", ".wmv", ".mpg", ".mpeg", ".ts",
             ".m2ts")  # in any case  # fmt: skip
-SPLITS = ("train", "validation", "test")
 _SPLIT_FOLDERS = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
-_POSES = "pose"
 _MAX_COMPARED = 10_000  # pairs of names
 
 
-class FolderError(ValueError):
-    """A folder that cannot be packaged; `problems` lists every fault as `path: reason`."""
-
-    def __init__(self, root: str, problems: Sequence[str]):
-        self.problems = list(problems)
-        super().__init__(listing(root, problems))
-
-
-@dataclasses.dataclass(frozen=True)
-class Clip:
-    """One clip and where its files are: `path`, and `pose` where poses are wanted, are inside `root`.
-
-    With a `segment` (start, end in seconds), the clip is this part of the video.
-    """
-
-    clip_id: str  # <split>/<class>/<stem>, and _<number of the annotation> where it is a segment
-    split: str
-    class_name: str
-    root: str
-    path: str
-    pose: str = ""
-    segment: tuple[float, float] | None = None
-    url: str = ""
-
-
 def scan(
-    root: epath.PathLike, split_list: epath.PathLike = "", split_number: int | None = None, poses: bool = False
+    root: epath.PathLike,
+    split_list: epath.PathLike = "",
+    split_number: int | None = None,
+    streams: Sequence[str] = (),
 ) -> list[Clip]:
     """Finds the clips of a folder.
 
     Args:
       root: the folder.
-      split_list: with class folders, the official lists (see `split_lists.read`); "" where there are split folders.
+      split_list: with class folders, the official lists (see `split_lists.read`); "" with split folders.
       split_number: which of the lists' splits.
-      poses: every clip must have its pose file.
+      streams: of which streams every clip must have its file.
 
     Returns:
-      The clips by split (train, validation, test), then by class and name in `sorted()` order.
+      The clips by split (train, validation, test), then by class and name in `sorted()` order. Their ids are
+      <split>/<class>/<the file's name without suffix>, followed by _<number of the annotation> for parts of videos.
 
     Raises:
-      FolderError: lists every missing, surplus or misnamed file and folder, and every fault of the lists, at once.
+      BuildError: lists every missing, surplus or misnamed file and folder, and every problem of the lists, at once.
     """
     root = epath.Path(root)
     if not root.is_dir():
-        raise FolderError(str(root), ["no such folder"])
+        raise BuildError(str(root), ["no such folder"])
     if split_list:
         clips, known, problems = _scan_listed(root, epath.Path(split_list), split_number)
     else:
         clips, known, problems = _scan_splits(root)
     problems += _class_problems(clips)
-    if poses and any(clip.segment for clip in clips):
-        problems.append("pose: clips that are parts of videos cannot have poses")
-    elif poses:
-        clips, faults = _with_poses(root, clips, known)
-        problems += faults
+    for stream in streams:
+        if any(clip.is_part for clip in clips):
+            problems.append(f"{stream}: clips that are parts of videos cannot have files of their own")
+        else:
+            clips, faults = _with_files(root, stream, clips, known)
+            problems += faults
     if not clips and not problems:
         problems.append("no clips")
     if problems:
-        raise FolderError(str(root), problems)
+        raise BuildError(str(root), problems)
     return sorted(clips, key=lambda clip: (SPLITS.index(clip.split), clip.class_name, clip.clip_id))
 
 
@@ -93,18 +74,18 @@ def class_names(clips: Sequence[Clip]) -> list[str]:
 
 
 def _scan_splits(root) -> tuple[list[Clip], set[str], list[str]]:
-    """The clips of <split>/<class>/, the keys of all videos, and the faults."""
+    """The clips of <split>/<class>/, the keys of all videos, and the problems."""
     entries = _entries(root)
     present = [name for name in entries if name in _SPLIT_FOLDERS and (root / name).is_dir()]
     if not present:
         return [], set(), [f"no folder train, validation (or val) or test here{_hint(root, entries)}"]
     problems = [
-        f"{name}: not a split ({', '.join(SPLITS)}){split_lists.nearest(name, _SPLIT_FOLDERS)}"
+        f"{name}: not a split ({', '.join(SPLITS)}){nearest(name, _SPLIT_FOLDERS)}"
         for name in entries
-        if name not in present and name != _POSES
+        if name not in present and name not in STREAMS
     ]
     if {"val", "validation"} <= set(present):
-        problems.append("val and validation: both are there, and are the same split; leave one of them")
+        problems.append("val and validation: both are there, and are the same split; keep one of them")
     clips, known = [], set()
     for folder in present:
         files, faults = _scan_classes(root, folder)
@@ -113,19 +94,19 @@ def _scan_splits(root) -> tuple[list[Clip], set[str], list[str]]:
         split = _SPLIT_FOLDERS[folder]
         for key, path in files.items():
             _, name, stem = key.split("/")
-            clips.append(Clip(f"{split}/{name}/{stem}", split, name, str(root), path))
+            clips.append(Clip(f"{split}/{name}/{stem}", split, name, File(str(root), path)))
     return clips, known, problems
 
 
 def _scan_listed(root, split_list, number) -> tuple[list[Clip], set[str], list[str]]:
-    """The clips that lists name, the keys that they know, and the faults of lists and files."""
+    """The clips of some lists, the keys of all files in the lists, and the problems of lists and files."""
     entries, problems = split_lists.read(split_list, number)
     if not entries:
-        return [], set(), problems or [f"{split_list}: names no clips"]
-    # The lists themselves may lie in the folder, and poses.
-    beside = [name for name in (_POSES, _top_folder(root, split_list)) if name]
+        return [], set(), problems or [f"{split_list}: has no clips"]
+    # The lists themselves may be in the folder, and the files of streams.
+    ignored = [*STREAMS, _top_folder(root, split_list)]
     flat = "/" not in entries[0].file
-    files, faults = _scan_files(root, "", beside) if flat else _scan_classes(root, "", beside)
+    files, faults = _scan_files(root, "", ignored) if flat else _scan_classes(root, "", ignored)
     problems += faults + _compare(root, entries, files)
     clips, counts = [], collections.Counter()
     for entry in entries:
@@ -133,15 +114,14 @@ def _scan_listed(root, split_list, number) -> tuple[list[Clip], set[str], list[s
         if entry.split and entry.file in files:
             stem = entry.file.rpartition("/")[2] + (f"_{counts[entry.file] - 1}" if entry.segment else "")
             clip_id = f"{entry.split}/{entry.class_name}/{stem}"
-            path = files[entry.file]
-            clips.append(
-                Clip(clip_id, entry.split, entry.class_name, str(root), path, segment=entry.segment, url=entry.url)
-            )
+            annotation = Annotation(entry.url, *(entry.segment or ()))
+            file, is_part = File(str(root), files[entry.file]), entry.segment is not None
+            clips.append(Clip(clip_id, entry.split, entry.class_name, file, annotation, is_part))
     return clips, {entry.file for entry in entries}, problems
 
 
 def _compare(root, entries: list[split_lists.Entry], files: dict[str, str]) -> list[str]:
-    """Entries without a file and files without an entry; a class that is missing or surplus only once."""
+    """Entries without a file and files without an entry; a whole class that is missing or surplus only once."""
     known = {entry.file for entry in entries}
     missing = {entry.file: entry.origin for entry in reversed(entries) if entry.split and entry.file not in files}
     surplus = {key: path for key, path in files.items() if key not in known}
@@ -149,25 +129,25 @@ def _compare(root, entries: list[split_lists.Entry], files: dict[str, str]) -> l
     problems = []
     for name in sorted(classes - folders):
         count = sum(key.startswith(f"{name}/") for key in missing)
-        if count and not (root / name).is_dir():  # an empty folder is a fault of its own
-            hint = split_lists.nearest(name, folders)
+        if count and not (root / name).is_dir():  # an empty folder is reported as such
+            hint = nearest(name, folders)
             problems.append(f"{name}: no such folder, and the lists have {count} clips of it{hint}")
     for name in sorted(folders - classes):
-        problems.append(f"{name}: a class that the lists do not have{split_lists.nearest(name, classes)}")
-    # Looking for the nearest name takes time: where most are wrong, the first messages tell enough.
+        problems.append(f"{name}: a class that the lists do not have{nearest(name, classes)}")
+    # Searching for the nearest name is slow: if most names are wrong, the first messages are enough.
     few = len(missing) * len(surplus) <= _MAX_COMPARED
     for file, origin in sorted(missing.items()):
         if file.rpartition("/")[0] in folders:
-            hint = split_lists.nearest(file, surplus) if few else ""
+            hint = nearest(file, surplus) if few else ""
             problems.append(f"{origin}: {file}: no such video{hint}")
     for key, path in surplus.items():
         if key.rpartition("/")[0] in classes:
-            problems.append(f"{path}: not in the lists{split_lists.nearest(key, missing) if few else ''}")
+            problems.append(f"{path}: not in the lists{nearest(key, missing) if few else ''}")
     return problems
 
 
 def _class_problems(clips: list[Clip]) -> list[str]:
-    """Classes that cannot be learned, and names that a table of classes cannot hold."""
+    """Classes that cannot be learned, and names that cannot be in a class table."""
     found = collections.defaultdict(set)
     for clip in clips:
         found[clip.class_name].add(clip.split)
@@ -179,33 +159,37 @@ def _class_problems(clips: list[Clip]) -> list[str]:
     if any("train" in splits for splits in found.values()):
         problems += [
             f"{name}: is in {' and '.join(sorted(splits))}, but has no clips in train"
-            + split_lists.nearest(name, [other for other in found if "train" in found[other]])
+            + nearest(name, [other for other in found if "train" in found[other]])
             for name, splits in sorted(found.items())
             if "train" not in splits
         ]
     return problems
 
 
-def _with_poses(root, clips: list[Clip], known: set[str]) -> tuple[list[Clip], list[str]]:
-    """The clips with their pose files; a fault for each that is missing or surplus."""
-    if not (root / _POSES).is_dir():
-        return clips, [f"{_POSES}: no such folder in {root}"]
-    there = set(_walk(root, _POSES))
-    wanted = {clip.path: f"{_POSES}/{_key(clip.path)}.json" for clip in clips}
-    allowed = {f"{_POSES}/{key}.json" for key in known}
+def _with_files(root, stream: str, clips: list[Clip], known: set[str]) -> tuple[list[Clip], list[str]]:
+    """The clips with their files of a stream; a problem for each file that is missing or surplus."""
+    if not (root / stream).is_dir():
+        return clips, [f"{stream}: no such folder in {root}"]
+    pattern = f"{stream}/{STREAMS[stream].FILES[0]}"
+    there = set(_walk(root, stream))
+    if "." not in pattern:  # a folder of files for each clip
+        there = {path.rpartition("/")[0] for path in there}
+    wanted = {clip.file.path: pattern.format(clip=_key(clip.file.path)) for clip in clips}
+    allowed = {pattern.format(clip=key) for key in known}
     problems = [f"{path}: no such file" for path in sorted(set(wanted.values()) - there)]
-    problems += [f"{path}: is of no clip" for path in sorted(there - allowed)]
-    return [dataclasses.replace(clip, pose=wanted[clip.path]) for clip in clips], problems
+    problems += [f"{path}: belongs to no clip" for path in sorted(there - allowed)]
+    found = {path: File(str(root), file) for path, file in wanted.items()}
+    return [dataclasses.replace(clip, files={**clip.files, stream: found[clip.file.path]}) for clip in clips], problems
 
 
-def _scan_classes(root, folder: str, beside: Sequence[str] = ()) -> tuple[dict[str, str], list[str]]:
-    """The videos in the class folders of a folder, by key, and the faults; `beside` are no classes."""
+def _scan_classes(root, folder: str, ignored: Sequence[str] = ()) -> tuple[dict[str, str], list[str]]:
+    """The videos in the class folders of a folder, by key, and the problems; `ignored` are no classes."""
     files, problems = {}, []
     prefix = f"{folder}/" if folder else ""
-    names = [name for name in _entries(root / folder) if name not in beside]
+    names = [name for name in _entries(root / folder) if name not in ignored]
     for name in names:
         if not (root / folder / name).is_dir():
-            problems.append(f"{prefix}{name}: a file where the folders of the classes are")
+            problems.append(f"{prefix}{name}: a file, where only folders of classes may be")
             continue
         found, faults = _scan_files(root, f"{prefix}{name}")
         files |= found
@@ -213,26 +197,27 @@ def _scan_classes(root, folder: str, beside: Sequence[str] = ()) -> tuple[dict[s
     return files, problems if names else [f"{folder or root}: no folders of classes"]
 
 
-def _scan_files(root, folder: str, beside: Sequence[str] = ()) -> tuple[dict[str, str], list[str]]:
-    """The videos in one folder: path without suffix -> path, both inside `root`; and the faults."""
+def _scan_files(root, folder: str, ignored: Sequence[str] = ()) -> tuple[dict[str, str], list[str]]:
+    """The videos in one folder: path without suffix -> path, both inside `root`; and the problems."""
     stems, problems = collections.defaultdict(list), []
     for name in _entries(root / folder):
-        if name in beside:
+        if name in ignored:
             continue
         path = f"{folder}/{name}" if folder else name
         if (root / path).is_dir():
-            problems.append(f"{path}: a folder where the videos are")
+            problems.append(f"{path}: a folder, where only videos may be")
         elif not name.lower().endswith(SUFFIXES):
             problems.append(f"{path}: not a video ({', '.join(SUFFIXES)})")
         else:
             stems[_key(path)].append(path)
-    problems += [f"{' and '.join(paths)}: have one name" for paths in stems.values() if len(paths) > 1]
+    problems += [f"{' and '.join(paths)}: have the same name" for paths in stems.values() if len(paths) > 1]
     if not stems and not problems:
         problems.append(f"{folder or root}: no videos")
     return {key: paths[0] for key, paths in stems.items()}, problems
 
 
 def _entries(folder) -> list[str]:
+    """The names in a folder, in order, without hidden ones."""
     return sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
 
 
@@ -252,14 +237,14 @@ def _key(path: str) -> str:
 
 
 def _top_folder(root, path) -> str:
-    """The entry of `root` that `path` is or lies in; "" where it lies elsewhere."""
+    """The entry of `root` that `path` is or is in; "" if it is elsewhere."""
     root, path = root.resolve(), path.resolve()
     return path.relative_to(root).parts[0] if root in path.parents else ""
 
 
 def _hint(root, entries: list[str]) -> str:
-    """What may be meant by a folder without splits."""
+    """A guess at what is meant by a folder without splits."""
     for name in entries:
-        if meant := split_lists.nearest(name, _SPLIT_FOLDERS):
+        if meant := nearest(name, _SPLIT_FOLDERS):
             return f", but {name!r}{meant}"
     return "; folders of classes need a split list" if any((root / name).is_dir() for name in entries) else ""

@@ -1,8 +1,8 @@
-"""Longer cuts around the clips (HAA500, Table 12), out of the YouTube videos that the user has.
+"""Longer cuts around the clips (HAA500, Table 12), from the YouTube videos that the user has.
 
     youtube/<id>.mp4    the video whose id is in the clip's url; also .mkv, .webm, .avi and .mov
 
-in the folder of the release or beside it. A cut holds the annotated clip and what comes before and after it, as far
+in the folder of the release or next to it. A cut holds the annotated clip and what comes before and after it, as far
 as the video goes. Seconds count from the video's first frame; frame t is part of a cut if start <= time < end.
 """
 
@@ -11,35 +11,32 @@ import dataclasses
 import math
 import re
 import urllib.parse
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import av
-import av.error
+import numpy as np
 from etils import epath
 
-from tfds_haa500.sources import archive, cut
+from tfds_haa500.problems import BuildError, ClipError
+from tfds_haa500.sources import archive, clips, cut
+from tfds_haa500.sources.files import File
 from tfds_haa500.streams import video
 
 FOLDER = "youtube"
 SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".mov")  # in any case
-END_SLACK = 0.5  # seconds a clip may end beyond its video: the formats of one video on YouTube differ in length
 _ID = re.compile(r"[\w-]{11}", re.ASCII)
 _HOSTS = ("youtube.com", "youtube-nocookie.com")
-_TAIL = 1.0  # seconds before the end that a container names, from where the last frame is looked for
-
-
-class SourceError(video.VideoError):
-    """A source video from which a clip cannot be cut; the message is the reason."""
+_TAIL = 1.0  # seconds before the end that the container states, where the search for the last frame starts
 
 
 def video_id(url: str) -> str:
     """The id of a video on YouTube: 11 letters, digits, - and _.
 
-    Takes what YouTube itself gives out: watch?v=ID, youtu.be/ID, embed/ID, shorts/ID, live/ID and v/ID, with further
-    parameters or none, with or without https:// and www.
+    Accepts the forms that YouTube itself uses: watch?v=ID, youtu.be/ID, embed/ID, shorts/ID, live/ID and v/ID, with or
+    without further parameters, https:// and www.
 
     Raises:
-      SourceError: the url is another one, or has no id.
+      ClipError: the url is not of YouTube, or has no id.
     """
     try:
         parts = urllib.parse.urlsplit(url if "//" in url else f"https://{url}")
@@ -56,22 +53,22 @@ def video_id(url: str) -> str:
     elif host in _HOSTS and len(steps) > 1 and steps[0] in ("embed", "shorts", "live", "v"):
         found = steps[1:2]
     if len(found) != 1 or not _ID.fullmatch(found[0]):
-        raise SourceError(f"its url {url!r} has no id of a video on YouTube (11 letters, digits, - and _)")
+        raise ClipError(f"its url {url!r} has no id of a video on YouTube (11 letters, digits, - and _)")
     return found[0]
 
 
 def find_sources(manual_dir: epath.PathLike) -> dict[str, list[str]]:
-    """Paths of the videos in `youtube/`, by their names without suffix; other files are passed over.
+    """Paths of the videos in `youtube/`, by their names without suffix; other files are ignored.
 
     Raises:
-      SourceError: neither the folder nor the release in it has a `youtube/`. (One in a zip file is not looked for:
-        what is compressed cannot be sought in.)
+      ClipError: neither the folder nor the release in it has a `youtube/`. (A zip file is not searched: videos in it
+        cannot be cut without unpacking them.)
     """
     manual_dir = epath.Path(manual_dir)
     folders = [folder / FOLDER for folder in (manual_dir, manual_dir / archive.RELEASE)]
     folders = [folder for folder in folders if folder.is_dir()]
     if not folders:
-        raise SourceError(f"no such folder, neither in {manual_dir} nor in {archive.RELEASE}/ there")
+        raise ClipError(f"no such folder, neither in {manual_dir} nor in {archive.RELEASE}/ there")
     found = collections.defaultdict(list)
     for folder in folders:
         for path in sorted(folder.iterdir()):
@@ -81,40 +78,41 @@ def find_sources(manual_dir: epath.PathLike) -> dict[str, list[str]]:
 
 
 def source_of(url: str, sources: Mapping[str, Sequence[str]]) -> str:
-    """The path of a clip's source video, by its url, out of those that `find_sources` found.
+    """The path of a clip's source video, by its url, among those that `find_sources` found.
 
     Raises:
-      SourceError: the url has no id, no source has it, or two have.
+      ClipError: the url has no id, or not exactly one source has it.
     """
     name = video_id(url)
     paths = sources.get(name, ())
     if not paths:
-        raise SourceError(f"{FOLDER}/{name}{SUFFIXES[0]}: no such file, nor one with {', '.join(SUFFIXES[1:])}")
+        raise ClipError(f"{FOLDER}/{name}{SUFFIXES[0]}: no such file, nor one with {', '.join(SUFFIXES[1:])}")
     if len(paths) > 1:
-        raise SourceError(f"{FOLDER}/{name} is there {len(paths)} times: {', '.join(paths)}; leave one of them")
+        raise ClipError(f"{FOLDER}/{name} is there {len(paths)} times: {', '.join(paths)}; keep one of them")
     return paths[0]
 
 
-def locate(manual_dir: epath.PathLike, clips: Sequence[archive.Clip]) -> list[archive.Clip]:
-    """The clips, each with its source video as its file.
+def locate(manual_dir: epath.PathLike, annotated: Sequence[clips.Clip]) -> list[clips.Clip]:
+    """The clips, each as a part of its source video.
 
     Raises:
-      archive.ArchiveError: lists every url without an id and every video that is missing or there twice.
+      BuildError: lists every url without an id and every video that is missing or there twice.
     """
     try:
         sources = find_sources(manual_dir)
-    except SourceError as error:
-        raise archive.ArchiveError(str(manual_dir), [f"{FOLDER}: {error}"]) from error
+    except ClipError as error:
+        raise BuildError(str(manual_dir), [f"{FOLDER}: {error}"]) from error
     located, problems = [], []
-    for clip in clips:
+    for clip in annotated:
         try:
             path = epath.Path(source_of(clip.annotation.url, sources))
-        except SourceError as error:
+        except ClipError as error:
             problems.append(f"{clip.clip_id}: {error}")
         else:
-            located.append(dataclasses.replace(clip, root=str(path.parent.parent), path=f"{FOLDER}/{path.name}"))
+            file = File(str(path.parent.parent), f"{FOLDER}/{path.name}")
+            located.append(dataclasses.replace(clip, file=file, is_part=True))
     if problems:
-        raise archive.ArchiveError(str(manual_dir), problems)
+        raise BuildError(str(manual_dir), problems)
     return located
 
 
@@ -135,86 +133,76 @@ def window(
 
     Args:
       start, end: of the clip, in seconds.
-      duration: of the source video, in seconds. A cut ends where the video does, however much was asked for; what
-        one side lacks is not added to the other.
+      duration: of the source video, in seconds. A cut never extends beyond the video; what one side lacks is not
+        added to the other.
       seconds: how much to add on both sides; or
-      factor: how many times as long as the clip the cut is: half of the rest lies on each side.
+      factor: how many times as long as the clip the cut is, half of the rest on each side.
 
     Raises:
-      SourceError: the clip starts behind the video's end, or ends more than END_SLACK behind it.
+      ClipError: the clip starts after the video's end, or ends more than video.SOURCE_SLACK after it.
       ValueError: see `check_context`.
     """
     check_context(seconds, factor)
-    if start >= duration or end > duration + END_SLACK:
-        raise SourceError(f"ends at {duration:.2f} s, before the clip's end ({start:g} to {end:g} s)")
+    if start >= duration or end > duration + video.SOURCE_SLACK:
+        raise ClipError(f"ends at {duration:.2f} s, before the clip's end ({start:g} to {end:g} s)")
     context = seconds if factor is None else (factor - 1) * (end - start) / 2
     return max(0.0, start - context), min(duration, end + context)
 
 
 def encode(
-    path: epath.PathLike,
-    annotation: archive.Annotation,
+    clip: clips.Clip,
+    on_frame: Sequence[Callable[[np.ndarray], None]] = (),
     *,
     seconds: float | None = None,
     factor: float | None = None,
-    flow_method: str = "",
 ) -> tuple[video.EncodedClip, float, float]:
-    """Cuts the surroundings of a clip out of its source video; only they are decoded.
+    """As `clips.encode`, but with the surroundings of the clip; only they are decoded.
 
     Args:
-      path: the source video.
-      annotation: `start` and `end` of the clip.
+      clip: a clip of `locate`: its file is the source video.
+      on_frame: as of `video.encode_clip`.
       seconds, factor: how much more; see `window`.
-      flow_method: one of `flow.METHODS`; "" for none.
 
     Returns:
-      The cut as a clip, and where it really starts and ends in the source video, in seconds.
+      The cut as a clip, and where it starts and ends in the source video, in seconds.
 
     Raises:
-      SourceError: the source cannot be opened, is truncated, or is shorter than the annotation.
-      video.VideoError, flow.FlowError: as `cut.encode_segment`.
+      ClipError: the source cannot be read, is truncated or damaged, or is shorter than the annotation.
       ValueError: see `check_context`.
+      OSError: the source cannot be opened.
     """
     check_context(seconds, factor)
-    start, end = window(annotation.start, annotation.end, duration(path), seconds=seconds, factor=factor)
-    try:
-        return cut.encode_segment(path, start, end, flow_method), start, end
-    except OSError as error:
-        raise SourceError(f"cannot be read ({error})") from error
+    path, row = clip.file.local, clip.annotation
+    start, end = window(row.start, row.end, duration(path), seconds=seconds, factor=factor)
+    return cut.encode_segment(path, start, end, on_frame), start, end
 
 
 def duration(path: epath.PathLike) -> float:
     """Where a video's last frame ends, in seconds from its first; its packets are read, no frame is decoded.
 
-    What a container says of its length is not relied on: sound may go on longer, and a download may be cut short.
+    The length that a container states is not relied on: sound may be longer, and a download may be cut short.
 
     Raises:
-      SourceError: the file cannot be opened or read, has no video, frame rate or timestamps, or is truncated.
+      ClipError: the file cannot be read, has no video, frame rate or timestamps, or is truncated.
+      OSError: the file cannot be opened.
     """
-    try:
-        with epath.Path(path).open("rb") as file, video.open_container(file) as container:
-            if not container.streams.video or not container.streams.video[0].average_rate:
-                raise SourceError("has no video stream with a frame rate")
-            stream = container.streams.video[0]
-            return _avi_end(container, stream) if container.format.name == "avi" else _last_end(container, stream)
-    except av.error.FFmpegError as error:
-        raise SourceError(f"cannot be read ({error.strerror or error})") from error
-    except OSError as error:
-        raise SourceError(f"cannot be read ({error})") from error
+    with epath.Path(path).open("rb") as file, video.open_video(file) as (container, stream):
+        return _avi_end(container, stream) if container.format.name == "avi" else _last_end(container, stream)
 
 
 def _avi_end(container, stream) -> float:
-    """AVI has no timestamps: as `cut.py` does, counts frames. Those that were dropped have packets of no bytes."""
+    """AVI has no timestamps: frames are counted, as in `cut.py`. Those that were dropped have empty packets."""
     numbers = [packet.dts for packet in _packets(container, stream)]
     last = max((number for number in numbers if number is not None), default=-1) + 1
     if last < stream.frames:
-        raise SourceError(f"is truncated: {last} of {stream.frames} frames are there")
+        raise ClipError(f"is truncated: {last} of {stream.frames} frames are there")
     if not numbers:
-        raise SourceError("has no frames")
+        raise ClipError("has no frames")
     return len(numbers) / float(stream.average_rate)
 
 
 def _last_end(container, stream) -> float:
+    """Where the last frame ends, by the timestamps of the packets near the end that the container states."""
     named = (container.duration or 0) / av.time_base  # of the longest stream
     for target in (max(0.0, named - _TAIL), 0.0):
         container.seek((stream.start_time or 0) + int(target / stream.time_base), stream=stream)
@@ -222,20 +210,20 @@ def _last_end(container, stream) -> float:
         if stream.index in ends:
             break
     else:
-        raise SourceError("has no frames")
-    if max(ends.values()) - (container.start_time or 0) / av.time_base < named - END_SLACK:
-        raise SourceError(f"is truncated: it ends at {max(ends.values()):.2f} of {named:.2f} s")
+        raise ClipError("has no frames")
+    if max(ends.values()) - (container.start_time or 0) / av.time_base < named - video.CONTAINER_SLACK:
+        raise ClipError(f"is truncated: it ends at {max(ends.values()):.2f} of {named:.2f} s")
     return ends[stream.index] - float((stream.start_time or 0) * stream.time_base)
 
 
 def _packet_ends(container, video_stream) -> dict[int, float]:
-    """Where each stream ends, in the container's seconds, reading on from where it stands."""
+    """Where each stream ends, in the container's seconds, from the packets after its current position."""
     ends = {}
     for packet in _packets(container):
         stream, length = packet.stream, packet.duration or 0
         if stream.index == video_stream.index:
             if packet.pts is None:
-                raise SourceError("has frames without timestamps, so it cannot be cut")
+                raise ClipError("has frames without timestamps, so it cannot be cut")
             length = length or 1 / stream.average_rate / stream.time_base
         if packet.pts is not None:
             ends[stream.index] = max(ends.get(stream.index, 0.0), float((packet.pts + length) * stream.time_base))
@@ -243,9 +231,7 @@ def _packet_ends(container, video_stream) -> dict[int, float]:
 
 
 def _packets(container, *streams):
-    """Those with something in them (PyAV puts an empty one behind the last) that no edit list hides."""
-    for packet in container.demux(*streams):
-        if packet.is_corrupt:
-            raise SourceError("is truncated or damaged (an incomplete packet)")
+    """Packets that are not empty (PyAV appends an empty one to the last) and not hidden by an edit list."""
+    for packet in video.whole_packets(container, *streams):
         if packet.size and not packet.is_discard:
             yield packet

@@ -8,16 +8,17 @@
                  "segment": [1.5, 20]}]}}}; each annotation is a clip of the video v_<id>. The subset "testing" has
                  no labels
 
-What a list says of itself is checked here, what it says of files on disk in `clip_folder.py`.
+The lists themselves are checked here, and compared with the files on disk in `clip_folder.py`.
 """
 
 import dataclasses
-import difflib
 import json
 import math
 import re
 
 from etils import epath
+
+from tfds_haa500.sources.clips import nearest
 
 _HMDB_FILE = re.compile(r"(.+)_test_split(\d)\.txt")
 _UCF_FILE = re.compile(r"trainlist0\d\.txt")
@@ -30,12 +31,12 @@ class Entry:
     """One clip of a list.
 
     Attributes:
-      split: "train", "validation" or "test"; "" where the list knows the file and leaves it out.
+      split: "train", "validation" or "test"; "" for a file that the list leaves out.
       class_name: its class; "" for ActivityNet's videos without labels.
       file: where the video is in the folder, without its suffix: "Archery/v_Archery_g01_c01", "v_--0edUL8zmA".
-      origin: where the list says so, for messages.
-      segment: (start, end) in seconds where the clip is a part of the file; None for all of it.
-      url: where the video is from; "" where the list does not say.
+      origin: its place in the list, for messages.
+      segment: (start, end) in seconds if the clip is a part of the file; None for all of it.
+      url: where the video is from; "" if the list does not have it.
     """
 
     split: str
@@ -47,14 +48,14 @@ class Entry:
 
 
 def read(path: epath.PathLike, number: int | None = None) -> tuple[list[Entry], list[str]]:
-    """Reads the list or lists at `path`; which kind they are is told by the files' names.
+    """Reads the list or lists at `path`; their kind is identified by the files' names.
 
     Args:
       path: the folder of UCF101's or HMDB51's lists, or ActivityNet's JSON file.
       number: which of the splits, from 1; needed by the first two. ActivityNet has one, and takes None.
 
     Returns:
-      The entries, and every fault of the lists as `file: reason`.
+      The entries, and everything that is wrong with the lists as `file: reason`.
     """
     path = epath.Path(path)
     if path.suffix.lower() == ".json":
@@ -66,7 +67,7 @@ def read(path: epath.PathLike, number: int | None = None) -> tuple[list[Entry], 
     names = sorted(entry.name for entry in path.iterdir())
     hmdb = [match for match in map(_HMDB_FILE.fullmatch, names) if match]
     if number is None:
-        return [], [f"{path}: these lists have several splits, and the number of one is needed (1, 2 or 3)"]
+        return [], [f"{path}: these lists have several splits: give the number of one (1, 2 or 3)"]
     if any(map(_UCF_FILE.fullmatch, names)):
         entries, problems = _read_ucf101(path, number)
     elif hmdb:
@@ -90,7 +91,7 @@ def _read_ucf101(path, number: int) -> tuple[list[Entry], list[str]]:
         lines, faults = _lines(path, f"{split}list{number:02d}.txt")
         problems += faults
         for origin, line in lines:
-            # Only the training lists name a label. A file's name may hold spaces.
+            # Only the training lists have labels. A file's name may contain spaces.
             match = re.fullmatch(r"([^/]+)/(\S.*?\.\w+)(?:\s+(\d+))?", line)
             if not match:
                 problems.append(f"{origin}: {line!r} is not <class>/<file> or <class>/<file> <label>")
@@ -137,7 +138,7 @@ def _read_activitynet(path) -> tuple[list[Entry], list[str]]:
 
 
 def _activitynet_video(video_id: str, video, origin: str) -> list[Entry]:
-    """Raises ValueError whose `args` are the faults."""
+    """The clips of one video; raises ValueError whose `args` are the problems."""
     if not isinstance(video, dict) or video.get("subset") not in _ACTIVITYNET_SPLITS:
         found = video.get("subset") if isinstance(video, dict) else video
         raise ValueError(f"{origin}: subset is {found!r:.60}, must be one of {', '.join(_ACTIVITYNET_SPLITS)}")
@@ -170,24 +171,18 @@ def _is_segment(value) -> bool:
     return all(math.isfinite(v) for v in value) and 0 <= value[0] < value[1]
 
 
-def nearest(name: str, known) -> str:
-    """The end of a message about an unknown name: the known one that is most like it, if any is."""
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
-
-
 def _repeated(entries: list[Entry]) -> list[str]:
-    """Files that are listed twice: in both train and test, they would make the test worthless."""
+    """Files that are listed twice: in both train and test, they would invalidate the test."""
     first, problems = {}, []
     for entry in entries:
         before = first.setdefault(entry.file, entry)
         if before is not entry:
-            problems.append(f"{entry.origin}: {entry.file} stands in {before.origin} already")
+            problems.append(f"{entry.origin}: {entry.file} is in {before.origin} already")
     return problems
 
 
 def _lines(path, name: str) -> tuple[list[tuple[str, str]], list[str]]:
-    """The lines of a list that are not blank, each with `file line n`."""
+    """The lines of a list that are not blank, each with `file line n`, and what is wrong with the list."""
     if not (path / name).exists():
         return [], [f"{name}: no such file in {path}"]
     try:

@@ -10,10 +10,29 @@ import csv
 import io
 
 import numpy as np
+import tensorflow_datasets as tfds
 
-from tfds_haa500.sources.side_files import EntryError, Faults, SideFileError, check_box, frames_outside
+from tfds_haa500.problems import ClipError
+from tfds_haa500.streams.side_files import EntryError, Faults, check_box, frames_outside
 
+FILES = ("{clip}.csv",)
+METHODS = ()
 COLUMNS = ["frame", "x", "y", "width", "height"]
+
+
+def features() -> dict[str, tfds.features.FeatureConnector]:
+    """`person_box`: (T, 4) float32, fractions of the frame's width and height."""
+    return {"person_box": tfds.features.Tensor(shape=(None, 4), dtype=np.float32, doc="x, y, width, height")}
+
+
+def metadata(method: str) -> dict:
+    """Nothing: the feature's own description is enough."""
+    return {}
+
+
+def read(file, clip) -> dict[str, np.ndarray]:
+    """The boxes of a clip from its file; see `parse`."""
+    return {"person_box": parse(file.read_bytes(), len(clip.frames), clip.size)}
 
 
 def parse(data: bytes, num_frames: int, size: tuple[int, int]) -> np.ndarray:
@@ -28,18 +47,11 @@ def parse(data: bytes, num_frames: int, size: tuple[int, int]) -> np.ndarray:
       (T, 4) float32: x, y, width and height of each frame's box as fractions of the frame's width and height.
 
     Raises:
-      SideFileError: not such a file; a row that is no box inside the frame; a frame that is missing, is there twice or
-        is none of the clip's.
+      ClipError: not such a file; a row that is no box inside the frame; a frame that is missing, is there twice or
+        is not the clip's.
     """
-    try:
-        rows = list(csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise SideFileError([f"is not a CSV file ({error})"]) from error
-    if not rows or rows[0] != COLUMNS:
-        found = ",".join(rows[0])[:60] if rows else "nothing"
-        raise SideFileError([f"has the first line {found!r}, must be {','.join(COLUMNS)!r}"])
     boxes, faults, twice = {}, Faults(), set()
-    for number, row in enumerate(rows[1:], start=2):
+    for number, row in enumerate(_rows(data), start=2):
         try:
             frame, box = _row(row, size)
         except EntryError as error:
@@ -51,12 +63,24 @@ def parse(data: bytes, num_frames: int, size: tuple[int, int]) -> np.ndarray:
     problems += [f"has two boxes for frame {_some(twice)}"] if twice else []
     missing = set(range(num_frames)) - set(boxes)
     if missing and not problems:  # a faulty line is a missing frame too
-        problems.append(
-            f"has no box for frame {_some(missing)}; every frame of the clip (0 to {num_frames - 1}) needs one"
-        )
+        every = f"every frame of the clip (0 to {num_frames - 1})"
+        problems.append(f"has no box for frame {_some(missing)}; {every} needs one")
     if problems:
-        raise SideFileError(problems)
+        raise ClipError(*problems)
     return (np.array([boxes[frame] for frame in range(num_frames)]) / (*size, *size)).astype(np.float32)
+
+
+def _rows(data: bytes) -> list[list[str]]:
+    """The lines below the first as lists of fields."""
+    try:
+        rows = list(csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ClipError(f"is not a CSV file ({error})") from error
+    if not rows:
+        raise ClipError(f"is empty, its first line must be {','.join(COLUMNS)!r}")
+    if rows[0] != COLUMNS:
+        raise ClipError(f"has the first line {','.join(rows[0])[:60]!r}, must be {','.join(COLUMNS)!r}")
+    return rows[1:]
 
 
 def _row(row: list[str], size: tuple[int, int]) -> tuple[int, np.ndarray]:

@@ -28,7 +28,7 @@ def run(*arguments) -> subprocess.CompletedProcess:
 def contents(name: str, data_dir) -> dict[str, list[bytes]]:
     """The stored examples of each split, in order, without the order of fields in them, which is left to protobuf."""
     builder, found = tfds.builder(name, data_dir=str(data_dir)), {}
-    decoders = {feature: records.RawFrames() for feature in records.FRAMES if feature in builder.info.features}
+    decoders = records.raw_frames(builder.info.features)
     for split, info in builder.info.splits.items():
         stored = [record for path in info.filepaths for _, record in records.iter_records(path)]
         examples = [builder.info.features.deserialize_example_np(record, decoders=decoders) for record in stored]

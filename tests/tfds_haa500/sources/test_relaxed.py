@@ -1,5 +1,7 @@
 """Longer cuts: which video, which part of it, and exactly its frames."""
 
+import pathlib
+
 import av
 import cv2
 import numpy as np
@@ -7,8 +9,10 @@ import pytest
 
 from tests.conftest import SIZE
 from tfds_haa500.demo import archive as demo
-from tfds_haa500.sources import archive, cut, relaxed
-from tfds_haa500.streams import video
+from tfds_haa500.problems import ClipError
+from tfds_haa500.sources import archive, clips, cut, relaxed
+from tfds_haa500.sources.files import File
+from tfds_haa500.streams import flow, video
 
 ID = "dQw4w9-gXc_"
 FPS, FRAMES, DARKEST = 10, 50, 20  # of the generated sources
@@ -40,8 +44,10 @@ def numbers(frames) -> list[int]:
     return [round((mean - DARKEST) / 4) for mean in means]
 
 
-def annotate(start, end):
-    return archive.Annotation(f"https://youtu.be/{ID}", start, end, camera_moving=False, num_people=1)
+def part(path, start, end) -> clips.Clip:
+    """A clip that is a part of the video at `path`."""
+    annotation = clips.Annotation(f"https://youtu.be/{ID}", start, end)
+    return clips.Clip("a_000", "train", "a", File(str(path.parent), path.name), annotation, is_part=True)
 
 
 @pytest.mark.parametrize(
@@ -80,14 +86,14 @@ def test_video_id(url):
     ],
 )
 def test_urls_without_an_id(url):
-    with pytest.raises(relaxed.SourceError, match="has no id of a video on YouTube") as error:
+    with pytest.raises(ClipError, match="has no id of a video on YouTube") as error:
         relaxed.video_id(url)
     assert repr(url) in str(error.value)
 
 
 def test_find_sources(tmp_path):
     release = tmp_path / archive.RELEASE
-    with pytest.raises(relaxed.SourceError, match="no such folder, neither in"):
+    with pytest.raises(ClipError, match="no such folder, neither in"):
         relaxed.find_sources(tmp_path)
     (release / "youtube").mkdir(parents=True)
     for name in (f"{ID}.webm", "abcdefghijk.MP4", "abcdefghijk.info.json", "lmnopqrstuv.mp4.part"):
@@ -96,13 +102,13 @@ def test_find_sources(tmp_path):
     assert sources == relaxed.find_sources(release)
     assert relaxed.source_of(f"https://youtu.be/{ID}", sources) == str(release / "youtube" / f"{ID}.webm")
     assert relaxed.source_of("https://youtu.be/abcdefghijk", sources).endswith("abcdefghijk.MP4")
-    with pytest.raises(relaxed.SourceError, match=r"youtube/lmnopqrstuv.mp4: no such file, nor one with .mkv, .webm"):
+    with pytest.raises(ClipError, match=r"youtube/lmnopqrstuv.mp4: no such file, nor one with .mkv, .webm"):
         relaxed.source_of("https://youtu.be/lmnopqrstuv", sources)
-    with pytest.raises(relaxed.SourceError, match="no id"):
+    with pytest.raises(ClipError, match="no id"):
         relaxed.source_of("https://youtu.be/short", sources)
     (tmp_path / "youtube").mkdir()
     (tmp_path / "youtube" / f"{ID}.mp4").touch()
-    with pytest.raises(relaxed.SourceError, match=rf"2 times: .*{ID}\.mp4, .*{ID}\.webm; leave one"):
+    with pytest.raises(ClipError, match=rf"2 times: .*{ID}\.mp4, .*{ID}\.webm; keep one"):
         relaxed.source_of(f"https://youtu.be/{ID}", relaxed.find_sources(tmp_path))
 
 
@@ -130,7 +136,7 @@ def test_a_window_of_factor_1_is_the_annotation_to_the_last_bit():
 def test_clips_that_the_video_does_not_reach():
     assert relaxed.window(10, 12, 11.6, seconds=1) == (9, 11.6)  # formats of one video differ in length
     for start, end in ((10, 12), (11.5, 11.7)):
-        with pytest.raises(relaxed.SourceError, match=r"ends at 11\.\d0 s, before the clip's end \(1"):
+        with pytest.raises(ClipError, match=r"ends at 11\.\d0 s, before the clip's end \(1"):
             relaxed.window(start, end, 11.4, seconds=1)
 
 
@@ -149,7 +155,7 @@ def test_contexts_that_make_no_sense(context, reason, tmp_path):
     with pytest.raises(ValueError, match=reason):
         relaxed.window(1, 2, 3, **context)
     with pytest.raises(ValueError, match=reason):
-        relaxed.encode(tmp_path / "none.mp4", annotate(1, 2), **context)
+        relaxed.encode(part(tmp_path / "none.mp4", 1, 2), **context)
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -166,17 +172,19 @@ def test_a_cut_holds_exactly_its_frames(tmp_path, suffix):
         (2.0, 2.5, {"factor": 50}, 0, 50),
         (4.0, 5.2, {"factor": 1}, 40, 50),
     ):
-        clip, cut_start, cut_end = relaxed.encode(path, annotate(start, end), **context)
+        clip, cut_start, cut_end = relaxed.encode(part(path, start, end), **context)
         assert numbers(clip.frames) == list(range(first, last)), (start, end, context)
         assert cut_start - 1e-3 <= first / FPS < cut_start + 0.1
         assert cut_end - 0.1 - 1e-3 <= (last - 1) / FPS < cut_end
-        assert (clip.fps, clip.size, clip.flow_x) == (FPS, SIZE[::-1], [])
+        assert (clip.fps, clip.size) == (FPS, SIZE[::-1])
 
 
 def test_flow_of_a_cut(tmp_path):
+    computation = flow.Computation("dis")
     write_source(tmp_path / "a.mp4")
-    clip, *_ = relaxed.encode(tmp_path / "a.mp4", annotate(1, 2), seconds=1, flow_method="dis")
-    assert len(clip.flow_x) == len(clip.flow_y) == len(clip.frames) - 1 == 29
+    clip, *_ = relaxed.encode(part(tmp_path / "a.mp4", 1, 2), [computation], seconds=1)
+    assert len(clip.frames) == 30
+    assert {name: len(jpegs) for name, jpegs in computation.features().items()} == {"flow_x": 29, "flow_y": 29}
 
 
 def test_only_the_part_is_decoded(tmp_path, monkeypatch):
@@ -184,7 +192,7 @@ def test_only_the_part_is_decoded(tmp_path, monkeypatch):
     decoded = []
     decode = cut._decode
     monkeypatch.setattr(cut, "_decode", lambda *args: (decoded.append(frame) or frame for frame in decode(*args)))
-    clip, *_ = relaxed.encode(tmp_path / "a.mp4", annotate(3, 3.5), seconds=0.2)
+    clip, *_ = relaxed.encode(part(tmp_path / "a.mp4", 3, 3.5), seconds=0.2)
     assert len(clip.frames) == 9
     assert len(decoded) < 9 + 5 + 2 * FPS * cut._LEAD
 
@@ -196,11 +204,11 @@ def test_a_cut_ends_with_the_pictures_not_with_the_sound(tmp_path, suffix):
     with av.open(str(path)) as container:
         assert container.duration / av.time_base > 8.9
     assert relaxed.duration(path) == pytest.approx(FRAMES / FPS, abs=1e-3)
-    clip, _, end = relaxed.encode(path, annotate(3, 4), seconds=2)
+    clip, _, end = relaxed.encode(part(path, 3, 4), seconds=2)
     assert numbers(clip.frames) == list(range(10, 50))
     assert end == pytest.approx(5, abs=1e-3)
-    with pytest.raises(relaxed.SourceError, match=r"ends at 5\.00 s, before the clip's end \(6 to 7 s\)"):
-        relaxed.encode(path, annotate(6, 7), seconds=2)
+    with pytest.raises(ClipError, match=r"ends at 5\.00 s, before the clip's end \(6 to 7 s\)"):
+        relaxed.encode(part(path, 6, 7), seconds=2)
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -211,10 +219,10 @@ def test_truncated_sources(tmp_path, suffix, share):
     write_source(path, container_options=fast_start, g="1")
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * share)])
-    with pytest.raises(video.VideoError, match="truncated"):
-        relaxed.encode(path, annotate(4, 5), seconds=1)
-    with pytest.raises(relaxed.SourceError, match="truncated"):
-        relaxed.encode(path, annotate(0.5, 1), seconds=9)
+    with pytest.raises(ClipError, match="truncated"):
+        relaxed.encode(part(path, 4, 5), seconds=1)
+    with pytest.raises(ClipError, match="truncated"):
+        relaxed.encode(part(path, 0.5, 1), seconds=9)
 
 
 def test_sources_truncated_in_the_last_frame_or_behind_a_whole_one(tmp_path):
@@ -227,25 +235,25 @@ def test_sources_truncated_in_the_last_frame_or_behind_a_whole_one(tmp_path):
         ("a.avi", last, f"{FRAMES - 1} of {FRAMES} frames are there"),
     ):
         (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:length])
-        with pytest.raises(relaxed.SourceError, match=f"truncated.*{reason}"):
-            relaxed.encode(tmp_path / name, annotate(1, 2), seconds=0)
+        with pytest.raises(ClipError, match=f"truncated.*{reason}"):
+            relaxed.encode(part(tmp_path / name, 1, 2), seconds=0)
 
 
 def test_unreadable_sources(tmp_path):
     path = tmp_path / "a.mp4"
-    with pytest.raises(relaxed.SourceError, match="cannot be read"):
-        relaxed.encode(path, annotate(1, 2), seconds=1)
-    for data in (b"", b"not a video" * 99):
+    with pytest.raises(FileNotFoundError):
+        relaxed.encode(part(path, 1, 2), seconds=1)
+    for data, reason in ((b"", "the file is empty"), (b"not a video" * 99, "cannot be decoded")):
         path.write_bytes(data)
-        with pytest.raises(relaxed.SourceError, match="cannot be read"):
-            relaxed.encode(path, annotate(1, 2), seconds=1)
+        with pytest.raises(ClipError, match=reason):
+            relaxed.encode(part(path, 1, 2), seconds=1)
     with av.open(str(tmp_path / "sound.mkv"), "w") as container:
         audio = container.add_stream("aac", rate=8000)
         frame = av.AudioFrame.from_ndarray(np.zeros((1, 8000), np.float32), "fltp", "mono")
         frame.sample_rate = 8000
         container.mux([*audio.encode(frame), *audio.encode()])
-    with pytest.raises(relaxed.SourceError, match="has no video stream"):
-        relaxed.encode(tmp_path / "sound.mkv", annotate(0.1, 0.2), seconds=1)
+    with pytest.raises(ClipError, match="has no video stream"):
+        relaxed.encode(part(tmp_path / "sound.mkv", 0.1, 0.2), seconds=1)
 
 
 def test_cuts_of_the_generated_archive(tmp_path):
@@ -256,8 +264,8 @@ def test_cuts_of_the_generated_archive(tmp_path):
     for index, line in enumerate((root / "raw" / "squat_up.txt").read_text().splitlines()):
         row = archive.parse_row(line)
         clip = video.encode_clip((root / "video" / "squat_up" / f"squat_up_{index:03d}.mp4").read_bytes())
-        path = relaxed.source_of(row.url, sources)
-        exact, start, end = relaxed.encode(path, row, factor=1)
+        path = pathlib.Path(relaxed.source_of(row.url, sources))
+        exact, start, end = relaxed.encode(part(path, row.start, row.end), factor=1)
         assert (exact.frames, exact.fps, exact.size, start, end) == (
             clip.frames,
             clip.fps,
@@ -265,7 +273,7 @@ def test_cuts_of_the_generated_archive(tmp_path):
             row.start,
             row.end,
         )
-        longer, start, end = relaxed.encode(path, row, factor=2)
+        longer, start, end = relaxed.encode(part(path, row.start, row.end), factor=2)
         first = next(i for i in range(len(longer.frames)) if longer.frames[i] == clip.frames[0])
         assert longer.frames[first : first + len(clip.frames)] == clip.frames
         assert abs(len(longer.frames) - 2 * len(clip.frames)) <= 1

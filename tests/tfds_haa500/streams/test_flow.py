@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import write_video
+from tfds_haa500.problems import ClipError
 from tfds_haa500.streams import flow, video
 
 SIZE = (96, 128)  # height, width
@@ -47,7 +48,7 @@ def scene(motion: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def stored(pixels: np.ndarray) -> np.ndarray:
     """Through levels and JPEG, and back."""
     axes = [np.ascontiguousarray(flow.to_levels(pixels)[..., axis]) for axis in (0, 1)]
-    files = [video.encode_jpeg(axis, video.JPEG_QUALITY) for axis in axes]
+    files = [video.encode_jpeg(axis) for axis in axes]
     decoded = [cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_UNCHANGED) for file in files]
     return flow.to_pixels(np.stack(decoded, -1))
 
@@ -79,18 +80,18 @@ def test_levels():
 def test_frames_that_are_too_small_or_differ():
     estimate = flow.estimator("dis")
     small = np.zeros((12, 200, 3), np.uint8)  # OpenCV would crash on it
-    with pytest.raises(flow.FlowError, match="16 or more pixels a side, found 200x12"):
+    with pytest.raises(ClipError, match="16 or more pixels a side, found 200x12"):
         estimate(small, small)
-    with pytest.raises(flow.FlowError, match="one size, found 64x48 and 48x64"):
+    with pytest.raises(ClipError, match="one size, found 64x48 and 48x64"):
         estimate(np.zeros((48, 64, 3), np.uint8), np.zeros((64, 48, 3), np.uint8))
     assert estimate(*[np.zeros((16, 200, 3), np.uint8)] * 2).shape == (16, 200, 2)
 
 
 def test_unknown_and_missing_methods(monkeypatch):
-    with pytest.raises(flow.FlowError, match="'farneback', must be one of dis, tvl1"):
+    with pytest.raises(ValueError, match="'farneback', must be one of dis, tvl1"):
         flow.check_method("farneback")
     monkeypatch.delattr(cv2, "optflow", raising=False)
-    with pytest.raises(flow.FlowError, match="opencv-contrib-python-headless"):
+    with pytest.raises(ValueError, match="opencv-contrib-python-headless"):
         flow.estimator("tvl1")
 
 
@@ -107,11 +108,11 @@ def test_threads_change_nothing():
 def test_clip_has_one_field_less_than_frames(tmp_path):
     path = tmp_path / "clip.mp4"
     write_video(path, 5)
-    clip = video.encode_clip(path.read_bytes(), flow_method="dis")
-    assert (len(clip.frames), len(clip.flow_x), len(clip.flow_y)) == (5, 4, 4)
-    plain = video.encode_clip(path.read_bytes())
-    assert plain.frames == clip.frames
-    assert plain.flow_x == plain.flow_y == []
+    computation = flow.Computation("dis")
+    clip = video.encode_clip(path.read_bytes(), on_frame=[computation])
+    assert len(clip.frames) == 5
+    assert {name: len(jpegs) for name, jpegs in computation.features().items()} == {"flow_x": 4, "flow_y": 4}
+    assert video.encode_clip(path.read_bytes()).frames == clip.frames
 
 
 def test_flow_is_in_pixels_of_the_stored_frames(tmp_path):
@@ -127,9 +128,11 @@ def test_flow_is_in_pixels_of_the_stored_frames(tmp_path):
             image = np.ascontiguousarray(canvas[100:292, 100 - 4 * t : 356 - 4 * t])
             container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
         container.mux(stream.encode())
-    clip = video.encode_clip(path.read_bytes(), short_side=96, flow_method="dis")
-    for axis, expected in ((clip.flow_x, 2.0), (clip.flow_y, 0.0)):
-        images = [cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_UNCHANGED) for jpeg in axis]
+    computation = flow.Computation("dis")
+    video.encode_clip(path.read_bytes(), short_side=96, on_frame=[computation])
+    for axis, expected in (("flow_x", 2.0), ("flow_y", 0.0)):
+        jpegs = computation.features()[axis]
+        images = [cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_UNCHANGED) for jpeg in jpegs]
         assert np.shape(images) == (2, 96, 128)
         assert np.abs(flow.to_pixels(np.stack(images)) - expected).mean() < 0.2
 
@@ -138,5 +141,7 @@ def test_one_frame_has_no_flow(tmp_path):
     path = tmp_path / "clip.mp4"
     write_video(path, 1)
     assert len(video.encode_clip(path.read_bytes()).frames) == 1
-    with pytest.raises(video.VideoError, match="has one frame, and flow needs two"):
-        video.encode_clip(path.read_bytes(), flow_method="dis")
+    computation = flow.Computation("dis")
+    video.encode_clip(path.read_bytes(), on_frame=[computation])
+    with pytest.raises(ClipError, match="has one frame, and flow needs two"):
+        computation.features()

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tfds_haa500.demo import motion as demo_motion
+from tfds_haa500.problems import ClipError
 from tfds_haa500.streams import pose
 
 SIZE = (200, 100)  # width, height
@@ -28,7 +29,7 @@ def parse(*entries, num_frames=4) -> np.ndarray:
 
 
 def problems_of(*entries, num_frames=4) -> list[str]:
-    with pytest.raises(pose.PoseError) as error:
+    with pytest.raises(ClipError) as error:
         parse(*entries, num_frames=num_frames)
     return error.value.problems
 
@@ -72,6 +73,13 @@ def test_nobody_in_the_whole_clip():
 def test_joints_are_those_that_the_demo_draws():
     for joint, name in enumerate(pose.JOINTS):
         assert getattr(demo_motion, name.upper().replace("LEFT", "L").replace("RIGHT", "R")) == joint
+
+
+def test_mirrored_joints_are_those_of_the_other_side():
+    other = {"left": "right", "right": "left"}
+    for name, mirrored in zip(pose.JOINTS, pose.MIRRORED, strict=True):
+        side, _, what = name.partition("_")
+        assert pose.JOINTS[mirrored] == (f"{other[side]}_{what}" if what else name)
 
 
 @pytest.mark.parametrize(
@@ -141,5 +149,5 @@ def test_all_kinds_at_once_each_with_its_number():
     ],
 )
 def test_not_a_list(data, reason):
-    with pytest.raises(pose.PoseError, match=reason):
+    with pytest.raises(ClipError, match=reason):
         pose.parse(data, 4, SIZE)

@@ -12,7 +12,7 @@ import pytest
 import tensorflow_datasets as tfds
 
 import tfds_haa500
-from tfds_haa500.runtime import one_build
+from tfds_haa500.runtime import build_lock
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 WITHIN = 300.0  # seconds until something must have happened: a busy machine imports TensorFlow for a minute
@@ -121,7 +121,7 @@ def test_ctrl_c_is_one_line(tmp_path, archive_dir, moment):
         assert process.wait(WITHIN) == 130
         until(lambda: not processes_of(process.pid), "the end of the workers")
     *before, last = (tmp_path / "said").read_text().strip().splitlines()
-    assert last == "Interrupted: nothing of this dataset was left. The same command builds it."
+    assert last == "Interrupted: nothing of this dataset was left. Run the same command to build it."
     assert not [line for line in before if "Error" in line or "Traceback" in line or "Interrupt" in line]
     assert not data_dir.exists()
     assert remains(tmp_path / "tmp") == []
@@ -145,13 +145,13 @@ def test_a_second_build_of_a_dataset_waits_for_the_first(tmp_path, archive_dir):
 
 
 def test_folders_of_a_build_that_failed_go_and_others_stay(tmp_path):
-    @one_build.only_build(tmp_path / "data" / "haa500" / "one" / "1.1.0")
+    @build_lock.build_lock(tmp_path / "data" / "haa500" / "one" / "1.1.0")
     def build():
         """What TFDS does before the dataset's own code."""
         (tmp_path / "data" / "haa500" / ".config").mkdir(exist_ok=True)
         (tmp_path / "data" / "haa500" / ".config" / "metadata.json").write_text("{}")
         (tmp_path / "data" / "downloads" / "extracted").mkdir(parents=True, exist_ok=True)
-        assert (tmp_path / "data" / "haa500" / "one" / one_build.LOCK_FILE).exists()
+        assert (tmp_path / "data" / "haa500" / "one" / build_lock.LOCK_FILE).exists()
         raise ZeroDivisionError
 
     def fail():

@@ -1,4 +1,4 @@
-"""One build of a dataset at a time, and nothing left of those that failed or were killed."""
+"""One build of a dataset at a time, and nothing left on disk of builds that failed or were killed."""
 
 import contextlib
 import os
@@ -11,33 +11,18 @@ from typing import IO
 from etils import epath
 
 LOCK_FILE = ".build_lock"
-_INCOMPLETE = "incomplete.*"  # what TFDS names the folder that a build writes into, beside the dataset's
-_DEFAULT_CONFIG = ".config"  # what TFDS writes beside a dataset's configs before the first is built
+_INCOMPLETE = "incomplete.*"  # the folder that TFDS writes a build into, next to the dataset's
+_DEFAULT_CONFIG = ".config"  # what TFDS writes next to a dataset's configs before the first is built
 _TRIES = 100
 
 
-class OneBuild:
-    """For a DatasetBuilder to inherit before TFDS's class: its builds are each the only one of their dataset."""
-
-    def download_and_prepare(self, **options) -> None:
-        """As TFDS's, which has the options. A second build of a dataset waits for the first and finds it built."""
-        download = options.get("download_config")
-        if self.data_path.exists() and not (download and download.download_mode.overwrite_dataset):
-            super().download_and_prepare(**options)
-            return
-        with only_build(self.data_path):
-            super().download_and_prepare(**options)
-        if not self.info.splits:  # another process built it
-            self.info.read_from_directory(self.data_path)
-
-
 @contextlib.contextmanager
-def only_build(data_path: epath.PathLike) -> Iterator[None]:
-    """Holds the lock of a dataset; waits where another process holds it.
+def build_lock(data_path: epath.PathLike) -> Iterator[None]:
+    """Holds the lock of a dataset; waits while another process holds it.
 
-    First deletes what killed builds of the dataset left in its data folder: since the system gives a lock back when a
-    process ends, however it ended, nobody writes there any more. After an error, folders that were made for the build
-    are removed again. Data folders in buckets have no lock, and nothing is deleted there.
+    First deletes what killed builds of the dataset left in its data folder: the system releases a lock when a process
+    ends, even if it is killed, so no other process writes there anymore. After an error, folders that were made for
+    the build are removed again. Data folders in buckets have no lock, and nothing is deleted there.
 
     Args:
       data_path: where the dataset will be, <data_dir>/<name>/<config>/<version>.
@@ -71,18 +56,18 @@ def _acquire(folder: pathlib.Path) -> IO:
     """The open lock file of a folder, locked."""
     path = folder / LOCK_FILE
     for _ in range(_TRIES):
-        with contextlib.suppress(FileNotFoundError):  # who held it may just have removed it, and the folder
+        with contextlib.suppress(FileNotFoundError):  # the last holder may just have removed it, and the folder
             folder.mkdir(parents=True, exist_ok=True)
             file = path.open("a")
             _wait_for(file, folder)
             if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
                 return file
             file.close()
-    raise OSError(f"{path} cannot be locked: it disappears again and again")
+    raise OSError(f"{path} cannot be locked: it keeps disappearing")
 
 
 def _wait_for(file: IO, folder: pathlib.Path) -> None:
-    import fcntl  # not on Windows, where built datasets can be read all the same
+    import fcntl  # not on Windows, where built datasets can still be read
 
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -92,7 +77,7 @@ def _wait_for(file: IO, folder: pathlib.Path) -> None:
 
 
 def _remove_empty(folders: Sequence[pathlib.Path]) -> None:
-    """Removes folders, the inner ones first, as far as nothing else has come into them."""
+    """Removes folders, the inner ones first, unless something else is in them."""
     for folder in folders:
         with contextlib.suppress(OSError):
             if [path.name for path in folder.iterdir()] == [_DEFAULT_CONFIG]:

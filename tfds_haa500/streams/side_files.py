@@ -1,4 +1,4 @@
-"""What the files beside a clip (poses, objects, boxes) have in common: frames, faults, and lists of detections.
+"""What the files next to a clip (poses, objects, boxes) have in common: frames, faults, and lists of detections.
 
 A file that does not fit its clip is refused as a whole, with one line for each kind of fault and how often it occurs.
 """
@@ -10,20 +10,14 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
+from tfds_haa500.problems import ClipError
+
 _IMAGE_ID = re.compile(r"(\d{1,9})(\.\w+)?", re.ASCII)
-EDGE = 1.0  # pixels that a box may reach beyond the frame: estimators round
-
-
-class SideFileError(ValueError):
-    """A file that does not fit its clip; `problems` has one line for each kind of fault."""
-
-    def __init__(self, problems: list[str]):
-        self.problems = problems
-        super().__init__("; ".join(problems))
+EDGE = 1.0  # pixels by which a box may extend beyond the frame: estimators round
 
 
 class EntryError(Exception):
-    """What is wrong with one entry; faults of one `kind` are reported once, with their number."""
+    """What is wrong with one entry; faults of one `kind` are reported once, with how many there are."""
 
     def __init__(self, kind: str, message: str):
         self.kind = kind
@@ -47,15 +41,15 @@ def read_detections(data: bytes, num_frames: int, keys: Iterable[str], of: str, 
     """Reads a JSON list of detections, each with the `image_id` of its frame: 12, "12.jpg" or "000012.png", from 0.
 
     Args:
-      keys: what each entry must have besides.
-      of: what the list is of, for messages.
-      parse: from an entry to what is kept of it, in the order of the file; raises EntryError.
+      keys: what else each entry must have.
+      of: what the entries are, for messages.
+      parse: from an entry to the value that is kept of it; raises EntryError.
 
     Returns:
-      What `parse` gave, by frame; frames may be missing.
+      The kept values by frame, in the order of the file; frames may be missing.
 
     Raises:
-      SideFileError: not a JSON list; faulty entries; frames that the clip does not have or that go by two names.
+      ClipError: not a JSON list; faulty entries; frames that the clip does not have or that have two names.
     """
     kept, names, faults = collections.defaultdict(list), collections.defaultdict(set), Faults()
     for number, entry in enumerate(_load(data, of)):
@@ -70,12 +64,12 @@ def read_detections(data: bytes, num_frames: int, keys: Iterable[str], of: str, 
     if twice:
         problems.append(f"names {summary(twice, 'frames')}")
     if problems:
-        raise SideFileError(problems)
+        raise ClipError(*problems)
     return kept
 
 
 def check_box(box: np.ndarray, size: tuple[int, int]) -> None:
-    """Raises EntryError unless a box (x, y, width, height in pixels) has an area and lies in the frame."""
+    """Raises EntryError unless a box (x, y, width, height in pixels) has an area and is inside the frame."""
     if not np.isfinite(box).all():
         raise EntryError("finite", "has a box that is not finite")
     x, y, width, height = box
@@ -90,7 +84,7 @@ def check_box(box: np.ndarray, size: tuple[int, int]) -> None:
 
 
 def frames_outside(frames: Iterable[int], num_frames: int) -> list[str]:
-    """A problem if some of the frames named in a file are not the clip's."""
+    """A problem if some of the frames in a file are not the clip's."""
     outside = sorted(frame for frame in frames if not 0 <= frame < num_frames)
     if not outside:
         return []
@@ -100,7 +94,7 @@ def frames_outside(frames: Iterable[int], num_frames: int) -> list[str]:
 
 
 def summary(messages: list[str], what: str = "entries") -> str:
-    """The first of several alike, and how many more there are."""
+    """The first of several similar messages, and how many more there are."""
     return messages[0] + (f" (and {len(messages) - 1} more {what})" if len(messages) > 1 else "")
 
 
@@ -113,9 +107,9 @@ def _load(data: bytes, of: str) -> list:
     try:
         entries = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise SideFileError([f"is not JSON ({error})"]) from error
+        raise ClipError(f"is not JSON ({error})") from error
     if not isinstance(entries, list):
-        raise SideFileError([f"is a JSON {type(entries).__name__}, must be a list of {of}"])
+        raise ClipError(f"is a JSON {type(entries).__name__}, must be a list of {of}")
     return entries
 
 

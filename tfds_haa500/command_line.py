@@ -1,0 +1,64 @@
+"""What the build commands share: flags, how a build ends, and its summary."""
+
+import os
+import sys
+from collections.abc import Callable
+
+import tensorflow_datasets as tfds
+from absl import app, flags, logging
+
+from tfds_haa500.packaging import ClipBuilder
+from tfds_haa500.problems import BuildError
+from tfds_haa500.runtime.disk import exit_if_full
+from tfds_haa500.runtime.interrupt import exit_on_interrupt
+from tfds_haa500.taxonomy import TaxonomyError
+
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "Where datasets go (default: TFDS's, ~/tensorflow_datasets).")
+_WORKERS = flags.DEFINE_integer("workers", None, "Processes that decode (default: one a core).", lower_bound=1)
+
+
+def run(main: Callable[[], None]) -> None:
+    """Runs a command that takes flags and no other arguments; absl itself knows --help, but not -h."""
+
+    def checked(argv: list[str]) -> None:
+        if len(argv) > 1:
+            raise app.UsageError(f"unexpected argument {argv[1]!r}")
+        logging.set_verbosity(logging.WARNING)
+        main()
+
+    app.run(checked, argv=["--help" if arg == "-h" else arg for arg in sys.argv])
+
+
+def build(builder_class: type[ClipBuilder], config, manual_dir: str | None = None, beam_options=None, **options):
+    """Builds a dataset into --data_dir and returns its builder; an error that the user can fix ends the program.
+
+    Args:
+      builder_class, config: what to build.
+      manual_dir: where the user's files are, for builders that need them.
+      beam_options: Apache Beam's, to build by it.
+      **options: other options of TFDS's `download_and_prepare`.
+    """
+    if _WORKERS.value:
+        os.environ["TFDS_HAA500_WORKERS"] = str(_WORKERS.value)
+    tfds.disable_progress_bar()  # this package has its own, which knows the total
+    try:
+        builder = builder_class(config=config, data_dir=_DATA_DIR.value)
+        if builder.info.splits:
+            print("Already built; delete its folder to build it again.")
+        download = tfds.download.DownloadConfig(manual_dir=manual_dir, beam_options=beam_options)
+        with exit_on_interrupt(), exit_if_full():
+            builder.download_and_prepare(download_config=download, **options)
+    except (BuildError, TaxonomyError) as error:
+        sys.exit(f"error: {error}")
+    return builder
+
+
+def summary(builder: ClipBuilder) -> str:
+    """How many clips there are, how large they are, and where."""
+    splits = {name: info.num_examples for name, info in builder.info.splits.items()}
+    clips, size = sum(splits.values()), builder.info.dataset_size
+    counts = ", ".join(f"{count} {name}" for name, count in splits.items())
+    return (
+        f"{builder.info.full_name}: {clips} clips ({counts}), {size / 1e6:.1f} MB, {size / clips / 1e3:.0f} kB a clip\n"
+        f"in {builder.data_path}"
+    )
