@@ -29,8 +29,9 @@ from absl import app, flags
 
 from haa_jax import config_flag
 from haa_jax.configs import base
-from haa_jax.data import augment, dataset, pipeline, sampling
+from haa_jax.data import dataset, pipeline, sampling
 from haa_jax.learning import objectives
+from haa_jax.streams import images
 from tfds_haa500 import Haa500Config
 from tfds_haa500.haa500_dataset_builder import Builder
 
@@ -134,7 +135,7 @@ def read_mp4(path: pathlib.Path) -> np.ndarray:
         container.streams.video[0].thread_type = "AUTO"
         for number, frame in enumerate(container.decode(video=0)):
             if number in wanted:
-                height, width = augment.resized_shape(frame.height, frame.width, 256)
+                height, width = images.resized_shape(frame.height, frame.width, 256)
                 image = frame.reformat(width, height, "rgb24", interpolation="AREA").to_ndarray()
                 out.append(image[16 : 16 + CROP, 115 : 115 + CROP])
             if number == max(wanted):

@@ -12,10 +12,11 @@ import numpy as np
 
 from haa_jax import streams
 from haa_jax.data import augment, sampling
+from haa_jax.streams import images
 from haa_jax.streams.pictures import StoredClip
 
 Clip = dict[str, np.ndarray]  # stream -> array
-NO_BOX = augment.Box(0, 0, 0, 0)  # of streams that are not cropped
+NO_BOX = images.Box(0, 0, 0, 0)  # of streams that are not cropped
 
 
 def empty_clips(data, *leading: int) -> Clip:
@@ -71,7 +72,7 @@ class ClipViews:
         _write(clip, windows[window], boxes[crop], out)
         clip.release(windows[window])
 
-    def _open(self) -> tuple[StoredClip, list[np.ndarray], list[augment.Box]]:
+    def _open(self) -> tuple[StoredClip, list[np.ndarray], list[images.Box]]:
         example, data = self._read(), self._data
         windows = sampling.test_positions(*_length_and_fps(example, data), data, self._windows)
         if not streams.is_cropped(data):
@@ -87,6 +88,6 @@ def _length_and_fps(example: dict, data) -> tuple[int, float]:
     return length, float(example["fps"]) if data.fps else 0.0
 
 
-def _write(clip: StoredClip, positions: np.ndarray, box: augment.Box, out: Clip, rng=None) -> None:
+def _write(clip: StoredClip, positions: np.ndarray, box: images.Box, out: Clip, rng=None) -> None:
     for name, stream in streams.modalities(clip.data).items():
         stream.write(clip, positions, box, out[name], rng)

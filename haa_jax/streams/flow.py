@@ -3,8 +3,7 @@
 import jax
 import numpy as np
 
-from haa_jax.data import augment
-from haa_jax.streams import pictures
+from haa_jax.streams import images, pictures
 
 FEATURES = {"flow_x": "flow", "flow_y": "flow"}
 FIELDS = pictures.FIELDS | pictures.LEVELS | {"flow_stack": 1}
@@ -35,14 +34,14 @@ def picture(clip: pictures.StoredClip, position: int) -> np.ndarray:
     """The stack that starts at a position: x1 y1 x2 y2 ..."""
     fields = np.minimum(position + np.arange(clip.data.flow_stack), len(clip.example["flow_x"]) - 1)
     planes = [
-        clip.scaled(augment.decode(clip.example[axis][field], gray=True), int(field), NO_MOTION)
+        clip.scaled(images.decode(clip.example[axis][field], gray=True), int(field), NO_MOTION)
         for field in fields
         for axis in ("flow_x", "flow_y")
     ]
     return np.stack(planes, axis=-1)
 
 
-def write(clip: pictures.StoredClip, positions: np.ndarray, box: augment.Box, out: np.ndarray, rng=None) -> None:
+def write(clip: pictures.StoredClip, positions: np.ndarray, box: images.Box, out: np.ndarray, rng=None) -> None:
     clip.crop(picture, positions, box, out)
     if box.flip:
         out[..., 0::2] = 255 - out[..., 0::2]  # what moved right moves left

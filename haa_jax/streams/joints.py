@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from haa_jax.data.augment import Box
+from haa_jax.streams.images import Box
 
 PEOPLE = 2  # in the dataset's poses, the most prominent first
 NUM_JOINTS = {"coco17": 17, "openpose18": 18}

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from haa_jax.data.augment import Box
 from haa_jax.streams import pictures, rgb
+from haa_jax.streams.images import Box
 
 FEATURES = {"video": "", "objects": "objects"}
 FIELDS = pictures.FIELDS

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from haa_jax.data import augment
+from haa_jax.streams import images
 
 # Fields that streams of pictures read, and those that normalized streams read, with the values that have no effect.
 FIELDS = {"augment": "crop", "resize_max": 0, "person_crop": 0.0}
@@ -81,22 +81,22 @@ class StoredClip:
                 if not self._uses[position]:
                     self._pictures.pop(position, None)
 
-    def crop(self, make: Callable, positions: np.ndarray, box: augment.Box, out: np.ndarray) -> None:
+    def crop(self, make: Callable, positions: np.ndarray, box: images.Box, out: np.ndarray) -> None:
         """Writes the box of the picture at each position to `out` (frames, crop, crop, channels)."""
         for row, position in zip(out, positions, strict=True):
-            row[...] = augment.cut(self.picture(make, int(position)), box, self.data.crop)
+            row[...] = images.cut(self.picture(make, int(position)), box, self.data.crop)
 
     def windows(self, positions: np.ndarray) -> np.ndarray:
         """(positions, 4): what the pictures show of their frames; x, y, width, height in 0..1 of the frame."""
         if not self.data.person_crop:
             return np.broadcast_to(np.array([0.0, 0.0, 1.0, 1.0]), (len(positions), 4))
         boxes = self.example["person_box"][positions]
-        return augment.person_windows(boxes, *self._frame_shape, self.data.person_crop)
+        return images.person_windows(boxes, *self._frame_shape, self.data.person_crop)
 
     @functools.cached_property
     def _frame_shape(self) -> tuple[int, int]:
         """(height, width) of the frames as they are stored."""
-        return augment.decode(self.example["video"][0]).shape[:2]
+        return images.decode(self.example["video"][0]).shape[:2]
 
     def scaled(self, frame: np.ndarray, position: int, outside: int = 0) -> np.ndarray:
         """A decoded frame with its short side scaled, or only its part around the person.
@@ -105,9 +105,9 @@ class StoredClip:
           outside: level where that part reaches beyond the frame.
         """
         if not self.data.person_crop:
-            return augment.scale(frame, self._short_side)
+            return images.scale(frame, self._short_side)
         (window,) = self.windows(np.array([position]))
-        return augment.show(frame, window, self._short_side, outside)
+        return images.show(frame, window, self._short_side, outside)
 
 
 def normalize(clips: jax.Array, data) -> jax.Array:

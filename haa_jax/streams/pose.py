@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from haa_jax.data.augment import Box
 from haa_jax.streams import joints, pictures, rgb
+from haa_jax.streams.images import Box
 
 FEATURES = {"video": "", "pose": "pose"}
 FIELDS = pictures.FIELDS

@@ -3,8 +3,7 @@
 import jax
 import numpy as np
 
-from haa_jax.data import augment
-from haa_jax.streams import pictures
+from haa_jax.streams import images, pictures
 
 FEATURES = {"video": ""}
 FIELDS = pictures.FIELDS | pictures.LEVELS | {"color_jitter": False, "bgr": False}
@@ -30,13 +29,13 @@ def num_positions(num_frames: int, data) -> int:
 
 
 def picture(clip: pictures.StoredClip, position: int) -> np.ndarray:
-    return clip.scaled(augment.decode(clip.example["video"][position]), position)
+    return clip.scaled(images.decode(clip.example["video"][position]), position)
 
 
-def write(clip: pictures.StoredClip, positions: np.ndarray, box: augment.Box, out: np.ndarray, rng=None) -> None:
+def write(clip: pictures.StoredClip, positions: np.ndarray, box: images.Box, out: np.ndarray, rng=None) -> None:
     clip.crop(picture, positions, box, out)
     if rng and clip.data.color_jitter:
-        augment.jitter_colors(out, rng)
+        images.jitter_colors(out, rng)
 
 
 def preprocess(clips: jax.Array, data) -> jax.Array:

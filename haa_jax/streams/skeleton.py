@@ -3,8 +3,8 @@
 import jax
 import numpy as np
 
-from haa_jax.data.augment import Box
 from haa_jax.streams import joints, pictures
+from haa_jax.streams.images import Box
 
 FEATURES = {"pose": "pose"}
 FIELDS = {"random_move": False}

@@ -21,6 +21,7 @@ from haa_jax.data import augment, sampling
 from haa_jax.learning.optimizers import make_optimizer
 from haa_jax.learning.schedules import learning_rate
 from haa_jax.models.parameters import abstract_variables
+from haa_jax.streams import images
 from tests.configs.recipes import RECIPES, at_test, configuration, every_row, expected, read, table
 from tests.facts.draws import Draws
 
@@ -270,7 +271,7 @@ class Given:
         return 1.0  # no mirroring
 
 
-def every_box(height: int, width: int, data) -> list[augment.Box]:
+def every_box(height: int, width: int, data) -> list[images.Box]:
     """All boxes that `augment.train_box` can draw, if it draws a size and a position."""
     first = Given(0, 0)
     augment.train_box(height, width, data, streams.scales(data), first)
@@ -278,7 +279,7 @@ def every_box(height: int, width: int, data) -> list[augment.Box]:
     return [augment.train_box(height, width, data, streams.scales(data), Given(*numbers)) for numbers in every]
 
 
-def our_boxes(recipe: str, mode: str, height: int, width: int, view: str) -> list[augment.Box]:
+def our_boxes(recipe: str, mode: str, height: int, width: int, view: str) -> list[images.Box]:
     config = configuration(recipe)
     if mode == "test":
         return augment.test_boxes(height, width, at_test(config).crop, config.eval.crops)

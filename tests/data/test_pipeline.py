@@ -6,8 +6,9 @@ import weakref
 import numpy as np
 import pytest
 
-from haa_jax.data import augment, dataset, pipeline, sampling
+from haa_jax.data import dataset, pipeline, sampling
 from haa_jax.learning import objectives
+from haa_jax.streams import images
 from tests.conftest import CLASSES
 
 ALONE = pipeline.ProcessShard()
@@ -177,10 +178,10 @@ def test_views_are_the_same_in_batches_of_any_size(test_split, tiny_config, pref
 
 def test_a_clip_whose_views_are_spread_over_batches_is_read_and_decoded_once(test_split, tiny_config, monkeypatch):
     read, decoded = [], []
-    reader, decode = type(test_split.reader), augment.decode
+    reader, decode = type(test_split.reader), images.decode
     getitem = reader.__getitem__
     monkeypatch.setattr(reader, "__getitem__", lambda self, clip: read.append(clip) or getitem(self, clip))
-    monkeypatch.setattr(augment, "decode", lambda jpeg, **kw: decoded.append(jpeg) or decode(jpeg, **kw))
+    monkeypatch.setattr(images, "decode", lambda jpeg, **kw: decoded.append(jpeg) or decode(jpeg, **kw))
     tiny_config.data.threads = 4
     for _ in pipeline.eval_batches(test_split, tiny_config.data, pipeline.Views(0, 3), 4, ALONE):
         pass
@@ -205,8 +206,8 @@ def test_memory_in_flight_does_not_grow_with_the_number_of_views(test_split, tin
         most[0] = max(most[0], sum(array.nbytes for array in list(alive)))
         return array
 
-    decode, empty = augment.decode, pipeline.empty_clips
-    monkeypatch.setattr(augment, "decode", lambda *args, **kw: counted(decode(*args, **kw)))
+    decode, empty = images.decode, pipeline.empty_clips
+    monkeypatch.setattr(images, "decode", lambda *args, **kw: counted(decode(*args, **kw)))
     monkeypatch.setattr(
         pipeline, "empty_clips", lambda *args: {name: counted(array) for name, array in empty(*args).items()}
     )
@@ -248,7 +249,7 @@ def test_an_area_keeps_its_clips_and_classes_only(builder):
 
 
 def test_errors_reach_the_consumer(train_split, tiny_config, monkeypatch):
-    monkeypatch.setattr(augment, "decode", lambda *_: (_ for _ in ()).throw(ValueError("bad frame")))
+    monkeypatch.setattr(images, "decode", lambda *_: (_ for _ in ()).throw(ValueError("bad frame")))
     with pytest.raises(ValueError, match="bad frame"):
         take(train_split, tiny_config.data, 1)
 

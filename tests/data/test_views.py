@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from haa_jax import streams
-from haa_jax.data import augment, sampling
+from haa_jax.data import sampling
 from haa_jax.data.views import ClipViews, empty_clips, row
+from haa_jax.streams import images
 from haa_jax.streams.pictures import StoredClip
 from tests.streams.clips import (
     encode,
@@ -163,13 +164,13 @@ def test_views_are_ordered_by_window_and_then_by_crop():
 
 def test_no_picture_is_decoded_twice(monkeypatch):
     decoded = []
-    decode = augment.decode
+    decode = images.decode
 
     def counted(jpeg, *args, **kwargs):
         decoded.append(jpeg)
         return decode(jpeg, *args, **kwargs)
 
-    monkeypatch.setattr(augment, "decode", counted)
+    monkeypatch.setattr(images, "decode", counted)
     views_at_test(numbered_example(5), settings(frames=4), 3, 3)
     assert len(decoded) == len(set(decoded)) == 5
     decoded.clear()
@@ -178,8 +179,8 @@ def test_no_picture_is_decoded_twice(monkeypatch):
 
 
 def test_threads_that_want_the_same_picture_decode_it_once(monkeypatch):
-    decoded, decode = [], augment.decode
-    monkeypatch.setattr(augment, "decode", lambda jpeg: decoded.append(jpeg) or time.sleep(0.01) or decode(jpeg))
+    decoded, decode = [], images.decode
+    monkeypatch.setattr(images, "decode", lambda jpeg: decoded.append(jpeg) or time.sleep(0.01) or decode(jpeg))
     example, data = numbered_example(8), settings(frames=6)
     out = filled(empty_clips(data, 9))
     views = ClipViews(lambda: example, data, 3, 3)
@@ -190,14 +191,14 @@ def test_threads_that_want_the_same_picture_decode_it_once(monkeypatch):
 
 
 def test_a_picture_is_freed_after_the_last_view_that_shows_it(monkeypatch):
-    pictures, decode = [], augment.decode
+    pictures, decode = [], images.decode
 
     def kept(jpeg):
         picture = decode(jpeg)
         pictures.append(weakref.ref(picture))
         return picture
 
-    monkeypatch.setattr(augment, "decode", kept)
+    monkeypatch.setattr(images, "decode", kept)
     data = settings(frames=4, resize=40)  # as stored: what is decoded is kept
     example, out = numbered_example(31), filled(empty_clips(data))
     views = ClipViews(lambda: example, data, 14, 3)  # windows start two frames apart and share two frames

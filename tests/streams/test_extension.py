@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 
 from haa_jax import checks, streams, train
-from haa_jax.data import augment
 from haa_jax.models import i3d
-from haa_jax.streams import pictures, rgb
+from haa_jax.streams import images, pictures, rgb
 
 
 def difference(clip, position):
     """The change from a frame to the next, no change at level 128."""
-    frame, after = (augment.decode(clip.example["video"][p]).astype(np.int16) for p in (position, position + 1))
+    frame, after = (images.decode(clip.example["video"][p]).astype(np.int16) for p in (position, position + 1))
     return clip.scaled(((after - frame) // 2 + 128).astype(np.uint8), position, outside=128)
 
 

@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
 
-from haa_jax.data import augment
 from haa_jax.models.skeleton import SKELETONS
-from haa_jax.streams import joints
+from haa_jax.streams import images, joints
 from tfds_haa500.streams.pose import JOINTS as NAMES
 from tfds_haa500.streams.pose import PEOPLE
 
@@ -50,10 +49,10 @@ def test_flipping_twice_changes_nothing():
 def test_to_crop_takes_joints_to_pixels():
     one = np.zeros((17, 3), np.float32)
     one[9] = 0.5, 0.25, 0.7  # left wrist
-    box = augment.Box(top=10, left=20, height=40, width=80)
+    box = images.Box(top=10, left=20, height=40, width=80)
     placed = joints.to_crop(one, 100, 200, box, 20)
     assert placed[9] == pytest.approx([(100 - 20) / 4, (25 - 10) / 2, 0.7])
-    mirrored = joints.to_crop(one, 100, 200, augment.Box(10, 20, 40, 80, flip=True), 20)
+    mirrored = joints.to_crop(one, 100, 200, images.Box(10, 20, 40, 80, flip=True), 20)
     assert mirrored[10] == pytest.approx([0, 7.5, 0.7])
     assert not placed[:9, 2].any()
     assert one[9, 0] == 0.5  # the argument is not changed

@@ -5,7 +5,7 @@ import pytest
 
 from haa_jax import streams
 from haa_jax.configs import i3d, slowfast, tpn, tsn
-from haa_jax.data import augment
+from haa_jax.streams import images
 from tests.streams.clips import settings, textured_example, train, views_at_test
 
 IMAGENET_MEAN, IMAGENET_STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
@@ -51,7 +51,7 @@ def test_ten_crops_are_five_and_their_mirror_images(stream):
 
 
 def test_beyond_the_frame_the_level_is_constant():
-    shown = augment.show(np.full((10, 20, 3), 200, np.uint8), np.array([-0.5, 0.0, 1.0, 2.0]), 20, 0)
+    shown = images.show(np.full((10, 20, 3), 200, np.uint8), np.array([-0.5, 0.0, 1.0, 2.0]), 20, 0)
     assert (shown[:10, 10:] == 200).all()
     assert not shown[:, :9].any()
     assert not shown[11:].any()
@@ -59,7 +59,7 @@ def test_beyond_the_frame_the_level_is_constant():
 
 def test_a_window_of_the_whole_picture_is_the_picture():
     picture = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
-    assert np.array_equal(augment.show(picture, np.array([0.0, 0.0, 1.0, 1.0]), 16, 0), picture)
+    assert np.array_equal(images.show(picture, np.array([0.0, 0.0, 1.0, 1.0]), 16, 0), picture)
 
 
 @pytest.mark.parametrize(
