@@ -25,7 +25,7 @@ def text(document: str) -> str:
 
 
 def code(document: str) -> list[str]:
-    """What stands in backticks within a line, and every line of a code block."""
+    """Everything in backticks within a line, and every line of a code block."""
     blocks = re.findall(r"^```\w*\n(.*?)^```|^((?:    .+\n)+)", text(document), re.M | re.S)
     lines = [line for block in blocks for line in "".join(block).splitlines()]
     return re.findall(r"(?<!`)`([^`\n]+)`(?!`)", text(document)) + lines
