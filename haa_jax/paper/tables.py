@@ -197,7 +197,7 @@ REMARKS = {
 }
 
 _SEVERAL_LABELS = "no run: AVA gives a clip several labels, and networks here learn one a clip"
-_NO_OBJECTS = "no run: it takes objects in UCF101, and python -m tfds_haa500.build_folder packages flow and poses only"
+_NO_OBJECTS = "no run: it takes detected objects of UCF101, which are yours to get"
 
 # Dataset that users bring -> its name as a clip_folder.
 FOLDERS = {"UCF101": "ucf101", "ActNet 100": "activitynet100", "HMDB51": "hmdb51", "Gym288": "gym288"}
