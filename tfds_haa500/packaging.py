@@ -19,6 +19,7 @@ from tfds_haa500.runtime.build_lock import build_lock
 from tfds_haa500.sources import clips as sources
 from tfds_haa500.sources.clips import Clip
 from tfds_haa500.sources.files import UNREADABLE
+from tfds_haa500.streams import video
 from tfds_haa500.taxonomy import Taxonomy
 
 ToExample = Callable[[Clip], dict | Failure]
@@ -121,6 +122,11 @@ def make_example(table: Taxonomy, encode: Callable, stored: Mapping[str, tuple],
             problems += of_file(file.path, error)
     if problems:
         return Failure(tuple(problems))
+    return _described(table, clip, encoded, start, end) | values
+
+
+def _described(table: Taxonomy, clip: Clip, encoded: video.EncodedClip, start: float, end: float) -> dict:
+    """The features that every clip has."""
     label = table.names.index(clip.class_name)
     return {
         "clip_id": clip.clip_id,
@@ -134,7 +140,6 @@ def make_example(table: Taxonomy, encode: Callable, stored: Mapping[str, tuple],
         "end": end,
         "camera_moving": clip.annotation.camera_moving,
         "num_people": clip.annotation.num_people,
-        **values,
     }
 
 

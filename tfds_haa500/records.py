@@ -85,7 +85,7 @@ class ClipReader:
         indexed = (self.index.clip_id[i], *(int(getattr(self.index, key)[i]) for key in CLASSES))
         if stored != (*indexed, int(self.index.num_frames[i])):
             raise RecordError(
-                f"{path} at byte {offset} has {stored}, {INDEX_FILE} has {indexed}: they do not belong together"
+                f"{path} at byte {offset} holds {stored}, {INDEX_FILE} has {indexed}: they do not belong together"
             )
         return example
 

@@ -79,7 +79,7 @@ def test_an_index_with_a_wrong_label_is_noticed_when_the_clip_is_read(folder, ti
     parts[4] = str(int(parts[4]) + 1)
     edit(index, row, ",".join(parts))
     split = create_experiment(tiny_config).splits["train"]
-    with pytest.raises(records.RecordError, match="has .'CPR_003', .* do not belong together"):
+    with pytest.raises(records.RecordError, match="holds .'CPR_003', .* do not belong together"):
         split.reader[split.index.clip_id.index("CPR_003")]
 
 

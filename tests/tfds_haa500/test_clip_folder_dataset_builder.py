@@ -60,7 +60,7 @@ def folder(tmp_path_factory) -> pathlib.Path:
         else:
             write_video(path, num_frames)
         poses.write_text(one_person(num_frames))
-    (root / ".DS_Store").write_text("passed over")
+    (root / ".DS_Store").write_text("ignored")
     return root
 
 

@@ -1,7 +1,7 @@
 """Whatever a file holds, readers give it or say what is wrong with it: thousands of files with random damage.
 
 Hypothesis changes valid bytes in a few ways, and they are read. Allowed are a result and the documented errors; any
-other exception fails, and so does anything written beside the file. `make test` runs a few of each kind, `make
+other exception fails, and so does anything written next to the file. `make test` runs a few of each kind, `make
 test-all` COUNT of each.
 """
 
@@ -160,7 +160,7 @@ def predictions() -> bytes:
 
 
 def in_file(read, name: str):
-    """A reader of a path as one of bytes, and a check that it leaves nothing else behind."""
+    """A reader of a path as one of bytes, and a check that it writes nothing else."""
 
     def of_bytes(data: bytes, folder: pathlib.Path) -> None:
         path = folder / name

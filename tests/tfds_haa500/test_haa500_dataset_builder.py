@@ -104,7 +104,7 @@ def streams_builder(tmp_path_factory, with_poses):
     return build(STREAMS_CONFIG, with_poses, tmp_path_factory.mktemp("streams"))
 
 
-def test_streams_lie_beside_the_frames(streams_builder):
+def test_streams_are_stored_with_the_frames(streams_builder):
     for example in streams_builder.as_dataset(split="test"):
         k = int(example["clip_id"].numpy()[-3:])
         frames = 5 + k
@@ -165,7 +165,7 @@ def test_bad_poses_and_videos_of_all_splits_are_listed_and_nothing_is_left(tmp_p
 
 @pytest.fixture(scope="module")
 def with_everything(tmp_path_factory, archive_dir):
-    """The archive with boxes, objects and the user's own flow of CPR, beside the release; clip 000 has no object."""
+    """The archive with boxes, objects and the user's own flow of CPR, next to the release; clip 000 has no object."""
     manual = tmp_path_factory.mktemp("everything")
     shutil.copytree(archive_dir, manual / "haa500_v1_1")
     for k in range(20):
@@ -208,7 +208,7 @@ def test_boxes_objects_and_flow_of_ones_own(tmp_path, with_everything):
             np.testing.assert_allclose(example["flow_y"].numpy().mean(), 50 + k, atol=1)
 
 
-def test_every_fault_beside_a_clip_is_listed(tmp_path, with_everything):
+def test_every_problem_of_the_files_of_a_clip_is_listed(tmp_path, with_everything):
     manual = shutil.copytree(with_everything, tmp_path / "manual")
     (manual / "boxes" / "CPR" / "CPR_001.csv").write_text("frame,x,y,width,height\n0,0,0,80,10\n")
     (manual / "objects" / "CPR" / "CPR_001.json").write_text(

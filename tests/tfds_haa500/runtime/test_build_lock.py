@@ -47,12 +47,12 @@ def started(tmp_path, *arguments):
     """A build in a session of its own, whose temporary folder is `tmp_path/tmp`, with its output in `tmp_path`."""
     (tmp_path / "tmp").mkdir(exist_ok=True)
     environment = {**os.environ, "TMPDIR": str(tmp_path / "tmp"), "TFDS_HAA500_WORKERS": "2"}
-    with (tmp_path / "said").open("w") as said:
+    with (tmp_path / "output").open("w") as output:
         process = subprocess.Popen(
             [sys.executable, *arguments],
             env=environment,
-            stdout=said,
-            stderr=said,
+            stdout=output,
+            stderr=output,
             start_new_session=True,
             # A job that a shell runs in the background ignores Ctrl-C, and so would what it starts.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
@@ -89,13 +89,13 @@ def test_a_killed_build_leaves_no_process_and_the_next_clears_what_it_wrote(tmp_
         until(lambda: not processes_of(process.pid), "the end of the workers")
     assert remains(tmp_path / "tmp") == []
     assert remains(data_dir)
-    beside = data_dir / "haa500" / "other" / "incomplete.ABCDEF_1.1.0"
-    beside.mkdir(parents=True)
+    other = data_dir / "haa500" / "other" / "incomplete.ABCDEF_1.1.0"
+    other.mkdir(parents=True)
     config = tfds_haa500.Haa500Config(name="drawn", classes=("squat_down",), streams=("pose",), generated=True)
     tfds_haa500.Builder(config=config, data_dir=str(data_dir)).download_and_prepare()
     assert [path.name for path in (data_dir / "haa500" / "drawn").iterdir()] == ["1.1.0"]
     assert not list(data_dir.glob("**/*.mp4"))
-    assert beside.exists()  # of another dataset, whose build may be at work
+    assert other.exists()  # of another dataset, whose build may be running
     assert tfds.builder("haa500/drawn", data_dir=str(data_dir)).info.splits["train"].num_examples == 16
 
 
@@ -120,7 +120,7 @@ def test_ctrl_c_is_one_line(tmp_path, archive_dir, moment):
         process.send_signal(signal.SIGCONT)
         assert process.wait(WITHIN) == 130
         until(lambda: not processes_of(process.pid), "the end of the workers")
-    *before, last = (tmp_path / "said").read_text().strip().splitlines()
+    *before, last = (tmp_path / "output").read_text().strip().splitlines()
     assert last == "Interrupted: nothing of this dataset was left. Run the same command to build it."
     assert not [line for line in before if "Error" in line or "Traceback" in line or "Interrupt" in line]
     assert not data_dir.exists()
@@ -134,13 +134,13 @@ def test_a_second_build_of_a_dataset_waits_for_the_first(tmp_path, archive_dir):
         until(lambda: is_at_work(data_dir, first), "workers")
         first.send_signal(signal.SIGSTOP)
         with started(tmp_path / "second", *small_build(archive_dir, data_dir)) as second:
-            said, waits = tmp_path / "second" / "said", "Waiting for another build of haa500/two to end."
-            until(lambda: waits in said.read_text(), "the second build")
+            output, waits = tmp_path / "second" / "output", "Waiting for another build of haa500/two to end."
+            until(lambda: waits in output.read_text(), "the second build")
             assert list(data_dir.glob("haa500/two/incomplete.*"))  # the first's, which lives
             first.send_signal(signal.SIGCONT)
             assert (first.wait(WITHIN), second.wait(WITHIN)) == (0, 0)
     for folder in (tmp_path, tmp_path / "second"):
-        assert "haa500/two/1.1.0: 40 clips (32 train, 2 validation, 6 test)" in (folder / "said").read_text()
+        assert "haa500/two/1.1.0: 40 clips (32 train, 2 validation, 6 test)" in (folder / "output").read_text()
     assert [path.name for path in (data_dir / "haa500" / "two").iterdir()] == ["1.1.0"]
 
 

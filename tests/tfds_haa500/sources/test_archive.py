@@ -60,11 +60,11 @@ def write_poses(folder, classes=CLASSES):
             (folder / "pose" / name / f"{name}_{k:03d}.json").write_text("[]")
 
 
-@pytest.mark.parametrize("place", ["in the release", "beside it", "beside its zip"])
+@pytest.mark.parametrize("place", ["in the release", "next to it", "next to its zip"])
 def test_poses_are_found_where_they_are(broken, place):
     folder = broken if place == "in the release" else broken.parent
     write_poses(folder)
-    if place == "beside its zip":
+    if place == "next to its zip":
         shutil.make_archive(broken, "zip", broken)
         shutil.rmtree(broken)
     found = archive.scan(broken.parent, TABLE, CLASSES, streams=["pose"])

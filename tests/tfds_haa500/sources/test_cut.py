@@ -28,7 +28,7 @@ def test_a_part_holds_exactly_its_frames(tmp_path, options, suffix):
 
 def test_a_file_that_is_sought_too_far_is_read_from_the_front(tmp_path, monkeypatch):
     write_encoded(tmp_path / "clip.mp4", "mpeg4", 40, g=5)
-    monkeypatch.setattr(cut, "_LEAD", -0.7)  # seeks to a keyframe behind the start
+    monkeypatch.setattr(cut, "_LEAD", -0.7)  # seeks to a keyframe after the start
     clip = cut.encode_segment(tmp_path / "clip.mp4", 1.2, 2)
     whole = video.encode_clip((tmp_path / "clip.mp4").read_bytes())
     assert clip.frames == whole.frames[12:20]

@@ -21,7 +21,7 @@ SUFFIXES = ("mp4", "mkv", "webm", "avi", "mov")
 
 
 def write_source(path, num_frames=FRAMES, sound=0.0, container_options=None, **options):
-    """A video whose frame t is by 4 levels brighter than the one before, and seconds of sound beside it."""
+    """A video whose frame t is 4 levels brighter than frame t - 1, and seconds of sound."""
     codec = "libvpx" if path.suffix == ".webm" else "mpeg4"
     with av.open(str(path), "w", options=container_options or {}) as container:
         stream = container.add_stream(codec, rate=FPS, options={"b": "2M", "threads": "1", **options})
@@ -225,7 +225,7 @@ def test_truncated_sources(tmp_path, suffix, share):
         relaxed.encode(part(path, 0.5, 1), seconds=9)
 
 
-def test_sources_truncated_in_the_last_frame_or_behind_a_whole_one(tmp_path):
+def test_sources_truncated_within_the_last_frame_or_after_a_whole_one(tmp_path):
     write_source(tmp_path / "a.mp4", container_options={"movflags": "+faststart"})
     write_source(tmp_path / "a.avi", g="1")
     with av.open(str(tmp_path / "a.avi")) as container:

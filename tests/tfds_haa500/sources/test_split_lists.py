@@ -16,7 +16,7 @@ def write_ucf101(root: pathlib.Path, train: str, test: str, classes: str = "1 Ar
 
 
 def test_ucf101_lists(tmp_path):
-    """The lists may lie in the folder itself; a file's name may have spaces, and capitals that its class has not."""
+    """The lists may be in the folder itself; a file's name may have spaces, and capitals that its class has not."""
     touch(tmp_path, "Archery/v_A g01.avi", "Archery/v_A_g02.avi", "HandstandPushups/v_HandStandPushups_g01.mp4")
     lists = write_ucf101(
         tmp_path / "ucfTrainTestlist",

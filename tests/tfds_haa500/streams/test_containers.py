@@ -62,7 +62,7 @@ def test_files_cut_short(tmp_path, suffix, codec, share):
 
 
 @pytest.mark.parametrize("frame", [3, 5])
-def test_a_gif_cut_behind_a_frame(tmp_path, frame):
+def test_a_gif_cut_after_a_frame(tmp_path, frame):
     write_gif(tmp_path / "clip.gif", [10] * 6)
     data = (tmp_path / "clip.gif").read_bytes()
     assert len(video.encode_clip(data + bytes(3)).frames) == 6
