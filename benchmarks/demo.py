@@ -24,6 +24,8 @@ import time
 
 from absl import app, flags
 
+from haa_jax import config_flag
+from haa_jax.runtime.files import atomic_write
 from haa_jax.runtime.progress import clock
 
 # Name of a training -> its command line, as in README.
@@ -42,8 +44,7 @@ LAST_LINES = 15  # of the log of a run that failed
 
 
 def main(argv: list[str]) -> None:
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected argument {argv[1]!r}")
+    config_flag.no_arguments(argv)
     seeds = parse_seeds(flags.FLAGS.seeds)
     workdir = pathlib.Path(flags.FLAGS.workdir).expanduser().absolute()
     workdir.mkdir(parents=True, exist_ok=True)
@@ -142,10 +143,8 @@ def sittings(folder: pathlib.Path) -> list[list[float] | None]:
 
 
 def write_sittings(folder: pathlib.Path, rows: list) -> None:
-    file = folder.with_name(f"{folder.name}.sittings.json")
-    temporary = file.with_suffix(".tmp")
-    temporary.write_text(json.dumps(rows))
-    temporary.replace(file)
+    with atomic_write(folder.with_name(f"{folder.name}.sittings.json")) as file:
+        file.write(json.dumps(rows).encode())
 
 
 def top1(folder: pathlib.Path) -> dict | None:

@@ -1,26 +1,20 @@
-"""Everything that a config stands for, checked and put together before any work: the same for training,
-evaluation and whatever comes after.
-"""
+"""An experiment: the dataset, network, optimizer and devices that a config describes, checked before any work."""
 
 import dataclasses
 import functools
 import importlib.metadata
-import logging
 
 import jax
-import numpy as np
 from jax.sharding import Mesh
 
 from haa_jax import checks, memory, models
 from haa_jax.data import dataset, pipeline
-from haa_jax.learning import freeze, objectives
+from haa_jax.learning import objectives
 from haa_jax.learning import optimizers as optim
 from haa_jax.learning import steps as state
 from haa_jax.runtime import mesh
 from haa_jax.streams import device as modalities
 from haa_jax.streams import views as streams
-
-log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +41,11 @@ class Experiment:
         return total_steps(self.config, len(self.splits["train"]))
 
     @property
+    def classes(self) -> dict[str, tuple[str, ...]]:
+        """The class names of each head."""
+        return {head.name: head.classes for head in self.heads}
+
+    @property
     def clip_shape(self) -> tuple[int, ...]:
         return clip_shape(self.config)
 
@@ -56,22 +55,22 @@ class Experiment:
 
     @functools.cached_property
     def test_data(self):
-        """`config.data` as it is at test."""
+        """`config.data` with the frames and sizes of the test."""
         return pipeline.at_test(self.config.data, self.config.eval)
 
     @property
     def test_views(self) -> pipeline.Views:
-        """Of a clip where a result is reported."""
+        """Of each clip in an evaluation that is reported."""
         return pipeline.Views(self.config.eval.windows, self.config.eval.crops)
 
     @property
     def validation_views(self) -> pipeline.Views:
-        """Of a clip in the evaluations during training: frames and sizes of the test, but fewer looks."""
+        """Of each clip in the evaluations during training: the frames and sizes of the test, but fewer views."""
         return pipeline.Views(self.config.eval.validation_windows, self.config.eval.validation_crops)
 
     @property
     def eval_batch_size(self) -> int:
-        """Views at once over all devices."""
+        """Views in a batch, over all devices."""
         return self.config.eval.batch_size * self.mesh.size
 
     @functools.cached_property
@@ -88,10 +87,10 @@ class Experiment:
 
     @functools.cached_property
     def meta(self) -> dict:
-        """What a checkpoint must carry to be read later by someone else."""
+        """What is saved with a checkpoint, so that it can be used without this experiment."""
         return {
             "config": self.config.to_dict(),
-            "classes": {head.name: list(head.classes) for head in self.heads},
+            "classes": {name: list(names) for name, names in self.classes.items()},
             "dataset": {"name": self.builder.info.full_name, "fingerprint": dataset.fingerprint(self.builder)},
             "eval_dataset": self.test_builder.info.full_name,
             "versions": {name: importlib.metadata.version(name) for name in ("haa_jax", "jax", "flax", "optax")},
@@ -99,11 +98,11 @@ class Experiment:
 
 
 def create_experiment(config) -> Experiment:
-    """Checks a config against itself, the dataset and the devices.
+    """Checks a config on its own and against the dataset and the devices; nothing is computed or allocated.
 
     Raises:
       checks.ConfigError, dataset.DatasetError, objectives.ObjectiveError, mesh.MeshError,
-      records.RecordError: with what to change.
+      records.RecordError: the message tells what to change.
     """
     checks.check_config(config)
     device_mesh = mesh.make_mesh(config.mesh.model)
@@ -120,12 +119,13 @@ def create_experiment(config) -> Experiment:
     sources = {"train": builder, **validation, config.eval.split: test_builder}
     splits = {name: dataset.open_split(source, name, heads, config.area) for name, source in sources.items()}
     model = models.build(config.model, {head.name: len(head.classes) for head in heads})
-    check_shapes(config, model)
+    test_shape = network_shape(pipeline.at_test(config.data, config.eval))
+    checks.check_shapes(model, test=test_shape, training=clip_shape(config))
     steps = total_steps(config, len(splits["train"]))
     optimizer = optim.make_optimizer(config.optimizer, config.train.batch_size, steps)
     abstract_state = abstract_state_of(config, model, optimizer, device_mesh)
     memory.check_state(config, abstract_state)
-    check_trainable(config.optimizer.trainable, abstract_state.params)
+    checks.check_trainable(config.optimizer.trainable, abstract_state.params)
     return Experiment(
         config=config,
         builder=builder,
@@ -141,20 +141,13 @@ def create_experiment(config) -> Experiment:
 
 
 def _test_builder(config, builder):
-    """The dataset to validate and test on."""
+    """The dataset to evaluate on."""
     if not config.eval.dataset:
         return builder
     other = dataset.open_builder(config.eval.dataset, config.data.data_dir)
     dataset.check_stream(other, config.data)
     dataset.check_same_classes(builder, other)
     return other
-
-
-def check_trainable(parts: tuple[str, ...], params: dict) -> None:
-    """Raises checks.ConfigError for parts that the network does not have."""
-    unknown = freeze.unknown_parts(parts, params)
-    if unknown:
-        raise checks.ConfigError("config.optimizer.trainable: " + "; ".join(unknown))
 
 
 def total_steps(config, num_clips: int) -> int:
@@ -178,18 +171,6 @@ def network_shape(data) -> tuple[int, ...]:
     """Shape of one clip of `config.data` as the network takes it."""
     stored = {part: jax.ShapeDtypeStruct(*spec) for part, spec in streams.clip_spec(data).items()}
     return jax.eval_shape(functools.partial(modalities.preprocess, config=data), stored).shape
-
-
-def check_shapes(config, model) -> None:
-    """Raises checks.ConfigError if the network cannot take the clips of training or of the test."""
-    shapes = {network_shape(pipeline.at_test(config.data, config.eval)): "test"}
-    shapes[clip_shape(config)] = "training"  # where both are the same, they are traced once
-    for shape, when in shapes.items():
-        clips = jax.ShapeDtypeStruct((1, *shape), np.float32)
-        try:
-            jax.eval_shape(lambda x: model.init_with_output(jax.random.key(0), x, train=False), clips)
-        except ValueError as error:
-            raise checks.ConfigError(f"clips of shape {shape} at {when} do not fit the network: {error}") from error
 
 
 def train_step(config, model, optimizer):
@@ -230,19 +211,4 @@ def abstract_state_of(config, model, optimizer, device_mesh: Mesh) -> state.Trai
     shardings = mesh.state_shardings(shapes, device_mesh)
     return jax.tree.map(
         lambda array, sharding: jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=sharding), shapes, shardings
-    )
-
-
-def describe(experiment: Experiment) -> str:
-    """What is about to run, in a few lines."""
-    exp, config = experiment, experiment.config
-    clips = ", ".join(f"{len(split)} {name}" for name, split in exp.splits.items())
-    heads = ", ".join(f"{head.name} ({len(head.classes)} classes)" for head in exp.heads)
-    parameters = sum(int(np.prod(array.shape)) for array in jax.tree.leaves(exp.abstract_state.params))
-    devices = f"{jax.device_count()} {jax.devices()[0].device_kind} in {jax.process_count()} process(es)"
-    return (
-        f"{config.model.name}: {parameters:,} parameters, {config.model.dtype}; heads: {heads}\n"
-        f"{exp.builder.info.full_name} in {exp.builder.data_dir}: {clips} clips\n"
-        f"{exp.total_steps} steps of {config.train.batch_size} clips "
-        f"({exp.total_steps / exp.steps_per_epoch:.1f} epochs) on {devices}; {mesh.describe_state(exp.abstract_state)}"
     )

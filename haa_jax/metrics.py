@@ -1,6 +1,6 @@
-"""Accuracies over a test set, each with the error that a set of this size carries.
+"""Accuracies over a test set, each with the standard error of a set of this size.
 
-Every HAA500 figure in the paper is k/n with n = 1500 (or 153, 636, 246, 465: one area): print the same.
+Every HAA500 figure in the paper is k/n with n = 1500 (or 153, 636, 246, 465: one area), and is printed as such here.
 """
 
 import math
@@ -20,7 +20,7 @@ def accuracy(correct: np.ndarray) -> dict:
 def top_k(logits: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
     """True where the label is among the k highest logits: bool (N,).
 
-    A tie counts against the label, so a constant prediction is never right by luck.
+    A tie counts against the label, so a constant prediction is never correct by chance.
     """
     own = np.take_along_axis(logits, labels[:, None], axis=1)
     others_at_least = (logits >= own).sum(axis=1) - 1
@@ -30,9 +30,9 @@ def top_k(logits: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
 def mean_class_accuracy(correct: np.ndarray, labels: np.ndarray) -> dict:
     """Mean over the classes present of each class's accuracy, with its standard error.
 
-    The variance of a class's accuracy p over n clips is estimated by p (1 - p) / (n - 1), which is right on average
-    however few the clips are (p (1 - p) / n is a third too small for 3). One clip says nothing of it: where a class has
-    only one, the standard error is None, not known.
+    The variance of a class's accuracy p over n clips is estimated by p (1 - p) / (n - 1), which is unbiased for any n
+    above 1 (p (1 - p) / n is a third too small for 3). It cannot be estimated from one clip: if a class has only one,
+    the standard error is None.
     """
     accuracies, variances = [], []
     for label in np.unique(labels):
@@ -54,8 +54,8 @@ def classification(logits: np.ndarray, labels: np.ndarray, areas: np.ndarray, ar
       areas: int (N,), position in `area_names` of each clip's area.
 
     Returns:
-      {"top1", "top3", "top5", "mean_class", "area": {name: ...}}; see `accuracy`. There is no top-k of k classes or
-      fewer, which would always be 100 %, but for top-1.
+      {"top1", "top3", "top5", "mean_class", "area": {name: ...}}; see `accuracy`. Top-k is left out
+      for k classes or fewer, where it would always be 100 %, except for top-1.
     """
     shown = [k for k in TOP if k == 1 or k < logits.shape[1]]
     results = {f"top{k}": accuracy(top_k(logits, labels, k)) for k in shown}

@@ -11,14 +11,16 @@ import functools
 import itertools
 import os
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from ml_collections import ConfigDict
 
 from haa_jax.data import sampling
-from haa_jax.data.dataset import Split
 from haa_jax.streams import views as streams
+
+if TYPE_CHECKING:  # opening a dataset imports TensorFlow Datasets; what is decided here about a clip does not need it
+    from haa_jax.data.dataset import Split
 
 
 class Views(NamedTuple):
@@ -28,7 +30,7 @@ class Views(NamedTuple):
     crops: int = 1
 
 
-def num_views(split: Split, config, views: Views) -> np.ndarray:
+def num_views(split: "Split", config, views: Views) -> np.ndarray:
     """How many views each clip of a split has: int64 (clips,)."""
     lengths = [streams.num_positions(int(frames), config) for frames in split.index.num_frames]
     return np.array([views.crops * sampling.num_windows(length, config, views.windows) for length in lengths], np.int64)
@@ -46,7 +48,9 @@ class ProcessShard:
         return slice(self.process * size, (self.process + 1) * size)
 
 
-def train_batches(split: Split, config, batch_size: int, seed: int, start: int, shard: ProcessShard) -> Iterator[dict]:
+def train_batches(
+    split: "Split", config, batch_size: int, seed: int, start: int, shard: ProcessShard
+) -> Iterator[dict]:
     """Endless training batches from step `start` on.
 
     Args:
@@ -74,7 +78,7 @@ def train_batches(split: Split, config, batch_size: int, seed: int, start: int, 
     return _prefetched(map(plan, itertools.count(start)), config)
 
 
-def eval_batches(split: Split, config, views: Views, batch_size: int, shard: ProcessShard) -> Iterator[dict]:
+def eval_batches(split: "Split", config, views: Views, batch_size: int, shard: ProcessShard) -> Iterator[dict]:
     """Every view of every clip of a split once, a row each, the last batches filled up with rows whose mask is false.
 
     The views of a clip follow one another in one process, which decodes the clip once, and may be spread over batches.
@@ -112,7 +116,7 @@ def num_eval_batches(num_views: np.ndarray, batch_size: int, shard: ProcessShard
 
 
 def _views(
-    split: Split, config, views: Views, each: np.ndarray, shard: ProcessShard
+    split: "Split", config, views: Views, each: np.ndarray, shard: ProcessShard
 ) -> Iterator[tuple[int, int, Callable]]:
     """(clip, view, function that writes it) of every view of this process's clips; `each` is how many a clip has."""
     for clip in range(shard.process, len(split), shard.num_processes):

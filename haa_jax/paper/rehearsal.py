@@ -18,6 +18,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from absl import app, flags, logging
 
+from haa_jax import config_flag
 from haa_jax.paper import tables as paper
 from haa_jax.runtime.progress import clock
 
@@ -45,8 +46,7 @@ COCO = ("apple_to_bowl", "apple_to_mouth", "dog_trick_down", "dog_trick_up")  # 
 
 
 def main(argv: list[str]) -> None:
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected argument {argv[1]!r}")
+    config_flag.no_arguments(argv)
     logging.set_verbosity(logging.WARNING)
     std_logging.getLogger("haa_jax").setLevel(std_logging.INFO)
     from haa_jax.errors import USER_ERRORS

@@ -20,7 +20,7 @@ import safetensors
 from etils import epath
 from flax.traverse_util import flatten_dict
 
-from haa_jax.runtime import checkpoint
+from haa_jax.runtime import checkpoint_reader
 from haa_jax.weights import torch_file
 
 log = logging.getLogger(__name__)
@@ -94,7 +94,7 @@ def read(path: epath.PathLike) -> Contents:
     """
     path = epath.Path(path)
     try:
-        if (path / checkpoint.FOLDER).is_dir():
+        if (path / checkpoint_reader.FOLDER).is_dir():
             return Contents(_read_workdir(path))
         prefix = _tensorflow_prefix(path)
         if prefix is not None:
@@ -102,7 +102,7 @@ def read(path: epath.PathLike) -> Contents:
         return _read_file(path.read_bytes())
     except FileNotFoundError as error:
         raise WeightsError(f"{path} is missing; is the path right, and the download done?") from error
-    except checkpoint.CheckpointError as error:
+    except checkpoint_reader.CheckpointError as error:
         raise WeightsError(f"{path}: {error}") from error
     except _DAMAGE as error:
         raise WeightsError(
@@ -114,7 +114,7 @@ def read(path: epath.PathLike) -> Contents:
 
 def _read_workdir(path: epath.Path) -> dict[str, np.ndarray]:
     """Parameters and BatchNorm statistics by their path in the network; their names never meet."""
-    variables = checkpoint.read_variables(path)
+    variables = checkpoint_reader.read_variables(path)
     return {"/".join(name): array for tree in variables.values() for name, array in flatten_dict(tree).items()}
 
 
