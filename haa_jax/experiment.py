@@ -124,7 +124,7 @@ def create_experiment(config) -> Experiment:
     steps = total_steps(config, len(splits["train"]))
     optimizer = optim.make_optimizer(config.optimizer, config.train.batch_size, steps)
     abstract_state = abstract_state_of(config, model, optimizer, device_mesh)
-    memory.check_state(config, abstract_state)
+    memory.check_state(abstract_state, config.model.width)
     checks.check_trainable(config.optimizer.trainable, abstract_state.params)
     return Experiment(
         config=config,

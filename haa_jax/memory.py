@@ -54,18 +54,18 @@ def check_batches(config: ConfigDict, processes: int, devices: int) -> None:
             )
 
 
-def check_state(config: ConfigDict, abstract_state) -> None:
+def check_state(abstract_state, width: float) -> None:
     """Raises ConfigError if a device cannot hold the parameters and the optimizer's state; nothing is allocated.
 
     Args:
-      config: the whole config.
       abstract_state: a `TrainState` of `ShapeDtypeStruct`s with shardings.
+      width: `config.model.width`, for the message.
     """
     need, limit = mesh.bytes_per_device(abstract_state), device_bytes()
     if limit is not None and need > limit:
         parameters = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(abstract_state.params))
         raise ConfigError(
-            f"config.model.width={config.model.width:g} makes {parameters:,} parameters; with the optimizer's state "
+            f"config.model.width={width:g} makes {parameters:,} parameters; with the optimizer's state "
             f"they take {amount(need)} on each device, which has {amount(limit)}: lower it, or raise "
             "config.mesh.model"
         )

@@ -33,7 +33,7 @@ def experiment():
     )
 
 
-def test_the_predictions_file_says_all_that_fusing_needs(experiment, tmp_path):
+def test_the_predictions_file_holds_all_that_fusing_needs(experiment, tmp_path):
     results = evaluate.score(experiment, SCORES, "test")
     evaluate.write_results(tmp_path, experiment, SCORES, results)
     with np.load(tmp_path / evaluate.PREDICTIONS_FILE, allow_pickle=False) as file:
@@ -112,7 +112,7 @@ def seen_often(tiny_config, shallow_i3d):
 
 
 def clip_by_clip(exp, outputs, average, split="test"):
-    """What `outputs` says of all views at once, averaged, one clip after the other: (clips, size)."""
+    """The outputs of all views at once, averaged, one clip after the other: (clips, size)."""
     rows = []
     for clip in range(len(exp.splits[split])):
         views = streams.ClipViews(lambda clip=clip: exp.splits[split].reader[clip], exp.test_data, *VIEWS)
@@ -171,11 +171,11 @@ def test_validation_has_views_of_its_own_and_the_same_compiled_step(seen_often):
 def test_clips_are_prepared_in_the_sizes_of_the_test():
     config = i3d.get_config("pose")
     config.eval.crop = 16
-    says_width = types.SimpleNamespace(apply=lambda _, x, train: ({"atomic": jnp.full((len(x), 1), x.shape[-2])},))
+    width_as_logit = types.SimpleNamespace(apply=lambda _, x, train: ({"atomic": jnp.full((len(x), 1), x.shape[-2])},))
     fields = {field.name: None for field in dataclasses.fields(Experiment)}
-    exp = Experiment(**fields | {"config": config, "model": says_width, "mesh": mesh.make_mesh()})
-    said = exp.eval_step({}, {"clips": {"pose": np.zeros((8, 2, 17, 3), np.float32)}})
-    assert (said["atomic"] == 16).all()
+    exp = Experiment(**fields | {"config": config, "model": width_as_logit, "mesh": mesh.make_mesh()})
+    logits = exp.eval_step({}, {"clips": {"pose": np.zeros((8, 2, 17, 3), np.float32)}})
+    assert (logits["atomic"] == 16).all()
 
 
 def test_the_progress_of_an_evaluation_is_its_rate_and_the_time_left(caplog):

@@ -287,7 +287,7 @@ print(step)
 """
 
 
-def test_twenty_readers_beside_a_training_that_saves_all_the_time(tmp_path):
+def test_twenty_readers_during_a_training_that_saves_all_the_time(tmp_path):
     training = subprocess.Popen(
         [sys.executable, "-c", TRAINING, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -310,7 +310,7 @@ def test_twenty_readers_beside_a_training_that_saves_all_the_time(tmp_path):
     assert [seal.faults(tmp_path / "checkpoints" / str(step)) for step in kept] == [[]] * len(kept)
 
 
-def test_what_a_killed_save_left_behind_is_not_a_checkpoint(tmp_path):
+def test_what_a_killed_save_leaves_is_not_a_checkpoint(tmp_path):
     saved(tmp_path, [1])
     (tmp_path / "checkpoints" / "2.orbax-checkpoint-tmp").mkdir()
     assert restored_step(tmp_path).step == 1
