@@ -122,7 +122,7 @@ def test_a_config_file_of_ones_own_is_named_with_its_line(text, message, parse, 
 
 
 def test_arguments_that_are_no_flags():
-    with pytest.raises(SystemExit, match=r"unexpected argument 'config.data.frames=3'; settings are given as --config"):
+    with pytest.raises(SystemExit, match=r"unexpected argument 'config.data.frames=3'; options are given as --name"):
         config_flag.no_arguments(["program", "config.data.frames=3"])
 
 
