@@ -25,6 +25,7 @@ import time
 from absl import app, flags
 
 from haa_jax import config_flag
+from haa_jax.runtime.files import atomic_write
 from haa_jax.runtime.progress import clock
 
 # Name of a training -> its command line, as in README.
@@ -143,10 +144,8 @@ def sittings(folder: pathlib.Path) -> list[list[float] | None]:
 
 
 def write_sittings(folder: pathlib.Path, rows: list) -> None:
-    file = folder.with_name(f"{folder.name}.sittings.json")
-    temporary = file.with_suffix(".tmp")
-    temporary.write_text(json.dumps(rows))
-    temporary.replace(file)
+    with atomic_write(folder.with_name(f"{folder.name}.sittings.json")) as file:
+        file.write(json.dumps(rows).encode())
 
 
 def top1(folder: pathlib.Path) -> dict | None:

@@ -1,21 +1,27 @@
-"""Settings that cannot work are refused before any work is done, all of them at once."""
+"""Refuses settings that cannot work before any work is done, listing all of them at once."""
 
 import difflib
 import math
 import numbers
+from collections.abc import Iterator
+
+import jax
+import numpy as np
 
 from haa_jax import models, streams
 from haa_jax.data import augment, pipeline, sampling
-from haa_jax.learning import objectives, optimizers, schedules, steps
+from haa_jax.errors import UserError
+from haa_jax.learning import freeze, objectives, optimizers, schedules, steps
 from haa_jax.streams import joints
 
 
-class ConfigError(ValueError):
-    """Settings that contradict each other or do not exist; the message lists every one."""
+class ConfigError(UserError, ValueError):
+    """Settings that contradict each other or do not exist; the message lists all of them."""
 
 
-MOST_STEPS = 2**31 - 1  # a state's step is an int32
-# Field -> values allowed. A dict stands for its keys, those that are added later too.
+MOST_STEPS = 2**31 - 1  # the step of a state is an int32
+# Field -> values allowed; models.choices adds those of the network's own fields. A dict stands for its keys, those that
+# are added later too.
 CHOICES = {
     "objective": objectives.OBJECTIVES,
     "data.stream": streams.CHOICES,
@@ -77,11 +83,9 @@ RANGES = {
     "log_every_seconds": (0, None),
 }
 
-# At 1 itself nothing new would ever count: here the highest value is not allowed.
+# The highest value itself is not allowed: with a momentum of 1, an average would never change.
 BELOW_HIGHEST = ("model.bn_momentum", "optimizer.momentum", "optimizer.beta2")
-
-
-# Fields that hold several values -> what each must be.
+# Fields that hold several values -> type of each.
 TUPLES = {
     "data.mean": numbers.Real,
     "data.std": numbers.Real,
@@ -93,40 +97,71 @@ TUPLES = {
 
 def check_config(config) -> None:
     """Raises ConfigError with every setting of `config` that cannot work, and what is allowed instead."""
-    _refuse([_tuple_fault(field, _get(config, field), kind) for field, kind in TUPLES.items()])
+    _refuse(_table_faults(config, TUPLES, _tuple_fault))  # the other checks compare their values
     choices = dict(CHOICES)
     if config.model.name in models.MODELS:
         choices |= {f"model.{field}": allowed for field, allowed in models.choices(config.model.name).items()}
-    values = {field: _get(config, field) for field in [*choices, *RANGES]}
-    faults = [_choice_fault(field, values[field], tuple(allowed)) for field, allowed in choices.items()]
-    faults += [_range_fault(field, values[field], *limits) for field, limits in RANGES.items()]
-    faults += _contradictions(config)
-    _refuse(faults)
+    _refuse(
+        [
+            *_table_faults(config, choices, _choice_fault),
+            *_table_faults(config, RANGES, _range_fault),
+            *_contradictions(config),
+        ]
+    )
+
+
+def check_shapes(network, **shapes: tuple[int, ...]) -> None:
+    """Raises ConfigError if the network cannot take clips of one of the shapes; nothing is computed.
+
+    Args:
+      network: a module of haa_jax/models.
+      shapes: when such clips are seen, "training" or "test" -> shape of one clip as the network takes it.
+    """
+    for shape, when in {shape: when for when, shape in shapes.items()}.items():  # equal shapes are traced once
+        clips = jax.ShapeDtypeStruct((1, *shape), np.float32)
+        try:
+            jax.eval_shape(lambda x: network.init_with_output(jax.random.key(0), x, train=False), clips)
+        except ValueError as error:
+            raise ConfigError(f"clips of shape {shape} at {when} do not fit the network: {error}") from error
+
+
+def check_trainable(modules: tuple[str, ...], params: dict) -> None:
+    """Raises ConfigError for modules that the network does not have.
+
+    Args:
+      modules: `config.optimizer.trainable`.
+      params: of the network, or their shapes.
+    """
+    unknown = freeze.unknown_modules(modules, params)
+    if unknown:
+        raise ConfigError("config.optimizer.trainable: " + "; ".join(unknown))
 
 
 def _refuse(faults: list[str]) -> None:
-    faults = [fault for fault in faults if fault]
     if faults:
         raise ConfigError("\n  ".join(["the config cannot work:", *faults]))
 
 
+def _table_faults(config, table: dict, check) -> list[str]:
+    """The faults that `check` (field, value, the field's entry in `table`) -> message or "" finds."""
+    faults = [check(field, _get(config, field), entry) for field, entry in table.items()]
+    return [fault for fault in faults if fault]
+
+
 def _get(config, field: str):
-    for part in field.split("."):
-        config = config[part]
+    for name in field.split("."):
+        config = config[name]
     return config
 
 
 def _tuple_fault(field: str, values, kind: type) -> str:
     if all(isinstance(value, kind) and not isinstance(value, bool) for value in values):
         return ""
-    wanted = "names" if kind is str else "numbers"
-    return f"config.{field}={tuple(values)} must be {wanted}, as in --config.{field}={_EXAMPLES[kind]}"
+    wanted, example = ("names", "\"('Mixed_5c','Logits')\"") if kind is str else ("numbers", "0.5,0.25")
+    return f"config.{field}={tuple(values)} must be {wanted}, as in --config.{field}={example}"
 
 
-_EXAMPLES = {str: "\"('Mixed_5c','Logits')\"", numbers.Real: "0.5,0.25"}
-
-
-def _choice_fault(field: str, value, allowed) -> str:
+def _choice_fault(field: str, value, allowed: tuple) -> str:
     if value in allowed:
         return ""
     close = difflib.get_close_matches(str(value), [str(each) for each in allowed], n=1)
@@ -134,20 +169,22 @@ def _choice_fault(field: str, value, allowed) -> str:
     return f"config.{field}={value!r} must be one of {', '.join(map(str, allowed))}{hint}"
 
 
-def _range_fault(field: str, value, lowest, highest) -> str:
+def _range_fault(field: str, value, limits: tuple) -> str:
+    lowest, highest = limits
     below = field in BELOW_HIGHEST
     within = highest is None or value < highest or (value == highest and not below)
     if value >= lowest and within and math.isfinite(value):
         return ""
-    limits = f"from {lowest} to {'below ' * below}{highest}" if highest is not None else f"{lowest} or more"
+    allowed = f"from {lowest} to {'below ' * below}{highest}" if highest is not None else f"{lowest} or more"
     finite = "" if math.isfinite(value) else ", and finite"
-    return f"config.{field}={value!r} must be {limits}{finite}"
+    return f"config.{field}={value!r} must be {allowed}{finite}"
 
 
-def _contradictions(config):
+def _contradictions(config) -> Iterator[str]:
     if bool(config.train.epochs) == bool(config.train.steps):
         given = f"config.train.epochs={config.train.epochs} and config.train.steps={config.train.steps}"
         yield f"{given}: set exactly one of them above 0"
+    yield from _checkpoint_contradictions(config)
     yield from _data_contradictions(config.data)
     yield from _window_contradictions(config)
     if config.data.stream in streams.CHOICES:
@@ -165,16 +202,21 @@ def _contradictions(config):
     if len(factors) != len(milestones):
         given = f"config.optimizer.milestones={milestones}"
         yield f"config.optimizer.factors={factors} must have one factor for each of {given}"
-    if config.eval.checkpoint == "best" and not config.eval.every_epochs:
-        yield "config.eval.checkpoint='best' needs evaluations: config.eval.every_epochs=0.0 makes none"
-    if config.eval.checkpoint == "best" and config.eval.split == "validation":
+
+
+def _checkpoint_contradictions(config) -> Iterator[str]:
+    if config.eval.checkpoint != "best":
+        return
+    if not config.eval.every_epochs:
+        yield "config.eval.checkpoint='best' needs evaluations, but config.eval.every_epochs=0.0 turns them off"
+    if config.eval.split == "validation":
         yield (
-            "config.eval.checkpoint='best' is chosen on the validation split, so config.eval.split='validation' would "
-            "report how well it was chosen: set config.eval.checkpoint='last'"
+            "config.eval.checkpoint='best' is chosen on the validation split, which config.eval.split='validation' "
+            "would then evaluate again: set config.eval.checkpoint='last'"
         )
 
 
-def _network_contradictions(config):
+def _network_contradictions(config) -> Iterator[str]:
     name, multiplier = config.model.name, config.optimizer.stem_lr_multiplier
     network = models.MODELS[name]
     if multiplier != 1.0 and not network.STEM:
@@ -185,18 +227,18 @@ def _network_contradictions(config):
     yield from models.contradictions(config)
 
 
-def _window_contradictions(config):
-    """Yields a line for each setting that contradicts 0 windows, as many as show the whole clip."""
+def _window_contradictions(config) -> Iterator[str]:
+    """What cannot be combined with 0 windows (as many as cover the whole clip)."""
     for field in ("windows", "validation_windows"):
         if config.eval[field]:
             continue
         if config.data.sampling == "segments":
-            yield f"config.eval.{field}=0: segments show the whole clip in every view, set it to 1 or more"
-        if config.data.fps:  # views are planned from the index of the clips, which has no frame rates
-            yield f"config.eval.{field}=0 counts frames of the clip, so config.data.fps={config.data.fps} must be 0"
+            yield f"config.eval.{field}=0: segments cover the whole clip in every view, set it to 1 or more"
+        if config.data.fps:  # views are planned from the index, which has no frame rates
+            yield f"config.eval.{field}=0 covers all frames of a clip, so config.data.fps={config.data.fps} must be 0"
 
 
-def _data_contradictions(data):
+def _data_contradictions(data) -> Iterator[str]:
     for field, neutral in (("stride", 1), ("fps", 0.0)) if data.sampling == "segments" else ():
         if data[field] != neutral:
             given = f"config.data.{field}={data[field]}"

@@ -1,14 +1,14 @@
-"""What the network makes of each clip, as features in a file, and the paper's picture of them (Figure 5).
+"""Features of each clip in a file, and the paper's picture of them (Figure 5).
 
     python -m haa_jax.embed --config=configs/i3d.py --workdir=runs/i3d --split=test
 
-Restores the workdir's checkpoint as the test does and runs a split through the network up to the vector that the heads
-see; beside a training too, since nothing is changed there. DIR (--out, by default the workdir) gets
-`features_<split>.npz`, `embed_<split>.json`, and `tsne_<split>.png`: a truncated SVD and t-SNE (van der Maaten and
-Hinton, JMLR 2008), colored by area and by composite action.
+Restores the workdir's checkpoint as the test does, also while a training writes to it, and runs a split through the
+network up to the vector that the heads take. DIR (--out, by default the workdir) gets `features_<split>.npz`,
+`embed_<split>.json`, and `tsne_<split>.png`: a truncated SVD and t-SNE (van der Maaten and Hinton, JMLR 2008), colored
+by area and by composite action.
 
-How far areas and composites are clusters is also said as a number, in features and in the picture: the purity, the
-share of same-labeled ones among the nearest neighbors of a clip, beside what it would be by chance.
+How well areas and composites form clusters is measured by their purity, of the features and of the picture: the share
+of clips with the same label among the nearest neighbors of a clip, compared with chance.
 """
 
 import functools
@@ -27,18 +27,19 @@ import tensorflow as tf
 from absl import app, flags
 from etils import epath
 
-from haa_jax import config_flag, evaluate, streams, train
+from haa_jax import config_flag, evaluate, restore, streams
 from haa_jax.evaluate import EvaluationError
 from haa_jax.experiment import Experiment, create_experiment
 from haa_jax.learning import steps
 from haa_jax.runtime import mesh, paths
-from haa_jax.runtime.logs import speak_as
+from haa_jax.runtime.files import atomic_write
+from haa_jax.runtime.logs import set_up_logging
 
 log = std_logging.getLogger("haa_jax.embed")  # __name__ is __main__ here
 
 SPLITS = ("train", "validation", "test")
 NEIGHBORS = 5
-PERPLEXITY = 30.0  # t-SNE's usual one; fewer clips get less
+PERPLEXITY = 30.0  # the usual value of t-SNE; fewer clips get less
 SVD_DIMENSIONS = 50
 SEED = 0
 MOST_IN_LEGEND = 20
@@ -49,17 +50,17 @@ def main(argv: list[str]) -> None:
     config_flag.no_arguments(argv)
     config_flag.require("config", "workdir")
     options = flags.FLAGS
-    speak_as(0)
+    set_up_logging()
     if options.multihost:
         jax.distributed.initialize()
-        speak_as(jax.process_index())
+        set_up_logging(jax.process_index())
     tf.config.set_visible_devices([], "GPU")  # TensorFlow only reads records here, but would reserve a GPU's memory
-    from haa_jax.errors import USER_ERRORS
+    from haa_jax.errors import user_errors
 
     try:
         workdir, out = paths.expand(options.workdir), options.out and paths.expand(options.out)
         embed(options.config, workdir, options.split, out, picture=not options.no_picture)
-    except USER_ERRORS as error:
+    except user_errors() as error:
         sys.exit(f"error: {error}")
 
 
@@ -67,21 +68,21 @@ def embed(config, workdir: epath.PathLike, split: str = "test", out: epath.PathL
     """Writes the features of a split, their purity and, with `picture`, their map; all processes must call it.
 
     Args:
-      out: folder to write to, made where it is missing; None for the workdir.
+      out: folder to write to, made if missing; None for the workdir.
 
     Returns:
       What `embed_<split>.json` holds: "step", "split", "clips", "size" of a feature vector, "neighbors", "chance" and
-      "purity" (see `purities`) of "features" and, with a picture, of its "map", and how that was made (see `tsne`).
+      "purity" (see `purities`) of "features" and, with a picture, of its "map", and its settings (see `tsne`).
 
     Raises:
       EvaluationError: the split is not open or has too few clips, or its features are not finite or all the same.
-      Those of `train.evaluate_workdir`.
+      Those of `evaluate.evaluate_workdir`.
     """
     exp = create_experiment(config)
     _check_split(exp, split)
-    step, variables = train.restore_to_test(exp, workdir)
-    arrays = {**labels(exp, split), "features": features(exp, variables, split)}
-    results = {"step": step, "split": split, **measure(arrays)}
+    restored = restore.restore_state(workdir, exp.abstract_state, exp.classes, config.eval.checkpoint)
+    arrays = {**labels(exp, split), "features": features(exp, restored.state.variables, split)}
+    results = {"step": restored.step, "split": split, **measure(arrays)}
     if picture:
         log.info("t-SNE of %d clips", len(arrays["features"]))
         points, settings = tsne(arrays["features"])
@@ -91,37 +92,37 @@ def embed(config, workdir: epath.PathLike, split: str = "test", out: epath.PathL
     out = paths.folder(workdir if out is None else out)
     if jax.process_index() == 0:
         out.mkdir(parents=True, exist_ok=True)
-        with evaluate.replacing(out / f"features_{split}.npz") as file:
+        with atomic_write(out / f"features_{split}.npz") as file:
             np.savez(file, **arrays)
         if picture:
-            with evaluate.replacing(out / f"tsne_{split}.png") as file:
+            with atomic_write(out / f"tsne_{split}.png") as file:
                 draw(file, points, arrays, _title(exp, results))
-        with evaluate.replacing(out / f"embed_{split}.json") as file:
+        with atomic_write(out / f"embed_{split}.json") as file:
             file.write(json.dumps(results, indent=2).encode())
-        log.info("written to %s", out)
+        log.info("features are in %s", out)
     return results
 
 
-_WITH = {
-    "validation": "; it is with config.eval.every_epochs above 0",
-    "test": "; it is with config.eval.split=test",
+_OPENED_BY = {
+    "validation": "; config.eval.every_epochs above 0 opens it",
+    "test": "; config.eval.split=test opens it",
 }
 
 
 def _check_split(exp: Experiment, split: str) -> None:
     if split not in exp.splits:
-        hint = _WITH.get(split, "")
-        raise EvaluationError(f"the {split} split is not among the run's ({', '.join(exp.splits)}){hint}")
+        hint = _OPENED_BY.get(split, "")
+        raise EvaluationError(f"the {split} split is not one of this run's ({', '.join(exp.splits)}){hint}")
     if len(exp.splits[split]) <= NEIGHBORS:
         found = len(exp.splits[split])
         raise EvaluationError(f"the {split} split has {found} clips; {NEIGHBORS} neighbors need {NEIGHBORS + 1}")
 
 
 def features(experiment: Experiment, variables, split: str) -> np.ndarray:
-    """The endpoint "features" of every clip of a split, its views averaged: float32 (clips, size), in its order.
+    """The endpoint "features" of every clip of a split, averaged over its views: float32 (clips, size), in its order.
 
     Raises:
-      EvaluationError: they are not finite (names the clips), or the same for all clips.
+      EvaluationError: features are not finite (names the clips), or equal for all clips.
     """
     step = functools.partial(
         steps.features_step,
@@ -138,7 +139,7 @@ def features(experiment: Experiment, variables, split: str) -> np.ndarray:
 
 
 def labels(experiment: Experiment, split: str) -> dict[str, np.ndarray]:
-    """What is known of each clip: `clip_ids`, `labels` int32 into `classes`, `areas`, `composites`; texts otherwise."""
+    """The metadata of each clip: `labels` int32 into `classes`; as text `clip_ids`, `areas`, `composites`."""
     index, table = experiment.splits[split].index, experiment.taxonomy
     return {
         "clip_ids": np.array(index.clip_id),
@@ -167,34 +168,34 @@ def purities(points: np.ndarray, arrays: dict[str, np.ndarray]) -> dict[str, flo
 
 
 def purity(points: np.ndarray, names: np.ndarray, neighbors: int = NEIGHBORS) -> float:
-    """Of the nearest neighbors of each point (Euclidean, without itself), the share that has its name, 0 to 1.
+    """The share of the nearest neighbors of each point (Euclidean, without itself) that have its name, 0 to 1.
 
     Args:
       points: float (N, dimensions), N above `neighbors`.
-      names: (N,) of anything that can be compared.
+      names: (N,) of any type that can be compared.
     """
     from sklearn.neighbors import NearestNeighbors
 
-    # Without an argument, kneighbors leaves each point out by its number: copies of it still count.
+    # Without an argument, kneighbors leaves out each point itself, but not its copies.
     nearest = NearestNeighbors(n_neighbors=neighbors).fit(points).kneighbors(return_distance=False)
     return float((names[nearest] == names[:, None]).mean())
 
 
 def chance(names: np.ndarray) -> float:
-    """The purity to expect of neighbors drawn at random."""
+    """The expected purity of random neighbors."""
     counts = np.unique(names, return_counts=True)[1]
     return float((counts * (counts - 1)).sum() / (len(names) * (len(names) - 1)))
 
 
 def tsne(points: np.ndarray) -> tuple[np.ndarray, dict]:
-    """A truncated SVD, then t-SNE, the same at every call on one machine.
+    """A truncated SVD, then t-SNE; deterministic on one machine.
 
     Args:
       points: float (N, size), N above 5.
 
     Returns:
       Positions float32 (N, 2), and {"svd_dimensions", "perplexity", "seed"}: at most 50 dimensions; perplexity 30,
-      or a third of the other points where there are fewer than 91.
+      or a third of the number of other points if there are fewer than 91.
     """
     from sklearn.decomposition import TruncatedSVD
     from sklearn.manifold import TSNE
@@ -207,7 +208,7 @@ def tsne(points: np.ndarray) -> tuple[np.ndarray, dict]:
 
 
 def describe(results: dict) -> str:
-    """The purities as text, each beside chance."""
+    """The purities as text, each compared with chance."""
     lines = [f"{results['split']}, {results['clips']} clips, {results['size']} features, step {results['step']}"]
     for space, found in results["purity"].items():
         parts = [f"{name} {100 * found[name]:.1f} % (chance {100 * results['chance'][name]:.1f} %)" for name in found]
@@ -223,7 +224,7 @@ def draw(file, positions: np.ndarray, arrays: dict[str, np.ndarray], title: str)
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    # Agg without pyplot: no display is looked for, no global state is left behind.
+    # Agg without pyplot: needs no display, leaves no global state.
     figure = Figure(figsize=(15, 7.5), layout="constrained")
     FigureCanvasAgg(figure)
     for axes, kind in zip(figure.subplots(1, 2), ("areas", "composites"), strict=True):
@@ -233,6 +234,7 @@ def draw(file, positions: np.ndarray, arrays: dict[str, np.ndarray], title: str)
 
 
 def _panel(axes, positions: np.ndarray, names: np.ndarray, kind: str) -> None:
+    """One point per clip, colored by name."""
     import matplotlib
 
     different = sorted(set(names.tolist()))
@@ -244,14 +246,14 @@ def _panel(axes, positions: np.ndarray, names: np.ndarray, kind: str) -> None:
         marker = MARKERS[number // len(palette) % len(MARKERS)]
         label = name.replace("_", " ")
         axes.scatter(*here.T, s=size, color=[color], marker=marker, label=label, linewidths=0.3, edgecolors="white")
-    # t-SNE's axes have no unit: only who is near whom means something.
+    # The axes of t-SNE have no unit: only neighborhoods mean something.
     axes.set(xticks=[], yticks=[], aspect="equal", title=f"{len(different)} {kind}")
     axes.set_adjustable("datalim")
     if len(different) <= MOST_IN_LEGEND:
         columns = min(4, len(different))
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, 0), ncols=columns, fontsize=9, frameon=False)
     else:
-        axes.set_xlabel("too many for a legend; colors and shapes repeat")
+        axes.set_xlabel("too many for a legend; colors and markers repeat")
 
 
 def _title(exp: Experiment, results: dict) -> str:
@@ -265,9 +267,9 @@ def _title(exp: Experiment, results: dict) -> str:
 
 
 def _define_flags() -> None:
-    """Not on import: other commands have flags of the same names."""
+    """Not at import: other commands define flags of the same names."""
     config_flag.define()
-    flags.DEFINE_string("workdir", None, "The run whose checkpoint is used.")
+    flags.DEFINE_string("workdir", None, "Folder of the run whose checkpoint is used.")
     flags.DEFINE_enum("split", "test", SPLITS, "Clips to embed.")
     flags.DEFINE_string("out", None, "Folder for the features and the picture (default: the workdir).")
     flags.DEFINE_bool("no_picture", False, "Write the features and their purity only.")

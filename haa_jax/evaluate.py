@@ -1,10 +1,8 @@
-"""Views of every clip -> one prediction a clip -> accuracies and a file of predictions."""
+"""Evaluation: predictions of every view -> one prediction per clip -> accuracies and a file of predictions."""
 
 import contextlib
-import functools
 import json
 import logging
-import secrets
 import time
 
 import jax
@@ -12,11 +10,14 @@ import numpy as np
 from etils import epath
 from jax.experimental import multihost_utils
 
-from haa_jax import metrics
+from haa_jax import metrics, overview, restore
+from haa_jax.averaging import ClipOutputs
 from haa_jax.data import pipeline
-from haa_jax.experiment import Experiment
+from haa_jax.errors import UserError
+from haa_jax.experiment import Experiment, create_experiment, total_steps
 from haa_jax.learning import steps
-from haa_jax.runtime import hosts, mesh
+from haa_jax.runtime import hosts, mesh, paths
+from haa_jax.runtime.files import atomic_write
 from haa_jax.runtime.progress import clock
 
 log = logging.getLogger(__name__)
@@ -25,8 +26,30 @@ PREDICTIONS_FILE = "predictions.npz"
 METRICS_FILE = "metrics.json"
 
 
-class EvaluationError(RuntimeError):
+class EvaluationError(UserError, RuntimeError):
     """Predictions that cannot be scored."""
+
+
+def evaluate_workdir(config, workdir: epath.PathLike) -> dict:
+    """Evaluates the split and the checkpoint that `config.eval` names; returns the same as training does.
+
+    May run during a training of this workdir. The results of a run that is not finished go into a subfolder
+    `step_<number>`: those in the workdir itself are of finished runs.
+
+    Raises:
+      Those of `experiment.create_experiment`, `restore.restore_state` and `predict`.
+    """
+    workdir = paths.folder(workdir)
+    exp = create_experiment(config)
+    log.info("%s", overview.describe(exp))
+    restored = restore.restore_state(workdir, exp.abstract_state, exp.classes, config.eval.checkpoint)
+    # Of the training that saved the checkpoint, whatever this config sets.
+    planned = total_steps(restore.config_of(restored.meta), len(exp.splits["train"]))
+    out = workdir if restored.newest >= planned else workdir / f"step_{restored.step}"
+    logits = predict(exp, restored.state.variables, config.eval.split)
+    if jax.process_index() == 0:
+        out.mkdir(exist_ok=True)
+    return report(exp, out, restored.step, logits)
 
 
 def predict(experiment: Experiment, variables, split_name: str, stop=None, views=None) -> dict[str, np.ndarray]:
@@ -34,11 +57,11 @@ def predict(experiment: Experiment, variables, split_name: str, stop=None, views
 
     Args:
       variables: {"params", "batch_stats"}.
-      stop: called between batches; may raise to leave early.
-      views: `pipeline.Views` of each clip, averaged as `config.eval.average` says; None for those of the test.
+      stop: called between batches; may raise to end the evaluation.
+      views: `pipeline.Views` of each clip, averaged by `config.eval.average`; None for those of the test.
 
     Raises:
-      EvaluationError: a logit is not finite; names the clips.
+      EvaluationError: logits are not finite; names the clips.
     """
     average = steps.AVERAGES[experiment.config.eval.average]
     views = views or experiment.test_views
@@ -51,15 +74,15 @@ def predict(experiment: Experiment, variables, split_name: str, stop=None, views
 def run_split(
     experiment: Experiment, step, variables, split_name: str, average, views: pipeline.Views, stop=None
 ) -> dict[str, np.ndarray]:
-    """What a compiled step says of every clip of a split: name -> (clips, size), in the split's order.
+    """The outputs of a compiled step for every clip of a split: name -> (clips, size), in the split's order.
 
-    Views stream through host and devices, `config.eval.batch_size` on each device at once: memory does not grow with
-    the number of views or of clips.
+    Views are streamed, `config.eval.batch_size` on each device at a time, so memory does not grow with the number of
+    views or clips.
 
     Args:
-      step: (variables, batch) to {name: (rows, size)}, a row a view, such as `experiment.eval_step`.
-      average: (views, size) and an axis to what the views say together, such as one of `steps.AVERAGES`.
-      stop: as for `predict`.
+      step: (variables, batch) -> {name: (rows, size)}, one row per view, such as `experiment.eval_step`.
+      average: (views, size), axis -> (size,), such as one of `steps.AVERAGES`.
+      stop: as in `predict`.
     """
     exp, split = experiment, experiment.splits[split_name]
     batches = pipeline.eval_batches(split, exp.test_data, views, exp.eval_batch_size, exp.shard)
@@ -72,66 +95,32 @@ def run_split(
             if stop:
                 stop()
             clips.add(*_run(step, variables, batch, exp.mesh))
-            del batch  # or two would lie in memory while the next one is made
+            del batch  # or it would stay in memory while the next one is made
             if time.monotonic() - last_line > exp.config.log_every_seconds:
                 last_line = time.monotonic()
-                _report(split_name, number, total, len(split), last_line - started)
+                _log_progress(split_name, number, total, len(split), last_line - started)
     return clips.averaged
 
 
 def _run(step, variables, batch: dict, device_mesh) -> tuple:
-    """A batch's outputs by name, and the clip, view and mask of each of their rows; all rows, in all processes.
+    """The outputs of a batch by name, and the clip, view and mask of each row; all rows, in all processes.
 
-    Rows travel with their clip number, since the order of rows over hosts depends on the mesh.
+    Rows are gathered together with their clip number, since their order over hosts depends on the mesh.
     """
     placed = mesh.to_global(batch, device_mesh)
     outputs = step(variables, {"clips": placed["clips"]})
-    with hosts.waiting("outputs of all gathered"):
+    with hosts.waiting("outputs of all processes gathered"):
         rows = (outputs, placed["index"], placed["view"], placed["mask"])
         return multihost_utils.process_allgather(rows, tiled=True)
 
 
-def _report(split_name: str, number: int, total: int, clips: int, seconds: float) -> None:
+def _log_progress(split_name: str, number: int, total: int, clips: int, seconds: float) -> None:
     rate, left = clips * number / total / seconds, clock((total - number) * seconds / number)
     log.info("%s: %d of %d batches, %.1f clips/s, %s left", split_name, number, total, rate, left)
 
 
-class ClipOutputs:
-    """Outputs of views, averaged for each clip as soon as its last view is there.
-
-    Args:
-      num_views: int (clips,): how many views each clip has.
-      average: (views, size) and an axis to what the views say together.
-
-    Attributes:
-      averaged: name -> (clips, size); NaN for clips whose views are not all there.
-    """
-
-    def __init__(self, num_views: np.ndarray, average):
-        self._num_views, self._average = num_views, jax.jit(functools.partial(average, axis=0))
-        self._open: dict[int, dict] = {}  # clip -> what its views so far say
-        self.averaged: dict[str, np.ndarray] = {}
-
-    def add(self, outputs: dict, index: np.ndarray, view: np.ndarray, mask: np.ndarray) -> None:
-        """Takes rows in any order: outputs name -> (rows, size), the clip and the view of each; padding is dropped."""
-        if not self.averaged:
-            clips = len(self._num_views)
-            self.averaged = {name: np.full((clips, x.shape[1]), np.nan, x.dtype) for name, x in outputs.items()}
-        for row in np.flatnonzero(mask):
-            clip = int(index[row])
-            seen = self._open.setdefault(clip, {})
-            seen[int(view[row])] = {name: values[row] for name, values in outputs.items()}
-            if len(seen) == self._num_views[clip]:
-                self._close(clip)
-
-    def _close(self, clip: int) -> None:
-        seen = self._open.pop(clip)
-        for name, values in self.averaged.items():
-            values[clip] = self._average(np.stack([seen[view][name] for view in sorted(seen)]))
-
-
 def check_finite(experiment: Experiment, split_name: str, values: np.ndarray, what: str) -> None:
-    """Raises EvaluationError naming the clips where a row of `values` (clips, size) is not finite."""
+    """Raises EvaluationError naming the clips whose row of `values` (clips, size) is not finite."""
     bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
     if len(bad):
         clips = ", ".join(experiment.splits[split_name].index.clip_id[i] for i in bad[:20])
@@ -139,7 +128,7 @@ def check_finite(experiment: Experiment, split_name: str, values: np.ndarray, wh
 
 
 def score(experiment: Experiment, logits: dict[str, np.ndarray], split_name: str) -> dict:
-    """Accuracies of each head on a split (see `metrics.classification`), the evaluated one named."""
+    """{"split", "evaluated_head", "heads": {name: accuracies as in `metrics.classification`}}."""
     split = experiment.splits[split_name]
     areas = experiment.taxonomy.area_names
     heads = {
@@ -149,8 +138,24 @@ def score(experiment: Experiment, logits: dict[str, np.ndarray], split_name: str
     return {"split": split_name, "evaluated_head": experiment.objective.evaluated, "heads": heads}
 
 
+def report(exp: Experiment, workdir: epath.Path, step: int, logits: dict[str, np.ndarray]) -> dict:
+    """Scores the logits of the split `config.eval.split`, writes the results to `workdir` and logs them.
+
+    Returns:
+      `score` and the "step" of the checkpoint.
+    """
+    results = {"step": step, **score(exp, logits, exp.config.eval.split)}
+    if jax.process_index() == 0:
+        write_results(workdir, exp, logits, results)
+    log.info("step %d\n%s", step, describe(results))
+    log.info(
+        "evaluated head: %s; %s and %s are in %s", results["evaluated_head"], METRICS_FILE, PREDICTIONS_FILE, workdir
+    )
+    return results
+
+
 def write_results(workdir: epath.PathLike, experiment: Experiment, logits: dict, results: dict) -> None:
-    """Writes `predictions.npz` and `metrics.json`; a reader never sees half of one.
+    """Writes `predictions.npz` and `metrics.json`, each atomically.
 
     The predictions file holds, without pickled objects, `clip_ids` (N,), `areas` (N,), and for each head
     `<head>_logits` float32 (N, classes), `<head>_labels` int32 (N,) and `<head>_classes` (classes,).
@@ -166,34 +171,12 @@ def write_results(workdir: epath.PathLike, experiment: Experiment, logits: dict,
 
 
 def write_files(workdir: epath.PathLike, arrays: dict[str, np.ndarray], results: dict) -> None:
-    """Writes `predictions.npz` and `metrics.json`, each in one stroke."""
+    """Writes `predictions.npz` and `metrics.json`, each atomically."""
     workdir = epath.Path(workdir)
-    with replacing(workdir / PREDICTIONS_FILE) as file:
+    with atomic_write(workdir / PREDICTIONS_FILE) as file:
         np.savez(file, **arrays)
-    with replacing(workdir / METRICS_FILE) as file:
+    with atomic_write(workdir / METRICS_FILE) as file:
         file.write(json.dumps(results, indent=2).encode())
-
-
-class replacing:  # noqa: N801  used as a function
-    """Opens a temporary neighbor of a file for writing and puts it in the file's place when all went well.
-
-    The neighbor has a name of its own each time: a training and an evaluation may write the same file at once.
-    """
-
-    def __init__(self, path: epath.Path):
-        self._path = path
-        self._temporary = path.parent / f"{path.name}.{secrets.token_hex(4)}.tmp"
-
-    def __enter__(self):
-        self._file = self._temporary.open("wb")
-        return self._file
-
-    def __exit__(self, kind, *_):
-        self._file.close()
-        if kind is None:
-            self._temporary.replace(self._path)
-        else:
-            self._temporary.unlink()
 
 
 def describe(results: dict) -> str:

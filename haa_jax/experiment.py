@@ -1,25 +1,19 @@
-"""Everything that a config stands for, checked and put together before any work: the same for training,
-evaluation and whatever comes after.
-"""
+"""An experiment: the dataset, network, optimizer and devices that a config describes, checked before any work."""
 
 import dataclasses
 import functools
 import importlib.metadata
-import logging
 
 import jax
-import numpy as np
 from jax.sharding import Mesh
 
 from haa_jax import checks, memory, models, streams
 from haa_jax.data import dataset, labels, pipeline
-from haa_jax.learning import freeze, objectives, steps
+from haa_jax.learning import objectives, steps
 from haa_jax.learning.optimizers import make_optimizer
 from haa_jax.learning.train_state import TrainState, abstract_state, fresh_state
 from haa_jax.models.parameters import abstract_variables
 from haa_jax.runtime import mesh
-
-log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +44,11 @@ class Experiment:
         return total_steps(self.config, len(self.splits["train"]))
 
     @property
+    def classes(self) -> dict[str, tuple[str, ...]]:
+        """The class names of each head."""
+        return {head.name: head.classes for head in self.heads}
+
+    @property
     def clip_shape(self) -> tuple[int, ...]:
         return clip_shape(self.config)
 
@@ -59,22 +58,22 @@ class Experiment:
 
     @functools.cached_property
     def test_data(self):
-        """`config.data` as it is at test."""
+        """`config.data` with the frames and sizes of the test."""
         return pipeline.at_test(self.config.data, self.config.eval)
 
     @property
     def test_views(self) -> pipeline.Views:
-        """Of a clip where a result is reported."""
+        """Of each clip in an evaluation that is reported."""
         return pipeline.Views(self.config.eval.windows, self.config.eval.crops)
 
     @property
     def validation_views(self) -> pipeline.Views:
-        """Of a clip in the evaluations during training: frames and sizes of the test, but fewer looks."""
+        """Of each clip in the evaluations during training: the frames and sizes of the test, but fewer views."""
         return pipeline.Views(self.config.eval.validation_windows, self.config.eval.validation_crops)
 
     @property
     def eval_batch_size(self) -> int:
-        """Views at once over all devices."""
+        """Views in a batch, over all devices."""
         return self.config.eval.batch_size * self.mesh.size
 
     def fresh_state(self) -> TrainState:
@@ -96,10 +95,10 @@ class Experiment:
 
     @functools.cached_property
     def meta(self) -> dict:
-        """What a checkpoint must carry to be read later by someone else."""
+        """What is saved with a checkpoint, so that it can be used without this experiment."""
         return {
             "config": self.config.to_dict(),
-            "classes": {head.name: list(head.classes) for head in self.heads},
+            "classes": {name: list(names) for name, names in self.classes.items()},
             "dataset": {"name": self.builder.info.full_name, "fingerprint": dataset.fingerprint(self.builder)},
             "eval_dataset": self.test_builder.info.full_name,
             "versions": {name: importlib.metadata.version(name) for name in ("haa_jax", "jax", "flax", "optax")},
@@ -107,11 +106,11 @@ class Experiment:
 
 
 def create_experiment(config) -> Experiment:
-    """Checks a config against itself, the dataset and the devices.
+    """Checks a config on its own and against the dataset and the devices; nothing is computed or allocated.
 
     Raises:
       checks.ConfigError, dataset.DatasetError, labels.LabelError, mesh.MeshError,
-      records.RecordError: with what to change.
+      records.RecordError: the message tells what to change.
     """
     checks.check_config(config)
     device_mesh = mesh.make_mesh(config.mesh.model)
@@ -128,7 +127,8 @@ def create_experiment(config) -> Experiment:
     sources = {"train": builder, **validation, config.eval.split: test_builder}
     splits = {name: dataset.open_split(source, name, heads, config.area) for name, source in sources.items()}
     model = models.build(config.model, {head.name: len(head.classes) for head in heads})
-    check_shapes(config, model)
+    test_shape = streams.network_shape(pipeline.at_test(config.data, config.eval))
+    checks.check_shapes(model, test=test_shape, training=clip_shape(config))
     variables = abstract_variables(model, clip_shape(config))
     optimizer = make_optimizer(
         config.optimizer,
@@ -136,9 +136,9 @@ def create_experiment(config) -> Experiment:
         total_steps(config, len(splits["train"])),
         models.parameter_roles(config.model.name, variables),
     )
-    check_trainable(config.optimizer.trainable, variables["params"])
+    checks.check_trainable(config.optimizer.trainable, variables["params"])
     state = abstract_state(variables, optimizer, device_mesh)
-    memory.check_state(config, state)
+    memory.check_state(state, config.model.width)
     return Experiment(
         config=config,
         builder=builder,
@@ -154,20 +154,13 @@ def create_experiment(config) -> Experiment:
 
 
 def _test_builder(config, builder):
-    """The dataset to validate and test on."""
+    """The dataset to evaluate on."""
     if not config.eval.dataset:
         return builder
     other = dataset.open_builder(config.eval.dataset, config.data.data_dir)
     dataset.check_stream(other, config.data)
     dataset.check_same_classes(builder, other)
     return other
-
-
-def check_trainable(trainable: tuple[str, ...], params: dict) -> None:
-    """Raises checks.ConfigError for modules that the network does not have."""
-    unknown = freeze.unknown_modules(trainable, params)
-    if unknown:
-        raise checks.ConfigError("config.optimizer.trainable: " + "; ".join(unknown))
 
 
 def total_steps(config, num_clips: int) -> int:
@@ -187,18 +180,6 @@ def clip_shape(config) -> tuple[int, ...]:
     return streams.network_shape(config.data)
 
 
-def check_shapes(config, model) -> None:
-    """Raises checks.ConfigError if the network cannot take the clips of training or of the test."""
-    shapes = {streams.network_shape(pipeline.at_test(config.data, config.eval)): "test"}
-    shapes[clip_shape(config)] = "training"  # where both are the same, they are traced once
-    for shape, when in shapes.items():
-        clips = jax.ShapeDtypeStruct((1, *shape), np.float32)
-        try:
-            jax.eval_shape(lambda x: model.init_with_output(jax.random.key(0), x, train=False), clips)
-        except ValueError as error:
-            raise checks.ConfigError(f"clips of shape {shape} at {when} do not fit the network: {error}") from error
-
-
 def train_step(config, model, optimizer):
     """`steps.train_step` with the config's settings: (state, batch) to (state, metrics), to be compiled."""
     return functools.partial(
@@ -211,19 +192,4 @@ def train_step(config, model, optimizer):
         accumulation_steps=config.train.accumulation_steps,
         bn_momentum=config.model.bn_momentum,
         trainable=config.optimizer.trainable,
-    )
-
-
-def describe(experiment: Experiment) -> str:
-    """What is about to run, in a few lines."""
-    exp, config = experiment, experiment.config
-    clips = ", ".join(f"{len(split)} {name}" for name, split in exp.splits.items())
-    heads = ", ".join(f"{head.name} ({len(head.classes)} classes)" for head in exp.heads)
-    parameters = sum(int(np.prod(array.shape)) for array in jax.tree.leaves(exp.abstract_state.params))
-    devices = f"{jax.device_count()} {jax.devices()[0].device_kind} in {jax.process_count()} process(es)"
-    return (
-        f"{config.model.name}: {parameters:,} parameters, {config.model.dtype}; heads: {heads}\n"
-        f"{exp.builder.info.full_name} in {exp.builder.data_dir}: {clips} clips\n"
-        f"{exp.total_steps} steps of {config.train.batch_size} clips "
-        f"({exp.total_steps / exp.steps_per_epoch:.1f} epochs) on {devices}; {mesh.describe_state(exp.abstract_state)}"
     )

@@ -2,9 +2,9 @@
 
     python -m haa_jax.fuse runs/rgb/predictions.npz runs/flow/predictions.npz --out=runs/two_stream
 
-Equal weights are I3D's two streams (google-deepmind/kinetics-i3d evaluate_sample.py); `--weights=1,1.5` are TSN's RGB
-and flow, also before softmax (yjxiong/temporal-segment-networks README.md). With `--softmax`, probabilities are
-averaged instead. DIR gets `predictions.npz` and `metrics.json` as a run's workdir has them.
+I3D adds its two streams with equal weights (google-deepmind/kinetics-i3d evaluate_sample.py); TSN weights RGB and flow
+by `--weights=1,1.5`, also before softmax (yjxiong/temporal-segment-networks README.md). With `--softmax`, probabilities
+are averaged instead. DIR gets `predictions.npz` and `metrics.json`, like the workdir of a run.
 """
 
 import json
@@ -25,7 +25,7 @@ _SOFTMAX = flags.DEFINE_bool("softmax", False, "Average probabilities instead of
 _OUT = flags.DEFINE_string("out", None, "Folder for the fused predictions and their metrics.")
 
 
-# What NumPy and zipfile raise on a file that is damaged or of another kind.
+# What NumPy and zipfile raise for a file that is damaged or of another format.
 _DAMAGE = (
     *(OSError, EOFError, TypeError, ValueError, AttributeError, NotImplementedError, RuntimeError),
     *(zipfile.BadZipFile, zlib.error, struct.error),
@@ -34,7 +34,7 @@ _DAMAGE = (
 
 def main(argv: list[str]) -> None:
     if len(argv) < 3:
-        raise app.UsageError(f"two or more predictions files are wanted, not {len(argv) - 1}")
+        sys.exit(f"error: two or more predictions files are needed, not {len(argv) - 1}")
     try:
         weights = parse_weights(_WEIGHTS.value or ["1"] * (len(argv) - 1))
         fuse_files(argv[1:], weights, _SOFTMAX.value, _OUT.value)
@@ -43,7 +43,7 @@ def main(argv: list[str]) -> None:
 
 
 def parse_weights(texts: list[str]) -> list[float]:
-    """Numbers of a comma-separated list. Raises EvaluationError naming those that are none."""
+    """The texts as numbers. Raises EvaluationError listing those that are not numbers."""
     weights, bad = [], []
     for text in texts:
         try:
@@ -56,27 +56,27 @@ def parse_weights(texts: list[str]) -> list[float]:
 
 
 def fuse_files(paths: list[epath.PathLike], weights: list[float], softmax: bool, out: epath.PathLike) -> dict:
-    """Reads, aligns, fuses, scores, prints and writes.
+    """Fuses and scores predictions files; prints and writes the result.
 
     Args:
-      paths: predictions files, each with its run's metrics.json beside it.
+      paths: predictions files, each next to the metrics.json of its run.
       weights: one for each.
       softmax: average probabilities instead of adding logits.
-      out: folder to write to; made where it is missing.
+      out: folder to write to, made if missing.
 
     Returns:
-      The fusion's figures as in metrics.json: those of `evaluate.score`, and "fusion", which says of what.
+      The fusion's figures as in metrics.json: those of `evaluate.score`, and "fusion", with the files and weights.
 
     Raises:
-      EvaluationError: names every file that is unreadable or does not agree with the first, and how.
+      EvaluationError: lists every file that is unreadable, or differs from the first, and how.
     """
     paths, out = [epath.Path(path) for path in paths], epath.Path(out)
     check_weights(weights, len(paths))
     if any(path.parent.resolve() == out.resolve() for path in paths):
         raise EvaluationError(f"--out={out} holds one of the predictions to fuse; they would be overwritten")
-    runs = _all_or_problems(read_predictions, paths)
+    runs = _map_with_all_errors(read_predictions, paths)
     split = _common_split(paths)
-    runs = [runs[0], *_all_or_problems(align, [runs[0]] * (len(runs) - 1), runs[1:], paths[1:])]
+    runs = [runs[0], *_map_with_all_errors(align, [runs[0]] * (len(runs) - 1), runs[1:], paths[1:])]
     evaluated = _evaluated_head(paths[0], runs[0])
     fused = dict(runs[0])
     for key in _logit_keys(fused):
@@ -118,10 +118,10 @@ def fuse(logits: list[np.ndarray], weights: list[float], softmax: bool = False) 
 
 
 def read_predictions(path: epath.PathLike) -> dict[str, np.ndarray]:
-    """The arrays of a predictions file; see `evaluate.write_results`.
+    """The arrays of a predictions file (see `evaluate.write_results`).
 
     Raises:
-      EvaluationError: names the file and all that is wrong with it.
+      EvaluationError: lists everything that is wrong with the file.
     """
     path = epath.Path(path)
     try:
@@ -141,7 +141,7 @@ def align(first: dict[str, np.ndarray], run: dict[str, np.ndarray], path: epath.
     """`run` with its clips in the order of `first`.
 
     Raises:
-      EvaluationError: names the heads, classes, clips, labels and areas in which the two differ.
+      EvaluationError: lists the heads, classes, clips, labels and areas in which the two differ.
     """
     problems = []
     if first.keys() != run.keys():
@@ -167,7 +167,7 @@ def align(first: dict[str, np.ndarray], run: dict[str, np.ndarray], path: epath.
 
 
 def score(run: dict[str, np.ndarray], split: str, evaluated: str) -> dict:
-    """Figures of a predictions file's arrays, as `evaluate.score` gives them."""
+    """The accuracies of the arrays of a predictions file, as `evaluate.score` returns them."""
     area_names, areas = np.unique(run["areas"], return_inverse=True)
     heads = {
         name: metrics.classification(run[f"{name}_logits"], run[f"{name}_labels"], areas, area_names.tolist())
@@ -177,10 +177,10 @@ def score(run: dict[str, np.ndarray], split: str, evaluated: str) -> dict:
 
 
 def _problems(run: dict[str, np.ndarray]) -> list[str]:
-    """What keeps the arrays of one file from being fused."""
+    """What is wrong with the arrays of one file, one line each; [] if nothing is."""
     heads = _heads(run)
-    wanted = {"clip_ids", "areas", *(f"{head}_{what}" for head in heads for what in ("logits", "labels", "classes"))}
-    if not heads or wanted != run.keys():
+    expected = {"clip_ids", "areas", *(f"{head}_{what}" for head in heads for what in ("logits", "labels", "classes"))}
+    if not heads or expected != run.keys():
         return [f"it holds {_some(sorted(run))}, not clip_ids, areas and the logits, labels and classes of each head"]
     count, problems = run["clip_ids"].size, []
     if count == 0 or len(set(run["clip_ids"].flat)) != count:
@@ -201,8 +201,8 @@ def _problems(run: dict[str, np.ndarray]) -> list[str]:
 
 
 def _common_split(paths: list[epath.Path]) -> str:
-    """The split that the runs' metrics.json name. Raises EvaluationError where one is missing or another."""
-    splits = _all_or_problems(_split, paths)
+    """The split that all runs' metrics.json name. Raises EvaluationError if one is missing or they differ."""
+    splits = _map_with_all_errors(_split, paths)
     if len(set(splits)) > 1:
         named = ", ".join(f"{path} ({split})" for path, split in zip(paths, splits, strict=True))
         raise EvaluationError(f"the files are of different splits: {named}")
@@ -214,9 +214,9 @@ def _split(path: epath.Path) -> str:
     try:
         return json.loads(neighbor.read_text())["split"]
     except FileNotFoundError as error:
-        raise EvaluationError(f"{neighbor}, which says of what split {path.name} is, is missing") from error
+        raise EvaluationError(f"{neighbor}, which names the split of {path.name}, is missing") from error
     except (ValueError, KeyError, TypeError) as error:
-        raise EvaluationError(f"{neighbor} does not say of what split {path.name} is") from error
+        raise EvaluationError(f"{neighbor} does not name the split of {path.name}") from error
 
 
 def _evaluated_head(path: epath.Path, run: dict[str, np.ndarray]) -> str:
@@ -228,8 +228,8 @@ def _evaluated_head(path: epath.Path, run: dict[str, np.ndarray]) -> str:
     return head
 
 
-def _all_or_problems(function, *columns) -> list:
-    """function of each row of the columns; all their EvaluationErrors in one."""
+def _map_with_all_errors(function, *columns) -> list:
+    """[function(*row) for each row of the columns]; raises all their EvaluationErrors as one."""
     results, problems = [], []
     for row in zip(*columns, strict=True):
         try:
@@ -250,11 +250,11 @@ def _heads(run: dict[str, np.ndarray]) -> list[str]:
 
 
 def _difference(first: np.ndarray, other: np.ndarray) -> str:
-    """What one of two lists of names has that the other has not."""
-    lacking, surplus = sorted(set(first) - set(other)), sorted(set(other) - set(first))
-    parts = [f"{len(lacking)} missing here ({_some(lacking)})"] if lacking else []
-    parts += [f"{len(surplus)} not in the first file ({_some(surplus)})"] if surplus else []
-    return "; ".join(parts) or "the same in another order"
+    """The names that only one of two lists has."""
+    missing, surplus = sorted(set(first) - set(other)), sorted(set(other) - set(first))
+    listed = [f"{len(missing)} missing here ({_some(missing)})"] if missing else []
+    listed += [f"{len(surplus)} not in the first file ({_some(surplus)})"] if surplus else []
+    return "; ".join(listed) or "the same in another order"
 
 
 def _some(names) -> str:

@@ -1,6 +1,6 @@
-"""What a run holds at the very least, beside what the machine has: sizes that cannot work are refused by arithmetic.
+"""Compares the least memory that a run takes with what the machine has, to refuse sizes that cannot work.
 
-Activations are not counted, which the compiler knows only: what passes here may still be too large for a device.
+Activations are not counted, since only the compiler knows them: what passes here may still be too large for a device.
 """
 
 import math
@@ -21,10 +21,11 @@ def check_batches(config: ConfigDict, processes: int, devices: int) -> None:
     Nothing is traced or allocated.
 
     Args:
-      processes, devices: of the whole run; each process is on a machine like this one.
+      config: the whole config.
+      processes, devices: of the whole run; each process is assumed to have a machine like this one.
     """
     data, test = config.data, pipeline.at_test(config.data, config.eval)
-    ahead = data.prefetch + 1  # decoded while the first step is compiled
+    ahead = data.prefetch + 1  # while the first step is compiled
     batches = {
         "train": (config.train.batch_size, "clips", data, ("data.frames", "data.crop")),
         "eval": (
@@ -34,12 +35,12 @@ def check_batches(config: ConfigDict, processes: int, devices: int) -> None:
             ("eval.frames", "eval.crop", "data.frames", "data.crop"),
         ),
     }
-    for name, (rows, what, seen, fields) in batches.items():
-        spec = streams.clip_spec(seen)
+    for name, (rows, what, clips, fields) in batches.items():
+        spec = streams.clip_spec(clips)
         size = sum(math.prod(shape) * dtype.itemsize for shape, dtype in spec.values())
         need = size * ahead * rows // processes
         if need > host_bytes():
-            each = " and ".join(f"{part} {shape} {dtype}" for part, (shape, dtype) in spec.items())
+            each = " and ".join(f"{modality} {shape} {dtype}" for modality, (shape, dtype) in spec.items())
             raise ConfigError(
                 f"{ahead:,} batches of config.{name}.batch_size={config[name].batch_size:,} {what}, each {each}, take "
                 f"{amount(need)}{_each(processes)}; this machine has {amount(host_bytes())}: lower "
@@ -53,17 +54,18 @@ def check_batches(config: ConfigDict, processes: int, devices: int) -> None:
             )
 
 
-def check_state(config: ConfigDict, abstract_state) -> None:
-    """Raises ConfigError if a device cannot hold the parameters and the optimizer's state, which are not allocated.
+def check_state(abstract_state, width: float) -> None:
+    """Raises ConfigError if a device cannot hold the parameters and the optimizer's state; nothing is allocated.
 
     Args:
-      abstract_state: `ShapeDtypeStruct`s with shardings.
+      abstract_state: a `TrainState` of `ShapeDtypeStruct`s with shardings.
+      width: `config.model.width`, for the message.
     """
     need, limit = mesh.bytes_per_device(abstract_state), device_bytes()
     if limit is not None and need > limit:
         parameters = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(abstract_state.params))
         raise ConfigError(
-            f"config.model.width={config.model.width:g} makes {parameters:,} parameters; with the optimizer's state "
+            f"config.model.width={width:g} makes {parameters:,} parameters; with the optimizer's state "
             f"they take {amount(need)} on each device, which has {amount(limit)}: lower it, or raise "
             "config.mesh.model"
         )
@@ -75,7 +77,7 @@ def host_bytes() -> int:
 
 
 def device_bytes() -> int | None:
-    """Memory of one device, None where it does not tell; those of a CPU share the host's."""
+    """Memory of one device, None if unknown; CPU devices share the memory of the host."""
     device = jax.local_devices()[0]
     if device.platform == "cpu":
         return host_bytes() // jax.local_device_count()

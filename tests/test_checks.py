@@ -118,13 +118,13 @@ def test_a_bad_setting_is_named_with_what_is_allowed(field, value, message):
             {"data.sampling": "segments", "data.fps": 25.0, "eval.windows": 0},
             [
                 "config.data.fps=25.0 means nothing where config.data.sampling='segments': set it to 0.0",
-                "config.eval.windows=0: segments show the whole clip in every view, set it to 1 or more",
+                "config.eval.windows=0: segments cover the whole clip in every view, set it to 1 or more",
             ],
         ),
         (
             "",
             {"data.fps": 25.0, "eval.validation_windows": 0},
-            ["config.eval.validation_windows=0 counts frames of the clip, so config.data.fps=25.0 must be 0"],
+            ["config.eval.validation_windows=0 covers all frames of a clip, so config.data.fps=25.0 must be 0"],
         ),
         ("", {"data.flow_stack": 5}, ["config.data.flow_stack=5 is for config.data.stream='flow', not 'rgb'"]),
         (

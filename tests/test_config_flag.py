@@ -87,16 +87,16 @@ def test_a_default_and_its_fields(parse):
             "config.data.flop is not a field; did you mean config.data.flip?",
         ),
         (("--config=i3d.py", "--config.mesh=3"), "config.mesh is a section; its fields are model"),
-        (("--config=i3d.py", "--config.data.frames=1e9"), "--config.data.frames=1e9: a whole number is wanted"),
-        (("--config=i3d.py", "--config.train.epochs=many"), "--config.train.epochs=many: a number is wanted"),
-        (("--config=i3d.py", "--config.data.flip=maybe"), "--config.data.flip=maybe: true or false is wanted"),
-        (("--config=i3d.py", "--config.data.mean=1, x y"), "--config.data.mean=1, x y: a list such as"),
+        (("--config=i3d.py", "--config.data.frames=1e9"), "--config.data.frames=1e9: expected a whole number"),
+        (("--config=i3d.py", "--config.train.epochs=many"), "--config.train.epochs=many: expected a number"),
+        (("--config=i3d.py", "--config.data.flip=maybe"), "--config.data.flip=maybe: expected true or false"),
+        (("--config=i3d.py", "--config.data.mean=1, x y"), "--config.data.mean=1, x y: expected a list such as"),
         (("--config=i3d.py", "--config.data.frames"), "Missing value for flag --config.data.frames"),
         (("--config.data.frames=3", "--config=i3d.py"), "before a value for --config was specified"),
         (("--config=i3d.py", "--wokdir=x"), "Unknown command line flag 'wokdir'"),
     ],
 )
-def test_a_mistake_is_said_in_a_line(arguments, message, parse):
+def test_a_mistake_is_reported_in_one_line(arguments, message, parse):
     with pytest.raises(SystemExit) as error:
         parse(*arguments)
     assert str(error.value).startswith("error: ")
@@ -122,7 +122,7 @@ def test_a_config_file_of_ones_own_is_named_with_its_line(text, message, parse, 
 
 
 def test_arguments_that_are_no_flags():
-    with pytest.raises(SystemExit, match=r"unexpected argument 'config.data.frames=3'; settings are given as --config"):
+    with pytest.raises(SystemExit, match=r"unexpected argument 'config.data.frames=3'; options are given as --name"):
         config_flag.no_arguments(["program", "config.data.frames=3"])
 
 

@@ -33,7 +33,7 @@ def experiment():
     )
 
 
-def test_the_predictions_file_says_all_that_fusing_needs(experiment, tmp_path):
+def test_the_predictions_file_holds_all_that_fusing_needs(experiment, tmp_path):
     results = evaluate.score(experiment, SCORES, "test")
     evaluate.write_results(tmp_path, experiment, SCORES, results)
     with np.load(tmp_path / evaluate.PREDICTIONS_FILE, allow_pickle=False) as file:
@@ -113,7 +113,7 @@ def seen_often(tiny_config, shallow_i3d):
 
 
 def clip_by_clip(exp, outputs, average, split="test"):
-    """What `outputs` says of all views at once, averaged, one clip after the other: (clips, size)."""
+    """The outputs of all views at once, averaged, one clip after the other: (clips, size)."""
     rows = []
     for clip in range(len(exp.splits[split])):
         views = ClipViews(lambda clip=clip: exp.splits[split].reader[clip], exp.test_data, *VIEWS)
@@ -172,44 +172,16 @@ def test_validation_has_views_of_its_own_and_the_same_compiled_step(seen_often):
 def test_clips_are_prepared_in_the_sizes_of_the_test():
     config = i3d.get_config("pose")
     config.eval.crop = 16
-    says_width = types.SimpleNamespace(apply=lambda _, x, train: ({"atomic": jnp.full((len(x), 1), x.shape[-2])},))
+    width_as_logit = types.SimpleNamespace(apply=lambda _, x, train: ({"atomic": jnp.full((len(x), 1), x.shape[-2])},))
     fields = {field.name: None for field in dataclasses.fields(Experiment)}
-    exp = Experiment(**fields | {"config": config, "model": says_width, "mesh": mesh.make_mesh()})
-    said = exp.eval_step({}, {"clips": {"pose": np.zeros((8, 2, 17, 3), np.float32)}})
-    assert (said["atomic"] == 16).all()
-
-
-def test_outputs_find_their_clip_and_view_in_any_order_and_padding_is_dropped():
-    rng = np.random.default_rng(0)
-    values = rng.normal(size=(5, 3, 2)).astype(np.float32)  # clips, views, size
-    rows = rng.permutation([(clip, view, True) for clip in range(5) for view in range(3)] + [(0, 0, False)] * 3)
-    weighted = lambda x, axis: (x * np.float32([[1], [10], [100]])).sum(axis)  # noqa: E731  order counts
-    outputs = evaluate.ClipOutputs(np.full(5, 3), weighted)
-    for part in np.split(rows, 6):
-        said = np.where(part[:, 2:], values[part[:, 0], part[:, 1]], np.nan)
-        outputs.add({"atomic": said}, part[:, 0], part[:, 1], part[:, 2].astype(bool))
-    np.testing.assert_allclose(
-        outputs.averaged["atomic"], values.transpose(0, 2, 1) @ np.float32([1, 10, 100]), rtol=1e-6
-    )
-
-
-def test_clips_may_have_different_numbers_of_views():
-    outputs = evaluate.ClipOutputs(np.array([1, 3]), np.mean)
-    values = np.float32([[5], [1], [2], [6]])
-    outputs.add({"atomic": values}, np.array([0, 1, 1, 1]), np.array([0, 0, 1, 2]), np.ones(4, bool))
-    assert outputs.averaged["atomic"].tolist() == [[5], [3]]
-
-
-def test_a_clip_that_lacks_a_view_is_no_number():
-    outputs = evaluate.ClipOutputs(np.full(2, 2), np.mean)
-    outputs.add({"atomic": np.ones((3, 4), np.float32)}, np.array([0, 1, 1]), np.array([0, 0, 1]), np.ones(3, bool))
-    assert np.isnan(outputs.averaged["atomic"][0]).all()
-    assert (outputs.averaged["atomic"][1] == 1).all()
+    exp = Experiment(**fields | {"config": config, "model": width_as_logit, "mesh": mesh.make_mesh()})
+    logits = exp.eval_step({}, {"clips": {"pose": np.zeros((8, 2, 17, 3), np.float32)}})
+    assert (logits["atomic"] == 16).all()
 
 
 def test_the_progress_of_an_evaluation_is_its_rate_and_the_time_left(caplog):
     with caplog.at_level("INFO"):
-        evaluate._report("test", number=30, total=120, clips=1000, seconds=60.0)
+        evaluate._log_progress("test", number=30, total=120, clips=1000, seconds=60.0)
     assert "test: 30 of 120 batches, 4.2 clips/s, 0:03:00 left" in caplog.text
 
 
@@ -240,9 +212,9 @@ def test_the_last_evaluation_is_on_the_split_that_the_config_names(tiny_config, 
     results = train.train_and_evaluate(tiny_config, tmp_path)
     assert results["split"] == json.loads((tmp_path / evaluate.METRICS_FILE).read_text())["split"] == "validation"
     assert results["heads"]["atomic"]["top1"]["count"] == 4
-    assert train.evaluate_workdir(tiny_config, tmp_path)["split"] == "validation"
+    assert evaluate.evaluate_workdir(tiny_config, tmp_path)["split"] == "validation"
     tiny_config.eval.split = "test"
-    again = train.evaluate_workdir(tiny_config, tmp_path)
+    again = evaluate.evaluate_workdir(tiny_config, tmp_path)
     assert (again["split"], again["heads"]["atomic"]["top1"]["count"]) == ("test", 12)
 
 

@@ -9,7 +9,7 @@ import pytest
 from flax import linen as nn
 from flax import traverse_util
 
-from haa_jax import checks, models, train
+from haa_jax import checks, evaluate, models, restore, train
 from haa_jax.experiment import create_experiment
 from haa_jax.learning import objectives, optimizers, schedules
 from haa_jax.models.heads import LinearHeads, check_endpoints
@@ -84,11 +84,12 @@ def test_they_train_and_are_evaluated(config, tmp_path):
     with np.load(tmp_path / "predictions.npz") as predictions:
         areas = predictions["area_classes"][predictions["area_labels"]]
         assert np.array_equal(areas, predictions["areas"])
-    assert train.evaluate_workdir(config, tmp_path) == results
+    assert evaluate.evaluate_workdir(config, tmp_path) == results
 
     exp = create_experiment(config)
-    before, (step, after) = exp.fresh_state(), train.restore_to_test(exp, tmp_path)
-    assert step == 2
+    before, restored = exp.fresh_state(), restore.restore_state(tmp_path, exp.abstract_state, exp.classes)
+    assert restored.step == 2
+    after = restored.state.variables
     moved = jax.tree.map(lambda a, b: np.abs(np.subtract(a, b)) / RATE, before.params, after["params"])
     lengths = {"entry": 2, "normalize": 1, "Top": 4}
     for name, length in {"entry": 2, "normalize": 1, "Top": 4}.items():
@@ -108,9 +109,8 @@ def test_the_compiled_step_minimizes_the_objectives_loss(config, tmp_path, monke
     monkeypatch.setitem(objectives.OBJECTIVES, "area", constant)
     train.train_and_evaluate(config, tmp_path)
     exp = create_experiment(config)
-    jax.tree.map(
-        np.testing.assert_array_equal, exp.fresh_state().params, train.restore_to_test(exp, tmp_path)[1]["params"]
-    )
+    restored = restore.restore_state(tmp_path, exp.abstract_state, exp.classes)
+    jax.tree.map(np.testing.assert_array_equal, exp.fresh_state().params, restored.state.params)
 
 
 def test_their_own_checks_and_names_are_used(config):

@@ -47,7 +47,7 @@ def save(tmp_path):
 
 @pytest.fixture
 def problem(tmp_path, save):
-    """What is said of a second run that does not go with the first; nothing may be written."""
+    """The error for a second run that does not match the first; nothing may be written."""
 
     def message(run: dict, split: str = "test") -> str:
         paths = [save("rgb", make_run(0)), save("flow", run, split)]
@@ -184,8 +184,8 @@ UNFIT = {
 
 @pytest.mark.parametrize("name", UNFIT)
 def test_what_does_not_go_together_is_refused_and_named(problem, name):
-    run, said = UNFIT[name]
-    assert said in problem(run)
+    run, message = UNFIT[name]
+    assert message in problem(run)
 
 
 def test_all_problems_are_told_at_once(problem):
@@ -203,8 +203,8 @@ def test_other_splits_are_refused(problem):
 def test_files_that_are_none(save, tmp_path):
     path = save("rgb", make_run(0))
     (tmp_path / "text").write_text("x")
-    for bad, said in [("nothing", "is missing"), ("text", "not a predictions file")]:
-        with pytest.raises(evaluate.EvaluationError, match=f"{tmp_path / bad} .*{said}"):
+    for bad, reason in [("nothing", "is missing"), ("text", "not a predictions file")]:
+        with pytest.raises(evaluate.EvaluationError, match=f"{tmp_path / bad} .*{reason}"):
             fuse.fuse_files([path, tmp_path / bad], [1, 1], False, tmp_path / "out")
     truncated = save("flow", make_run(1))
     data = truncated.read_bytes()
@@ -217,7 +217,7 @@ def test_files_that_are_none(save, tmp_path):
 def test_without_the_runs_metrics_the_split_is_unknown(save, tmp_path):
     paths = [save("rgb", make_run(0)), save("flow", make_run(1))]
     (tmp_path / "flow" / "metrics.json").unlink()
-    with pytest.raises(evaluate.EvaluationError, match=r"flow/metrics.json, which says of what split"):
+    with pytest.raises(evaluate.EvaluationError, match=r"flow/metrics.json, which names the split"):
         fuse.fuse_files(paths, [1, 1], False, tmp_path / "out")
 
 
@@ -267,5 +267,5 @@ def test_the_command(save, tmp_path, capsys):
     assert (fusion["weights"], fusion["softmax"]) == ([1, 1], True)
     with flagsaver.flagsaver(weights=["1", "x"], out=str(tmp_path / "no")), pytest.raises(SystemExit, match="'x'"):
         fuse.main(["fuse", *paths])
-    with pytest.raises(fuse.app.UsageError, match="not 1"):
+    with pytest.raises(SystemExit, match="not 1"):
         fuse.main(["fuse", paths[0]])

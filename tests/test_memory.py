@@ -72,11 +72,11 @@ def abstract_state(config):
 
 def test_parameters_that_no_device_holds_are_refused(shallow_i3d):
     config = i3d.get_config("demo")
-    memory.check_state(config, abstract_state(config))
+    memory.check_state(abstract_state(config), config.model.width)
     config.model.width = 1e6
     state = abstract_state(config)
     with pytest.raises(ConfigError, match=r"config.model.width=1e\+06 makes [\d,]{20,} parameters; .* on each device"):
-        memory.check_state(config, state)
+        memory.check_state(state, config.model.width)
 
 
 def test_devices_of_a_processor_share_its_memory():

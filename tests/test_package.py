@@ -1,4 +1,4 @@
-"""What an installation has: no top-level module beside the two packages, and what is said without its extra."""
+"""An installation: no top-level module besides the two packages, and the error without the extra for training."""
 
 import importlib
 import importlib.metadata
@@ -25,7 +25,7 @@ def test_the_configs_are_part_of_the_package():
     }
 
 
-def test_without_the_extra_for_training_it_says_what_to_install(monkeypatch):
+def test_without_the_extra_for_training_the_error_tells_what_to_install(monkeypatch):
     found = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "flax" else found(name))
     with pytest.raises(ImportError, match=r"haa_jax needs flax: .*pip install 'haa_jax\[train\]'"):

@@ -10,11 +10,12 @@ from etils import epath
 import tfds_haa500  # noqa: F401  registers `haa500`
 from haa_jax import streams
 from haa_jax.data.labels import Head, classes_of
+from haa_jax.errors import UserError
 from haa_jax.runtime import paths
 from tfds_haa500 import records, taxonomy
 
 
-class DatasetError(ValueError):
+class DatasetError(UserError, ValueError):
     """A dataset that is missing or cannot be trained on; the message says what to do."""
 
 

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from haa_jax.errors import UserError
 
-class LabelError(ValueError):
+
+class LabelError(UserError, ValueError):
     """Labels or classes that the dataset does not have."""
 
 

@@ -17,9 +17,8 @@ import sys
 from absl import app, flags, logging
 
 from haa_jax import config_flag
-from haa_jax.data.dataset import DatasetError
+from haa_jax.errors import user_errors
 from haa_jax.paper import report, statistics
-from haa_jax.paper.commands import PaperError
 
 _RUNS = flags.DEFINE_string("runs", "runs/paper", "Folder of the runs' workdirs.")
 _RUN = flags.DEFINE_bool("run", False, "Run what is missing.")
@@ -38,7 +37,7 @@ def main(argv: list[str]) -> None:
             report.report(of_runs, pathlib.Path(_RUNS.value), _DATA_DIR.value, _RUN.value)
         if of_dataset:
             print(statistics.describe(_DATASET.value, _DATA_DIR.value, of_dataset))
-    except (PaperError, DatasetError) as error:
+    except user_errors() as error:
         sys.exit(f"error: {error}")
 
 

@@ -7,13 +7,14 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 
+from haa_jax.errors import UserError
 from haa_jax.evaluate import METRICS_FILE, PREDICTIONS_FILE
 from haa_jax.paper.runs import FUSIONS, RUNS
 from haa_jax.runtime.progress import clock
 from haa_jax.runtime.signals import EXIT_INTERRUPTED
 
 
-class PaperError(RuntimeError):
+class PaperError(UserError, RuntimeError):
     """A table, run or result that cannot be used; the message names it."""
 
 

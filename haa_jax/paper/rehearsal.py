@@ -52,7 +52,7 @@ def parse(argv: list[str]) -> list[str]:
 def main(argv: list[str]) -> None:
     logging.set_verbosity(logging.WARNING)
     std_logging.getLogger("haa_jax").setLevel(std_logging.INFO)
-    from haa_jax.errors import USER_ERRORS
+    from haa_jax.errors import user_errors
 
     workdir = pathlib.Path(flags.FLAGS.workdir).absolute()
     try:
@@ -64,7 +64,7 @@ def main(argv: list[str]) -> None:
         print_results(names, runs, workdir)
     except Interrupted:
         sys.exit(EXIT_INTERRUPTED)
-    except (commands.PaperError, *USER_ERRORS) as error:
+    except user_errors() as error:
         sys.exit(f"error: {error}")
     failed = expectations.check_all(runs, workdir / "runs")
     sys.exit(1 if failed else 0)

@@ -45,7 +45,7 @@ FOLDERS = {"UCF101": "ucf101", "ActNet 100": "activitynet100", "HMDB51": "hmdb51
 
 COCO_CLASSES = "haa_coco.txt"  # names of HAA-COCO's classes, one per line, in the folder of the runs
 _SEVERAL_LABELS = "no run: AVA gives a clip several labels, and the networks here learn one label per clip"
-_NO_OBJECTS = "no run: it needs objects in UCF101, and python -m tfds_haa500.build_folder packages only flow and poses"
+_NO_OBJECTS = "no run: it needs detected objects of UCF101, which must be obtained by you"
 
 
 def with_variants(config: str, *variants: str) -> str:

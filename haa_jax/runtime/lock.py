@@ -1,4 +1,4 @@
-"""One run at a time in a workdir: two would write the same checkpoints."""
+"""One run at a time in a workdir: two would overwrite each other's checkpoints."""
 
 import contextlib
 import fcntl
@@ -7,21 +7,24 @@ import pathlib
 import socket
 from collections.abc import Iterator
 
+from haa_jax.errors import UserError
+
 LOCK_FILE = ".lock"
 
 
-class WorkdirInUse(RuntimeError):  # noqa: N818  says what it is
-    """Another process is at work in the workdir; the message says which."""
+class WorkdirInUse(UserError, RuntimeError):  # noqa: N818  describes the state
+    """Another process is using the workdir; the message names it."""
 
 
 @contextlib.contextmanager
 def locked(workdir) -> Iterator[None]:
-    """Holds a workdir on a local file system for as long as the context lasts, or the process lives.
+    """Locks a workdir on a local file system until the context exits or the process ends.
 
-    The system itself gives the lock back when the process ends, however it ends. Workdirs in buckets are not locked.
+    The operating system releases the lock when the process ends, even if it is killed. Workdirs in buckets are not
+    locked.
 
     Raises:
-      WorkdirInUse: another process holds it.
+      WorkdirInUse: another process holds the lock.
     """
     if "://" in str(workdir):
         yield
@@ -32,7 +35,9 @@ def locked(workdir) -> Iterator[None]:
         except BlockingIOError as error:
             file.seek(0)
             holder = file.read().strip() or "another process"
-            raise WorkdirInUse(f"{workdir} is in use by {holder}: wait for it, or choose another --workdir") from error
+            raise WorkdirInUse(
+                f"{workdir} is in use by {holder}: wait until it ends, or choose another --workdir"
+            ) from error
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}")
         file.flush()

@@ -1,4 +1,4 @@
-"""Who says what: process 0 everything, the others their warnings, which carry their number."""
+"""What each process logs: process 0 everything, the others only warnings, prefixed with their number."""
 
 import logging as std_logging
 
@@ -14,9 +14,9 @@ class _Numbered(logging.PythonFormatter):
         return f"process {self._process}: {super().format(record)}"
 
 
-def speak_as(process: int) -> None:
-    """Sets up the logs of process number `process`, 0 where it is alone."""
-    logging.set_verbosity(logging.WARNING)  # Orbax alone says hundreds of things at INFO
+def set_up_logging(process: int = 0) -> None:
+    """Sets levels and prefix for process number `process`."""
+    logging.set_verbosity(logging.WARNING)  # at INFO, Orbax alone logs hundreds of lines
     std_logging.getLogger("haa_jax").setLevel(std_logging.WARNING if process else std_logging.INFO)
     if process:
         logging.get_absl_handler().setFormatter(_Numbered(process))

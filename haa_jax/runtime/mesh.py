@@ -1,4 +1,4 @@
-"""Devices as a ("data", "model") mesh, and what lies where on it.
+"""Devices as a ("data", "model") mesh, and how arrays are laid out on it.
 
 Computation is written for the global batch; `jax.jit` and these shardings turn it into per-device programs
 (what used to be called pjit). BatchNorm therefore sees the whole global batch.
@@ -10,17 +10,19 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from haa_jax.errors import UserError
+
 BATCH_AXES = ("data", "model")
 # Smaller arrays cost more to gather than they save.
 MIN_SHARDED_BYTES = 1 << 20
 
 
-class MeshError(ValueError):
-    """Settings that do not fit the devices that are there."""
+class MeshError(UserError, ValueError):
+    """Settings that do not fit the available devices."""
 
 
 def make_mesh(model: int = 1, devices=None) -> Mesh:
-    """`devices`, by default all of all processes: parameters are split over `model` of them, batches over all.
+    """A mesh of `devices` (default: those of all processes): parameters split over `model` of them, batches over all.
 
     Raises:
       MeshError: `model` does not divide the number of devices.
@@ -33,20 +35,20 @@ def make_mesh(model: int = 1, devices=None) -> Mesh:
     return jax.make_mesh(shape, BATCH_AXES, axis_types=(AxisType.Auto,) * 2, devices=devices)
 
 
-def check_batch_size(field: str, batch_size: int, mesh: Mesh, parts: int = 1) -> None:
-    """Raises MeshError unless the global batch splits evenly into `parts` for every device."""
-    unit = mesh.size * parts
+def check_batch_size(field: str, batch_size: int, mesh: Mesh, accumulation_steps: int = 1) -> None:
+    """Raises MeshError unless the global batch splits evenly over devices and accumulation steps."""
+    unit = mesh.size * accumulation_steps
     if batch_size % unit:
         below, above = batch_size // unit * unit, (batch_size // unit + 1) * unit
         nearest = f"{below} or {above}" if below else f"{above}"
-        parts_note = f" times {parts} accumulation steps" if parts > 1 else ""
+        times = f" times {accumulation_steps} accumulation steps" if accumulation_steps > 1 else ""
         raise MeshError(
-            f"{field}={batch_size} must be a multiple of {unit} ({mesh.size} devices{parts_note}); nearest: {nearest}"
+            f"{field}={batch_size} must be a multiple of {unit} ({mesh.size} devices{times}); nearest: {nearest}"
         )
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:
-    """Leading axis split over all devices."""
+    """Splits the leading axis over all devices."""
     return NamedSharding(mesh, PartitionSpec(BATCH_AXES))
 
 
@@ -57,8 +59,8 @@ def replicated(mesh: Mesh) -> NamedSharding:
 def state_shardings(abstract_state, mesh: Mesh):
     """A sharding for each array of a pytree of `ShapeDtypeStruct`s: the FSDP rule.
 
-    The largest axis that the size of "model" divides is split over it; small arrays and arrays without such
-    an axis are replicated.
+    The largest axis divisible by the size of "model" is split over it; small arrays, and arrays without such an axis,
+    are replicated.
     """
     ways = mesh.shape["model"]
 
@@ -76,18 +78,18 @@ def state_shardings(abstract_state, mesh: Mesh):
 
 
 def shardings_of(abstract_state):
-    """The sharding of each array of a pytree, as `jax.jit` wants them."""
+    """The sharding of each array of a pytree, as `jax.jit` takes them."""
     return jax.tree.map(lambda array: array.sharding, abstract_state)
 
 
 def bytes_per_device(abstract_state) -> int:
-    """Bytes of a pytree of `ShapeDtypeStruct`s with shardings that lie on each device."""
+    """Bytes that a pytree of `ShapeDtypeStruct`s with shardings takes on each device."""
     leaves = jax.tree.leaves(abstract_state)
     return sum(math.prod(leaf.sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize for leaf in leaves)
 
 
 def describe_state(abstract_state) -> str:
-    """What is split over devices, and what each of them holds."""
+    """One line: the size of the state, the share of each device, and how many arrays are split."""
     leaves = jax.tree.leaves(abstract_state)
     split = sum(not leaf.sharding.is_fully_replicated for leaf in leaves)
     whole = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in leaves)
@@ -98,6 +100,6 @@ def describe_state(abstract_state) -> str:
 
 
 def to_global(batch, mesh: Mesh):
-    """Makes global arrays of the rows that this process holds (a pytree of NumPy arrays)."""
+    """Global arrays from the rows of this process (a pytree of NumPy arrays)."""
     sharding = batch_sharding(mesh)
     return jax.tree.map(lambda rows: jax.make_array_from_process_local_data(sharding, rows), batch)

@@ -1,4 +1,4 @@
-"""Paths as people type them: `~` and `file://` too. Used wherever a setting names a folder or a file."""
+"""Paths as users type them, with `~` and `file://`. Used for every setting that names a folder or a file."""
 
 import os
 import pathlib
@@ -8,8 +8,10 @@ import urllib.request
 
 from etils import epath
 
+from haa_jax.errors import UserError
 
-class PathError(ValueError):
+
+class PathError(UserError, ValueError):
     """A path that cannot be used; the message says which and why."""
 
 
@@ -17,7 +19,7 @@ def expand(path: os.PathLike | str) -> str:
     """A local path with `~` and `file://` resolved; buckets, such as gs://, and "" are left as they are.
 
     Raises:
-      PathError: it names a user or a machine that is not known here.
+      PathError: it names an unknown user or another machine.
     """
     text = os.fspath(path)
     if text.startswith("file:"):
@@ -27,12 +29,12 @@ def expand(path: os.PathLike | str) -> str:
         text = urllib.request.url2pathname(parts.path)
     found = os.path.expanduser(text)
     if found.startswith("~"):
-        raise PathError(f"{text}: there is no home folder of that name; write ./{text} for a folder called so")
+        raise PathError(f"{text}: there is no home folder of that name; for a folder of this name, write ./{text}")
     return found
 
 
 def folder(path: os.PathLike | str) -> epath.Path:
-    """An expanded path, to be walked and read wherever it is.
+    """An expanded path, local or in a bucket.
 
     Raises:
       PathError: as `expand`.
@@ -41,15 +43,15 @@ def folder(path: os.PathLike | str) -> epath.Path:
 
 
 def is_local(path: str) -> bool:
-    """Whether an expanded path is one of this machine's file system."""
+    """Whether an expanded path is on this machine's file system."""
     return "://" not in path
 
 
 def check_writable(folder: os.PathLike | str, named: str) -> None:
-    """Sees that files can be written in an expanded local folder, or that it can be made; leaves nothing behind.
+    """Checks that files can be written to an expanded local folder, or that it can be made; leaves no files.
 
     Args:
-      named: what the user calls it, for the message.
+      named: the setting that holds the path, for the message.
 
     Raises:
       PathError: it cannot be made or written to.

@@ -1,14 +1,14 @@
-"""How fast, how long still, and what it waits for."""
+"""Training speed, the share of time spent waiting for data, and the time left."""
 
 import time
 
 
 class Progress:
-    """Rates over the steps since the last report; compilation, evaluation and saving do not count.
+    """Rates over the steps since the last report, leaving out compilation, evaluation and saving.
 
     Args:
       total_steps: steps of the whole training.
-      batch_size: clips in a step.
+      batch_size: clips per step.
       every_seconds: time between reports.
     """
 
@@ -25,17 +25,17 @@ class Progress:
         self._waiting = 0.0
 
     def add(self, step_seconds: float, data_seconds: float) -> None:
-        """Counts one step: its whole time, and how much of it was spent waiting for data."""
+        """Counts a step: its whole duration, and how much of it was spent waiting for data."""
         self._steps += 1
         self._busy += step_seconds
         self._waiting += data_seconds
 
     def due(self) -> bool:
-        """Whether the step that is done next is to be added and reported."""
+        """Whether to report after the current step."""
         return time.monotonic() - self._last_report >= self._every
 
     def report(self, step: int) -> dict[str, float]:
-        """Figures of the steps since the last report, at least one; starts a new interval."""
+        """Figures of the steps since the last report (at least one); starts a new interval."""
         rate = self._steps / self._busy
         figures = {
             "clips_per_second": rate * self._batch_size,

@@ -1,7 +1,7 @@
-"""The seal of a folder: the SHA-256 of every file in it, so that damage is noticed before anything is believed.
+"""The seal of a folder: the SHA-256 of every file in it, so that damage is detected before a file is used.
 
-The format is that of `sha256sum`, whose `--check` reads it too. What becomes known only after the seal is added as a
-note with a sum of its own: no file of the folder is touched for it.
+The format is that of `sha256sum`, so `sha256sum --check` reads it too. What becomes known after sealing is added as a
+note with a checksum of its own, without touching any other file of the folder.
 """
 
 import hashlib
@@ -13,25 +13,25 @@ log = logging.getLogger(__name__)
 
 SEAL_FILE = "SHA256SUMS"
 NOTE_FILE = "NOTE"
-# Orbax notes in the last two, after the seal, that and when the checkpoint was whole; nothing else is read from them.
+# Orbax writes the last two after sealing, to mark the checkpoint as complete; nothing else is read from them.
 NOT_SEALED = (SEAL_FILE, NOTE_FILE, "_CHECKPOINT_METADATA", "commit_success.txt")
 _CHUNK = 1 << 24  # bytes
 
 
 def seal(folder: epath.PathLike) -> None:
-    """Writes the sums of all files of a folder, and of the folders in it, into `SEAL_FILE`."""
+    """Writes the checksums of all files of a folder, including its subfolders, to `SEAL_FILE`."""
     folder = epath.Path(folder)
     lines = [f"{_sha256(path)}  {name}\n" for name, path in sorted(_files(folder).items())]
     (folder / SEAL_FILE).write_text("".join(lines))
 
 
 def faults(folder: epath.PathLike) -> list[str]:
-    """What is not as it was sealed, a line a file; [] where all is well."""
+    """One line for each file that differs from when it was sealed; [] if none does."""
     folder = epath.Path(folder)
     if not (folder / SEAL_FILE).exists():
         return [f"{SEAL_FILE} is missing"]
     expected = _sealed(folder)
-    if expected.pop("", None) != "" or not expected:  # what is left of a text that ends in a newline
+    if expected.pop("", None) != "" or not expected:  # from the newline at the end
         return [f"{SEAL_FILE} is damaged"]
     found = _files(folder)
     problems = [f"{name} is missing" for name in sorted(expected.keys() - found.keys())]
@@ -41,7 +41,7 @@ def faults(folder: epath.PathLike) -> list[str]:
 
 
 def check_all_there(folder: epath.PathLike) -> None:
-    """Raises FileNotFoundError where a sealed file is gone; quick, since nothing is read but the seal."""
+    """Raises FileNotFoundError if a sealed file is gone; quick, since only the seal is read."""
     folder = epath.Path(folder)
     gone = _sealed(folder).keys() - {""} - _files(folder).keys()
     if gone:
@@ -49,33 +49,33 @@ def check_all_there(folder: epath.PathLike) -> None:
 
 
 def add_note(folder: epath.PathLike, text: str) -> None:
-    """Writes a line of text into `NOTE_FILE`, in the place of one that was there.
+    """Writes a line of text to `NOTE_FILE`, replacing what was there.
 
-    The folder is as whole as it was at every moment: half a note is none.
+    The folder stays valid throughout: a note that is half-written is ignored.
     """
     (epath.Path(folder) / NOTE_FILE).write_text(f"{hashlib.sha256(text.encode()).hexdigest()}  {text}\n")
 
 
 def note(folder: epath.PathLike) -> str | None:
-    """The text of a folder's note; None, with a warning, where it is not whole, and where there is none."""
+    """The text of a folder's note; None if there is none, or, with a warning, if it is damaged."""
     file = epath.Path(folder) / NOTE_FILE
     if not file.exists():
         return None
     digest, _, text = file.read_bytes().decode(errors="replace").removesuffix("\n").partition("  ")
     if digest == hashlib.sha256(text.encode()).hexdigest():
         return text
-    log.warning("%s is cut or damaged, and taken as not there", file)
+    log.warning("%s is truncated or damaged, and ignored", file)
     return None
 
 
 def _sealed(folder: epath.Path) -> dict[str, str]:
-    """Sum by name as the seal has them, "" for the end of its last line."""
+    """Checksum by name, including an entry "" if the seal ends in a newline, as a whole one does."""
     text = (folder / SEAL_FILE).read_bytes().decode(errors="replace")
     return {name: digest for digest, _, name in (line.partition("  ") for line in text.split("\n"))}
 
 
 def _files(folder: epath.Path, inside: str = "") -> dict[str, epath.Path]:
-    """The files to seal by their path within the folder."""
+    """The files to seal, by their path within the folder."""
     found = {}
     for path in folder.iterdir():
         name = inside + path.name

@@ -1,4 +1,4 @@
-"""SIGTERM (a scheduler takes the machine back) and Ctrl-C ask a run to save and leave."""
+"""SIGTERM (a scheduler reclaims the machine) and Ctrl-C make a run save a checkpoint and exit."""
 
 import logging
 import os
@@ -11,7 +11,7 @@ from jax.experimental import multihost_utils
 log = logging.getLogger(__name__)
 
 # sysexits.h EX_TEMPFAIL: "temporary failure, try again". Distinct from success, from an error (1) and from
-# a death by the signal itself (128 + number), so that a job script can tell when to submit again.
+# termination by the signal itself (128 + number), so that a job script can tell when to resubmit.
 EXIT_INTERRUPTED = 75
 
 
@@ -22,8 +22,8 @@ class Interrupted(Exception):  # noqa: N818  not an error
 class StopSignals:
     """Within the `with` block, the first SIGTERM or SIGINT only sets `requested`; a second SIGINT interrupts.
 
-    Where there are several processes, SIGTERM to any of them is JAX's to handle: it finds a step that all of them have
-    yet to reach, and there all stop. The first SIGINT is handed on as SIGTERM; a second ends the process at once.
+    With several processes, SIGTERM to any of them is handled by JAX, which agrees on a step that none of them has
+    reached yet, at which all stop. The first SIGINT is forwarded as SIGTERM; a second ends the process at once.
     """
 
     def __init__(self):
@@ -41,16 +41,19 @@ class StopSignals:
             signal.signal(number, handler)
 
     def check(self) -> None:
-        """Raises Interrupted once a stop was requested, in the midst of an evaluation; not where others take part."""
+        """Raises Interrupted if a stop was requested; does nothing if there are several processes.
+
+        For use during an evaluation, where processes cannot agree on where to stop.
+        """
         if self.requested and jax.process_count() == 1:
             raise Interrupted
 
     def at(self, step: int) -> bool:
-        """Whether to stop before this step; the same answer in all processes, which all must ask at every step."""
+        """Whether to stop before this step; the same answer in all processes, which must all ask at every step."""
         if jax.process_count() == 1:
             return self.requested
         if multihost_utils.reached_preemption_sync_point(step):
-            log.warning("SIGTERM or SIGINT to one of the processes: all save at step %d and leave", step)
+            log.warning("SIGTERM or SIGINT to one of the processes: all save a checkpoint at step %d and exit", step)
             return True
         return False
 
@@ -58,7 +61,7 @@ class StopSignals:
         if self.requested and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.requested = True
-        log.warning("%s: saving and leaving", signal.Signals(number).name)
+        log.warning("%s: saving a checkpoint and exiting", signal.Signals(number).name)
         if jax.process_count() > 1:
-            signal.signal(signal.SIGINT, signal.SIG_DFL)  # in a collective operation no Python code would be reached
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # a Python handler would not run during a collective
             os.kill(os.getpid(), signal.SIGTERM)

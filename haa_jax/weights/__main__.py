@@ -14,7 +14,7 @@ import jax
 from absl import app
 
 from haa_jax import config_flag, experiment, models
-from haa_jax.errors import USER_ERRORS
+from haa_jax.errors import user_errors
 from haa_jax.weights import importer
 from haa_jax.weights.readers import read
 
@@ -26,7 +26,7 @@ def main(argv: list[str]) -> None:
         sys.exit(f"error: give one weights file, not {len(argv) - 1}; see --help")
     try:
         sys.exit(0 if report(argv[1], _CONFIG.value) else 1)
-    except USER_ERRORS as error:
+    except user_errors() as error:
         sys.exit(f"{type(error).__name__}: {error}")
 
 

@@ -17,7 +17,8 @@ import safetensors
 from etils import epath
 from flax.traverse_util import flatten_dict
 
-from haa_jax.runtime import checkpoint
+from haa_jax.errors import UserError
+from haa_jax.runtime import checkpoint_reader
 from haa_jax.weights import containers, safe_pickle, tensorflow_file, torch_file
 from haa_jax.weights.safe_pickle import AGAIN
 from haa_jax.weights.stand_ins import Tensor
@@ -44,7 +45,7 @@ _DAMAGE = (
 )
 
 
-class WeightsError(ValueError):
+class WeightsError(UserError, ValueError):
     """A weights file that cannot be read or does not fit; the message names it."""
 
 
@@ -84,7 +85,7 @@ def read(path: epath.PathLike) -> Contents:
     """
     path = epath.Path(path)
     try:
-        if (path / checkpoint.FOLDER).is_dir():
+        if (path / checkpoint_reader.FOLDER).is_dir():
             return Contents(_read_workdir(path))
         prefix = tensorflow_file.find_prefix(path)
         if prefix is not None:
@@ -92,7 +93,7 @@ def read(path: epath.PathLike) -> Contents:
         return _read_file(path.read_bytes())
     except FileNotFoundError as error:
         raise WeightsError(f"{path} is missing; is the path right, and the download done?") from error
-    except checkpoint.CheckpointError as error:
+    except checkpoint_reader.CheckpointError as error:
         raise WeightsError(f"{path}: {error}") from error
     except _DAMAGE as error:
         raise WeightsError(
@@ -104,7 +105,7 @@ def read(path: epath.PathLike) -> Contents:
 
 def _read_workdir(path: epath.Path) -> dict[str, np.ndarray]:
     """Parameters and BatchNorm statistics by their path in the network; no path is in both."""
-    variables = checkpoint.read_variables(path)
+    variables = checkpoint_reader.read_variables(path)
     return {"/".join(name): array for tree in variables.values() for name, array in flatten_dict(tree).items()}
 
 

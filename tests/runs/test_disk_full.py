@@ -62,7 +62,7 @@ def test_a_save_on_a_full_disk_leaves_those_before_it_whole(disk):
     saved = int(first.split()[0])
     assert 2 <= saved < 99
     assert f"full: checkpoint {saved + 1} could not be saved in" in said
-    assert f"the same command goes on from checkpoint {saved}." in said
+    assert f"the same command resumes from checkpoint {saved}." in said
     assert "No space left on device" in said
     assert second.split()[0] == "99"
 
@@ -97,7 +97,7 @@ def test_a_score_that_finds_the_disk_full_leaves_the_only_checkpoint_whole(disk)
     assert "full: the validation score of checkpoint 1 could not be saved in" in full
     assert "full: checkpoint 2 could not be saved in" in full
     assert ["No space left on device" in line for line in full.splitlines() if line.startswith("full: ")] == [True] * 2
-    assert full.count("Nothing that was saved before was touched: the same command goes on from checkpoint 1.") == 2
+    assert full.count("The earlier checkpoints are untouched: the same command resumes from checkpoint 1.") == 2
     assert "whole: (1, {'1': 0.5}, [])" in room.splitlines(), said  # the same command, now that there is room
 
 
@@ -105,7 +105,7 @@ def test_a_first_save_on_a_full_disk_does_not_speak_of_others(disk):
     python = shlex.join([sys.executable, "-c", SAVES.replace("restored_step(sys.argv[1]).step", "None")])
     said = disk("mkdir $DISK/run", FILL.format(8), f"{python} $DISK/run")
     assert "full: checkpoint 1 could not be saved in" in said
-    assert "There is no checkpoint yet: the same command begins anew." in said
+    assert "There is no checkpoint yet: the same command starts from the beginning." in said
 
 
 @pytest.mark.slow
@@ -127,8 +127,8 @@ def test_a_run_on_a_full_disk_keeps_its_last_checkpoint_and_goes_on_when_there_i
     assert "Traceback (most recent call last)" not in stopped.rpartition("error: ")[2]
     kept = [int(name) for name in gone_on.partition("kept ")[2].splitlines()[0].split() if name.isdigit()]
     # TensorBoard's files or a checkpoint: either may be the first that finds no room.
-    assert f"the same command goes on from checkpoint {max(kept)}." in stopped or "Once there is room" in stopped, said
-    assert f"going on from the checkpoint of step {max(kept)}" in gone_on
+    assert f"the same command resumes from checkpoint {max(kept)}." in stopped or "Once there is space" in stopped, said
+    assert f"resuming from the checkpoint at step {max(kept)}" in gone_on
     assert (disk.folder / evaluate.METRICS_FILE).exists()
 
 

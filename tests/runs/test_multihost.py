@@ -152,7 +152,7 @@ def test_a_signal_stops_both_at_one_step_and_one_alone_goes_on(data_dir, alone, 
     for host in to:
         hosts[host].process.send_signal(number)
     if number == signal.SIGINT:
-        hosts[to[0]].wait_for("SIGINT: saving and leaving")
+        hosts[to[0]].wait_for("SIGINT: saving a checkpoint and exiting")
     # JAX looks for a signal once a second: another process is held for so long, or the run would end before it does.
     other = hosts[1 - to[0]].process
     other.send_signal(signal.SIGSTOP)
@@ -161,7 +161,7 @@ def test_a_signal_stops_both_at_one_step_and_one_alone_goes_on(data_dir, alone, 
     assert [host.end() for host in hosts] == [EXIT_INTERRUPTED] * 2, hosts[0].text + hosts[1].text
     (step,) = (int(path.name) for path in (tmp_path / "checkpoints").iterdir())
     for host in hosts:
-        assert f"all save at step {step} and leave" in host.text
+        assert f"all save a checkpoint at step {step} and exit" in host.text
     assert ": loss" not in hosts[1].text  # only process 0 says how it goes
     assert "process 1: W" in hosts[1].text
     assert "process 0" not in hosts[0].text
@@ -170,7 +170,7 @@ def test_a_signal_stops_both_at_one_step_and_one_alone_goes_on(data_dir, alone, 
     assert_losses_as_alone(hosts[0].text, alone, range(2, min(step, 4) + 1))
     host = Host(arguments(data_dir, tmp_path), devices=1)  # another number of processes and devices
     assert host.end() == 0, host.text
-    assert f"going on from the checkpoint of step {step}" in host.text
+    assert f"resuming from the checkpoint at step {step}" in host.text
     assert_as_alone(tmp_path, alone[0])
 
 
@@ -181,7 +181,7 @@ def test_a_second_ctrl_c_ends_a_process_at_once_where_it_waits_for_another_that_
     hosts[1].process.send_signal(signal.SIGSTOP)
     try:
         hosts[0].process.send_signal(signal.SIGINT)
-        hosts[0].wait_for("SIGINT: saving and leaving")
+        hosts[0].wait_for("SIGINT: saving a checkpoint and exiting")
         hosts[0].wait_for("waiting for the other processes: ")
         hosts[0].process.send_signal(signal.SIGINT)
         assert hosts[0].end(10) == -signal.SIGINT

@@ -1,4 +1,4 @@
-"""A value that is no number in the data: the run stops, says where it came from, and keeps what was good."""
+"""A NaN in the data: the run stops, reports where it came from, and keeps the last good checkpoint."""
 
 import json
 import pathlib
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from haa_jax import train
+from haa_jax import not_finite, train
 from haa_jax.configs import stgcn
 from haa_jax.data import sampling
 from haa_jax.experiment import create_experiment
@@ -51,9 +51,9 @@ def test_a_clip_that_is_not_finite_stops_the_run_at_its_step_and_is_named(config
     batches = [set(sampling.batch_clips(config.seed, step, BATCH, len(split))[0].tolist()) for step in range(4)]
     name = poison(config.data.data_dir, split, min(batches[2]))  # which comes in the third step of the first epoch
 
-    with pytest.raises(train.NonFiniteError, match=r"^step 3: .*nan.*; checkpoint 2 is kept, and "):
+    with pytest.raises(not_finite.NonFiniteError, match=r"^step 3: .*nan.*; checkpoint 2 is kept, and "):
         train.train_and_evaluate(config, tmp_path / "run")
-    report = json.loads((tmp_path / "run" / train.NOT_FINITE_FILE).read_text())
+    report = json.loads((tmp_path / "run" / not_finite.NOT_FINITE_FILE).read_text())
     assert (report["step"], report["checkpoint"]) == (3, 2)
     assert name in report["clip_ids"]
     assert {split.index.clip_id.index(clip) for clip in report["clip_ids"]} == batches[2]
@@ -65,6 +65,6 @@ def test_a_clip_that_is_not_finite_stops_the_run_at_its_step_and_is_named(config
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(kept.state))
 
     config.checkpoint.every_epochs = 0.0
-    with pytest.raises(train.NonFiniteError, match=r"^step 3: .*nan.*; there is no checkpoint from before it, and "):
+    with pytest.raises(not_finite.NonFiniteError, match=r"^step 3: .*nan.*; there is no earlier checkpoint, and "):
         train.train_and_evaluate(config, tmp_path / "unsaved")
-    assert json.loads((tmp_path / "unsaved" / train.NOT_FINITE_FILE).read_text())["checkpoint"] is None
+    assert json.loads((tmp_path / "unsaved" / not_finite.NOT_FINITE_FILE).read_text())["checkpoint"] is None

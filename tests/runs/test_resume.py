@@ -122,15 +122,15 @@ def test_killed_in_a_save_and_interrupted_it_ends_bitwise_the_same(tiny_config, 
     assert being_saved(tmp_path)  # it was half-written
     code, errors = interrupt_at(arguments, 5, signal.SIGTERM)
     assert code == EXIT_INTERRUPTED, errors
-    assert "SIGTERM: saving and leaving" in errors
+    assert "SIGTERM: saving a checkpoint and exiting" in errors
     tiny_config.train.update(epochs=0.0, steps=STEPS)
-    step = train.evaluate_workdir(tiny_config, f"file://{tmp_path}")["step"]  # changes nothing
+    step = evaluate.evaluate_workdir(tiny_config, f"file://{tmp_path}")["step"]  # changes nothing
     assert 5 <= step < STEPS
     assert (tmp_path / f"step_{step}" / evaluate.PREDICTIONS_FILE).exists()
     assert not (tmp_path / evaluate.METRICS_FILE).exists()  # which is of finished runs
     code, errors = run(arguments)
     assert code == 0, errors
-    assert f"going on from the checkpoint of step {step}\n" in errors
+    assert f"resuming from the checkpoint at step {step}\n" in errors
     assert_same_end(tiny_config, straight, tmp_path)
 
 
@@ -147,7 +147,7 @@ def test_twenty_evaluations_beside_a_training_that_saves_all_the_time(tiny_confi
     steps = []
     for number in range(20):
         tiny_config.eval.checkpoint = ("last", "best")[number % 2]
-        steps.append(train.evaluate_workdir(tiny_config, tmp_path)["step"])
+        steps.append(evaluate.evaluate_workdir(tiny_config, tmp_path)["step"])
     process.send_signal(signal.SIGTERM)
     drain.join()
     assert process.wait() == EXIT_INTERRUPTED

@@ -6,7 +6,6 @@ import math
 import re
 import subprocess
 import sys
-import types
 
 import jax
 import numpy as np
@@ -15,7 +14,7 @@ import pytest
 from tensorboard.backend.event_processing import event_file_loader
 from tensorboard.util import tensor_util
 
-from haa_jax import evaluate, overview, train
+from haa_jax import evaluate, not_finite, overview, restore, start, train
 from haa_jax.data import sampling
 from haa_jax.experiment import create_experiment
 from haa_jax.metrics import top_k
@@ -101,9 +100,9 @@ def test_a_run_trains_evaluates_and_leaves_what_it_says(tiny_config, tmp_path, c
     assert f"({figure['correct']}/12)" in caplog.text
 
     caplog.clear()
-    assert train.evaluate_workdir(tiny_config, tmp_path) == results
+    assert evaluate.evaluate_workdir(tiny_config, tmp_path) == results
     tiny_config.eval.checkpoint = "best"
-    best = train.evaluate_workdir(tiny_config, tmp_path)
+    best = evaluate.evaluate_workdir(tiny_config, tmp_path)
     assert best["step"] in (4, 8)
 
 
@@ -113,17 +112,17 @@ def test_a_finished_run_only_evaluates_again(tiny_config, tmp_path, caplog):
     caplog.clear()
     tiny_config.data.threads, tiny_config.log_every_seconds = 1, 1.0  # free to change
     assert train.train_and_evaluate(tiny_config, tmp_path) == first
-    assert "going on from the checkpoint of step 2" in caplog.text
+    assert "resuming from the checkpoint at step 2" in caplog.text
 
     tiny_config.optimizer.learning_rate, tiny_config.data.frames = 0.5, 3
     message = (
         r"another experiment:\n  config.data.frames: 4 in the checkpoint, 3 now\n  config.optimizer.learning_rate: 0.05"
     )
-    with pytest.raises(train.ResumeError, match=message):
+    with pytest.raises(start.ResumeError, match=message):
         train.train_and_evaluate(tiny_config, tmp_path)
     tiny_config.checkpoint.allow_changes = True
     train.train_and_evaluate(tiny_config, tmp_path)
-    assert "OTHER SETTINGS" in caplog.text
+    assert "SETTINGS OTHER THAN" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -132,17 +131,16 @@ def test_a_finished_run_only_evaluates_again(tiny_config, tmp_path, caplog):
 )
 def test_a_run_goes_on_with_the_settings_that_it_began_with(tiny_config, field):
     meta = {"config": tiny_config.to_dict(), "dataset": {"name": "haa500/tiny/1.1.0", "fingerprint": "f"}}
-    now = types.SimpleNamespace(config=tiny_config, meta=meta)
-    train._check_same_experiment(now, json.loads(json.dumps(meta)))
+    start.check_same_experiment(json.loads(json.dumps(meta)), meta)
     changed = json.loads(json.dumps(meta))
     section = changed["config"]
     for name in field.split(".")[:-1]:
         section = section[name]
     section[field.split(".")[-1]] = "other"
-    with pytest.raises(train.ResumeError, match=rf"another experiment:\n  config.{field}: 'other' in the checkpoint"):
-        train._check_same_experiment(now, changed)
-    with pytest.raises(train.ResumeError, match="dataset.fingerprint"):
-        train._check_same_experiment(now, meta | {"dataset": meta["dataset"] | {"fingerprint": "g"}})
+    with pytest.raises(start.ResumeError, match=rf"another experiment:\n  config.{field}: 'other' in the checkpoint"):
+        start.check_same_experiment(changed, meta)
+    with pytest.raises(start.ResumeError, match="dataset.fingerprint"):
+        start.check_same_experiment(meta | {"dataset": meta["dataset"] | {"fingerprint": "g"}}, meta)
 
 
 def test_the_optimizer_has_the_length_and_the_batch_of_the_run(tiny_config):
@@ -230,9 +228,9 @@ def test_each_evaluation_sees_the_state_of_its_step_and_one_beside_the_run_chang
     assert train.train_and_evaluate(tiny_config, tmp_path)["step"] == 4
     (tmp_path / "checkpoints" / "9.orbax-checkpoint-tmp").mkdir()  # a training that saves just now
     before = sorted((tmp_path / "checkpoints").rglob("*"))
-    assert train.evaluate_workdir(tiny_config, tmp_path)["step"] == 4
+    assert evaluate.evaluate_workdir(tiny_config, tmp_path)["step"] == 4
     tiny_config.eval.checkpoint = "last"
-    assert train.evaluate_workdir(tiny_config, tmp_path)["step"] == 8
+    assert evaluate.evaluate_workdir(tiny_config, tmp_path)["step"] == 8
     assert sorted((tmp_path / "checkpoints").rglob("*")) == before
 
     exp = create_experiment(tiny_config)
@@ -252,9 +250,9 @@ def test_each_evaluation_sees_the_state_of_its_step_and_one_beside_the_run_chang
 def test_a_diverging_run_stops_names_the_step_and_keeps_the_last_good_checkpoint(tiny_config, tmp_path):
     tiny_config.train.update(epochs=0.0, steps=8)
     tiny_config.optimizer.learning_rate = 1e30
-    with pytest.raises(train.NonFiniteError, match=r"step \d: .*(loss|grad_norm)"):
+    with pytest.raises(not_finite.NonFiniteError, match=r"step \d: .*(loss|grad_norm)"):
         train.train_and_evaluate(tiny_config, tmp_path)
-    report = json.loads((tmp_path / train.NOT_FINITE_FILE).read_text())
+    report = json.loads((tmp_path / not_finite.NOT_FINITE_FILE).read_text())
     clips, _ = sampling.batch_clips(0, report["step"] - 1, 16, 64)
     assert report["clip_ids"] == [create_experiment(tiny_config).splits["train"].index.clip_id[clip] for clip in clips]
     assert set(report["metrics"].values()) <= {"nan", "inf"}
@@ -280,13 +278,13 @@ def test_an_area_has_its_own_run(tiny_config, tmp_path):
     assert set(results["heads"]["atomic"]["area"]) == {"musical_instruments"}
 
     tiny_config.area = ""
-    with pytest.raises((train.ResumeError, CheckpointError)):
-        train.evaluate_workdir(tiny_config, tmp_path)
+    with pytest.raises((restore.RestoreError, CheckpointError)):
+        evaluate.evaluate_workdir(tiny_config, tmp_path)
 
 
 def test_nothing_to_evaluate(tiny_config, tmp_path):
-    with pytest.raises(train.ResumeError, match="no checkpoint"):
-        train.evaluate_workdir(tiny_config, tmp_path)
+    with pytest.raises(CheckpointError, match="holds no checkpoint"):
+        evaluate.evaluate_workdir(tiny_config, tmp_path)
 
 
 def test_logits_that_are_no_numbers_are_named(tiny_config):

@@ -1,4 +1,4 @@
-"""A run that starts from another of ours (HAA500 Table 8), and one that is tested on another dataset (Table 12)."""
+"""Runs that start from the weights of another (HAA500 Table 8), or are tested on another dataset (Table 12)."""
 
 import numpy as np
 import pytest
@@ -9,8 +9,8 @@ from haa_jax.data.dataset import DatasetError
 from haa_jax.experiment import create_experiment
 from haa_jax.learning import freeze
 from haa_jax.models import i3d
-from haa_jax.runtime import checkpoint
-from haa_jax.runtime.checkpoint import CheckpointError
+from haa_jax.runtime import checkpoint_reader
+from haa_jax.runtime.checkpoint_reader import CheckpointError
 from haa_jax.weights import __main__ as listing
 from haa_jax.weights import importer
 from haa_jax.weights.readers import WeightsError, read_tensors
@@ -62,11 +62,11 @@ def test_the_last_three_layers_learn_on_what_another_run_learned(short_config, o
 
 
 def test_a_workdir_without_checkpoints_is_no_start(tmp_path):
-    (tmp_path / "empty" / checkpoint.FOLDER).mkdir(parents=True)
+    (tmp_path / "empty" / checkpoint_reader.FOLDER).mkdir(parents=True)
     with pytest.raises(WeightsError, match=r"empty: .*checkpoints holds no checkpoint"):
         read_tensors(tmp_path / "empty")
     with pytest.raises(CheckpointError, match="holds no checkpoint"):
-        checkpoint.read_variables(tmp_path / "empty")
+        checkpoint_reader.read_variables(tmp_path / "empty")
 
 
 def test_another_dataset_is_validated_and_tested_on(short_config, other_dir, tmp_path):

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from haa_jax.runtime import checkpoint, mesh, seal
-from haa_jax.runtime.checkpoint import DAMAGED_FOLDER, CheckpointError, Checkpoints, read, read_variables
+from haa_jax.runtime import checkpoint_reader, mesh, seal
+from haa_jax.runtime.checkpoint import DAMAGED_FOLDER, Checkpoints
+from haa_jax.runtime.checkpoint_reader import CheckpointError, read, read_variables
 
 
 def tree(value: float):
@@ -114,7 +115,7 @@ def test_a_score_that_was_cut_short_is_none_and_can_be_added_again(tmp_path, cap
     note.write_text(note.read_text()[:-4])
     restored = restored_step(tmp_path)
     assert (restored.step, restored.meta["history"]) == (1, {})
-    assert "is cut or damaged" in caplog.text
+    assert "is truncated or damaged" in caplog.text
     saved(tmp_path, [1], scores={1: 0.7})
     assert restored_step(tmp_path).meta["history"] == {"1": 0.7}
 
@@ -202,7 +203,7 @@ def test_reading_takes_the_newest_whole_one_and_changes_nothing(tmp_path, caplog
     assert (found.step, found.newest, found.meta["note"]) == (2, 3, 2)
     assert np.array_equal(found.state["w"], tree(2)["w"])
     assert "CHECKPOINT 3 IS DAMAGED: state/" in caplog.text
-    assert "left where it is" in caplog.text
+    assert "left in place" in caplog.text
     assert read(tmp_path, ABSTRACT, best=True).step == 1
     with pytest.raises(CheckpointError, match="checkpoint 3 in .* is damaged: state/"):
         read_variables(tmp_path)
@@ -210,13 +211,14 @@ def test_reading_takes_the_newest_whole_one_and_changes_nothing(tmp_path, caplog
 
 
 def test_reading_where_there_is_nothing_leaves_nothing(tmp_path):
-    assert read(tmp_path / "none", ABSTRACT) is None
+    with pytest.raises(CheckpointError, match="holds no checkpoint"):
+        read(tmp_path / "none", ABSTRACT)
     with pytest.raises(CheckpointError, match="holds no checkpoint"):
         read_variables(tmp_path / "none")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_cannot_be_read_is_said(tmp_path):
+def test_checkpoints_that_cannot_be_read_are_named(tmp_path):
     saved(tmp_path, [1, 2], scores={1: 0.5})
     other = {**ABSTRACT, "w": jax.ShapeDtypeStruct((32, 64), jnp.float32, sharding=ABSTRACT["w"].sharding)}
     with pytest.raises(CheckpointError, match="checkpoint 2 in .* cannot be restored: .*"):
@@ -228,7 +230,7 @@ def test_what_cannot_be_read_is_said(tmp_path):
     with pytest.raises(CheckpointError, match=r"all checkpoints in .*\n  step 2: .*\n  step 1: .*\n.*left as they are"):
         read(tmp_path, ABSTRACT)
     saved(tmp_path / "unscored", [1])
-    with pytest.raises(CheckpointError, match="no checkpoint in .* has a validation score"):
+    with pytest.raises(CheckpointError, match="best .* asked for, but none in .* has a validation score"):
         read(tmp_path / "unscored", ABSTRACT, best=True)
 
 
@@ -236,7 +238,7 @@ def test_what_cannot_be_read_is_said(tmp_path):
 def test_a_checkpoint_that_the_training_deletes_meanwhile_is_not_believed(tmp_path, monkeypatch, caplog, when):
     saved(tmp_path, [1, 2])
     saved(tmp_path / "training", [3])
-    folder, restore, tried = tmp_path / "checkpoints", checkpoint._state_and_meta, []
+    folder, restore, tried = tmp_path / "checkpoints", checkpoint_reader.state_and_meta, []
 
     def while_the_training_goes_on(path, abstract):
         tried.append(path.name)
@@ -257,7 +259,7 @@ def test_a_checkpoint_that_the_training_deletes_meanwhile_is_not_believed(tmp_pa
             if new.exists():
                 new.rename(folder / "3")
 
-    monkeypatch.setattr(checkpoint, "_state_and_meta", deletes_first)
+    monkeypatch.setattr(checkpoint_reader, "state_and_meta", deletes_first)
     found = read(tmp_path, ABSTRACT)
     assert tried == ["2", "3"]
     assert found.step == 3
@@ -285,7 +287,7 @@ print(step)
 """
 
 
-def test_twenty_readers_beside_a_training_that_saves_all_the_time(tmp_path):
+def test_twenty_readers_during_a_training_that_saves_all_the_time(tmp_path):
     training = subprocess.Popen(
         [sys.executable, "-c", TRAINING, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -308,7 +310,7 @@ def test_twenty_readers_beside_a_training_that_saves_all_the_time(tmp_path):
     assert [seal.faults(tmp_path / "checkpoints" / str(step)) for step in kept] == [[]] * len(kept)
 
 
-def test_what_a_killed_save_left_behind_is_not_a_checkpoint(tmp_path):
+def test_what_a_killed_save_leaves_is_not_a_checkpoint(tmp_path):
     saved(tmp_path, [1])
     (tmp_path / "checkpoints" / "2.orbax-checkpoint-tmp").mkdir()
     assert restored_step(tmp_path).step == 1

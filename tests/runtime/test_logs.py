@@ -3,7 +3,7 @@ import logging as std_logging
 import pytest
 from absl import logging
 
-from haa_jax.runtime.logs import speak_as
+from haa_jax.runtime.logs import set_up_logging
 
 
 @pytest.fixture(autouse=True)
@@ -18,7 +18,7 @@ def _put_back():
 
 @pytest.mark.parametrize(("process", "prefix"), [(0, ""), (3, "process 3: ")])
 def test_one_process_tells_and_the_others_warn_with_their_number(process, prefix):
-    speak_as(process)
+    set_up_logging(process)
     log = std_logging.getLogger("haa_jax.train")
     assert log.isEnabledFor(std_logging.INFO) == (process == 0)
     assert log.isEnabledFor(std_logging.WARNING)

@@ -5,7 +5,7 @@ import pytest
 from jax.sharding import PartitionSpec
 
 from benchmarks import collectives
-from haa_jax import evaluate, experiment, train
+from haa_jax import evaluate, experiment, overview, train
 from haa_jax.configs import i3d
 from haa_jax.runtime import mesh
 
@@ -18,11 +18,11 @@ def test_the_mesh_takes_all_devices():
 
 def test_batches_must_split_evenly():
     device_mesh = mesh.make_mesh()
-    mesh.check_batch_size("train.batch_size", 16, device_mesh, parts=2)
+    mesh.check_batch_size("train.batch_size", 16, device_mesh, accumulation_steps=2)
     with pytest.raises(mesh.MeshError, match="train.batch_size=20 must be a multiple of 8 .* nearest: 16 or 24"):
         mesh.check_batch_size("train.batch_size", 20, device_mesh)
     with pytest.raises(mesh.MeshError, match="multiple of 16 .*2 accumulation steps.* nearest: 16"):
-        mesh.check_batch_size("train.batch_size", 8, device_mesh, parts=2)
+        mesh.check_batch_size("train.batch_size", 8, device_mesh, accumulation_steps=2)
 
 
 def test_fsdp_splits_the_largest_axis_that_divides():
@@ -73,13 +73,13 @@ def test_split_parameters_do_what_whole_ones_do_with_less_memory(tiny_config, sh
     tiny_config.mesh.model = 4
     train.train_and_evaluate(tiny_config, tmp_path / "split")
     assert bytes_on_device_0(tiny_config) < 0.5 * whole
-    assert "arrays are split" in experiment.describe(experiment.create_experiment(tiny_config))
+    assert "arrays are split" in overview.describe(experiment.create_experiment(tiny_config))
 
     logits = [logits_in(tmp_path / name) for name in ("whole", "split")]
     np.testing.assert_allclose(*logits, rtol=1e-3, atol=1e-4)
     assert np.abs(logits[0]).max() > 0.01
     tiny_config.mesh.model = 1  # and what was saved in parts is restored whole
-    train.evaluate_workdir(tiny_config, tmp_path / "split")
+    evaluate.evaluate_workdir(tiny_config, tmp_path / "split")
     np.testing.assert_allclose(logits_in(tmp_path / "split"), logits[1], rtol=1e-4, atol=1e-5)
 
 

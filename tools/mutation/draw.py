@@ -40,6 +40,11 @@ TESTS = {
         "tests/runs/test_disk_full.py",
         "tests/runs/test_train.py",
     ),
+    "haa_jax/runtime/checkpoint_reader.py": (
+        "tests/runtime/test_checkpoint.py",
+        "tests/test_restore.py",
+        "tests/runs/test_train.py",
+    ),
     "haa_jax/data/sampling.py": ("tests/data/test_sampling.py", "tests/data/test_views.py"),
     "haa_jax/data/views.py": (
         "tests/data/test_views.py",
@@ -52,6 +57,7 @@ TESTS = {
         "tests/data/test_views.py",
         "tests/test_checks.py",
     ),
+    "haa_jax/averaging.py": ("tests/test_averaging.py", "tests/test_evaluate.py"),
     "haa_jax/evaluate.py": ("tests/test_evaluate.py", "tests/runs/test_not_finite.py", "tests/runs/test_train.py"),
     "haa_jax/fuse.py": ("tests/test_fuse.py",),
     "haa_jax/runtime/mesh.py": ("tests/runtime/test_mesh.py",),

@@ -1,0 +1,46 @@
+"""The predictions of a clip's views, averaged to one prediction per clip."""
+
+import functools
+
+import jax
+import numpy as np
+
+
+class ClipOutputs:
+    """Averages the outputs of each clip's views as soon as its last view has arrived.
+
+    Args:
+      num_views: int (clips,): the number of views of each clip.
+      average: (views, size), axis -> (size,), such as one of `steps.AVERAGES`.
+
+    Attributes:
+      averaged: name -> (clips, size); NaN for clips with views missing.
+    """
+
+    def __init__(self, num_views: np.ndarray, average):
+        self._num_views, self._average = num_views, jax.jit(functools.partial(average, axis=0))
+        self._open: dict[int, dict] = {}  # clip -> view -> its outputs
+        self.averaged: dict[str, np.ndarray] = {}
+
+    def add(self, outputs: dict, index: np.ndarray, view: np.ndarray, mask: np.ndarray) -> None:
+        """Adds the outputs of a batch, whose rows may come in any order.
+
+        Args:
+          outputs: name -> (rows, size).
+          index, view: int (rows,), clip and view of each row.
+          mask: bool (rows,), False for padding.
+        """
+        if not self.averaged:
+            clips = len(self._num_views)
+            self.averaged = {name: np.full((clips, x.shape[1]), np.nan, x.dtype) for name, x in outputs.items()}
+        for row in np.flatnonzero(mask):
+            clip = int(index[row])
+            views = self._open.setdefault(clip, {})
+            views[int(view[row])] = {name: values[row] for name, values in outputs.items()}
+            if len(views) == self._num_views[clip]:
+                self._close(clip)
+
+    def _close(self, clip: int) -> None:
+        views = self._open.pop(clip)
+        for name, values in self.averaged.items():
+            values[clip] = self._average(np.stack([views[view][name] for view in sorted(views)]))

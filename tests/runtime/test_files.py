@@ -1,0 +1,35 @@
+import pytest
+
+from haa_jax.runtime.files import atomic_write
+
+
+def test_a_file_appears_only_when_it_is_complete(tmp_path):
+    path = tmp_path / "figures.json"
+    with atomic_write(path) as file:
+        file.write(b"all")
+        assert not path.exists()
+    assert path.read_bytes() == b"all"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_error_leaves_the_file_before_and_nothing_else(tmp_path):
+    path = tmp_path / "figures.json"
+    path.write_bytes(b"before")
+
+    def fail_halfway():
+        with atomic_write(path) as file:
+            file.write(b"half of")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail_halfway()
+    assert path.read_bytes() == b"before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_two_writers_do_not_mix(tmp_path):
+    path = tmp_path / "figures.json"
+    with atomic_write(path) as one, atomic_write(path) as other:
+        one.write(b"one")
+        other.write(b"other")
+    assert path.read_bytes() == b"one"  # the last to finish
