@@ -8,7 +8,7 @@ import numpy as np
 from clu import metric_writers
 from etils import epath
 
-from haa_jax.learning import objectives
+from haa_jax.learning import losses
 
 
 @contextlib.contextmanager
@@ -39,5 +39,5 @@ def evaluation_scalars(results: dict, logits: dict[str, np.ndarray], labels: dic
     for head, figures in results["heads"].items():
         accuracies = [name for name in ("top1", "top5", "mean_class") if name in figures]
         found |= {f"{split}/{head}_{name}": figures[name]["value"] for name in accuracies}
-        found[f"{split}/{head}_loss"] = objectives.cross_entropy(logits[head], labels[head])
+        found[f"{split}/{head}_loss"] = losses.cross_entropy(logits[head], labels[head])
     return found
