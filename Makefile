@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
+IN_TWO := -n 2 --dist loadfile
 DEMO := demo_run
 DEMO_DATA := $(DEMO)/data
 DEMO_ARGS := --config=configs/i3d.py:demo --config.data.data_dir=$(DEMO_DATA)
@@ -26,11 +27,12 @@ demo-one-frame: $(VENV)/installed
 demo-table: $(VENV)/installed
 	$(RUN) -m benchmarks.demo --workdir=$(DEMO) --seeds=0,1,2
 
+# Two processes; one file's tests stay in one process and in order.
 test: lint
-	$(RUN) -m pytest
+	$(RUN) -m pytest $(IN_TWO)
 
 test-all: lint
-	$(RUN) -m pytest -m ""
+	$(RUN) -m pytest -m "" $(IN_TWO)
 
 lint: $(VENV)/installed
 	$(RUN) -m ruff check .

@@ -1,22 +1,29 @@
 """A small archive of four real class names in the release's layout, and the dataset built from it."""
 
 import atexit
+import fcntl
 import os
 import pathlib
 import shutil
+import sys
 import tempfile
+from collections.abc import Callable
 
-# Eight devices, since much can only go wrong with several. Tests compile many small programs and run each a few times:
-# optimizing them is most of the work.
-_FLAGS = "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
-os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_FLAGS}"
-os.environ["JAX_PLATFORMS"] = "cpu"
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-# Tests, and the processes that they start, compile the same program once.
-_CACHE = tempfile.mkdtemp(prefix="haa_jax_test_cache")
-atexit.register(shutil.rmtree, _CACHE, ignore_errors=True)
-os.environ["JAX_COMPILATION_CACHE_DIR"] = _CACHE
-os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.5"
+# Eight devices, since much can only go wrong with several. Tests compile many programs and run each a few times:
+# compiling is most of the work, and with these flags it takes a third of the time.
+DEVICES = "--xla_force_host_platform_device_count=8"
+QUICK_TO_COMPILE = (
+    "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+)
+if "PYTEST_XDIST_WORKER" not in os.environ:  # workers inherit the environment
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {DEVICES} {QUICK_TO_COMPILE}"
+    os.environ["JAX_PLATFORMS"] = "cpu"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # All processes of a test session compile the same program once.
+    _CACHE = tempfile.mkdtemp(prefix="haa_jax_test_cache")
+    atexit.register(shutil.rmtree, _CACHE, ignore_errors=True)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = _CACHE
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
 
 import av
 import numpy as np
@@ -61,10 +68,25 @@ def write_archive(root: pathlib.Path, classes=CLASSES) -> pathlib.Path:
     return root
 
 
+def built_once(tmp_path_factory, name: str, build: Callable[[pathlib.Path], None]) -> pathlib.Path:
+    """A folder of the test session that `build` fills; pytest-xdist's workers share it, and the first one fills it."""
+    session = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        session = session.parent  # each worker has a folder of its own within the session's
+    folder, done = session / name, session / f"{name}.done"
+    with open(session / f"{name}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            folder.mkdir()  # fails again in every worker if `build` failed in one
+            build(folder)
+            done.touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def archive_dir(tmp_path_factory) -> pathlib.Path:
     """Read only; a test that changes it takes a copy."""
-    return write_archive(tmp_path_factory.mktemp("manual") / "haa500_v1_1")
+    return built_once(tmp_path_factory, "manual", lambda folder: write_archive(folder / "haa500_v1_1")) / "haa500_v1_1"
 
 
 @pytest.fixture(scope="session")
@@ -74,10 +96,11 @@ def data_dir(tmp_path_factory, archive_dir) -> str:
 
     from tfds_haa500 import Builder, Haa500Config
 
-    folder = tmp_path_factory.mktemp("tfds")
-    builder = Builder(config=Haa500Config(name="tiny", classes=CLASSES), data_dir=str(folder))
-    builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=str(archive_dir)))
-    return str(folder)
+    def build(folder: pathlib.Path) -> None:
+        builder = Builder(config=Haa500Config(name="tiny", classes=CLASSES), data_dir=str(folder))
+        builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=str(archive_dir)))
+
+    return str(built_once(tmp_path_factory, "tfds", build))
 
 
 @pytest.fixture
@@ -110,3 +133,45 @@ def shallow_i3d(monkeypatch):
     from haa_jax.models import i3d
 
     monkeypatch.setattr(i3d, "TRUNK", {name: i3d.TRUNK[name] for name in KEPT})
+
+
+REQUIRE_ALL = os.environ.get("REQUIRE_ALL") == "1"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """With REQUIRE_ALL=1 a test whose needs are missing fails: every skip in these tests is for a missing need."""
+    return _required((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector):
+    return _required((yield))
+
+
+def _required(report):
+    if REQUIRE_ALL and report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[-1] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        report.outcome = "failed"
+        report.longrepr = f"{report.nodeid}: REQUIRE_ALL=1 is set, and a need is missing: {reason}"
+    return report
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_left_running():
+    """No test may leave a process behind, except loky's pool, which is kept for the next build and ends with this."""
+    yield
+    processes = [line for line in _child_processes() if "loky" not in line]
+    assert not processes, f"left running: {processes}"
+
+
+def _child_processes() -> list[str]:
+    """The command lines of this process' children; a test's own name is often in them, by its tmp_path."""
+    if sys.platform != "linux":
+        return []
+    found = []
+    for children in pathlib.Path("/proc/self/task").glob("*/children"):
+        for number in children.read_text().split():
+            line = pathlib.Path(f"/proc/{number}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            found.append(f"{number}: {line}")
+    return found

@@ -13,6 +13,7 @@ import pytest
 
 from haa_jax import evaluate
 from haa_jax.runtime.signals import EXIT_INTERRUPTED
+from tests.conftest import QUICK_TO_COMPILE
 from tests.runs.test_resume import ROOT, command
 
 STEPS = 6
@@ -22,7 +23,7 @@ class Host:
     """One process of several, with two devices of its own."""
 
     def __init__(self, arguments, devices=2):
-        flags = f"--xla_backend_optimization_level=0 --xla_force_host_platform_device_count={devices}"
+        flags = f"{QUICK_TO_COMPILE} --xla_force_host_platform_device_count={devices}"
         environment = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
         self.process = subprocess.Popen(
             arguments, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

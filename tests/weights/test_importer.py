@@ -1,6 +1,7 @@
 """Every published tensor finds its variable, from every source; nothing is lost on either side without being named."""
 
 import csv
+import functools
 import pathlib
 
 import jax
@@ -42,9 +43,16 @@ def network(name: str, variant: str, shape, classes: int = 400):
     """(config.model, shapes of the variables)."""
     config = base.get_config().model
     config.update({"name": name, "variant": variant})
+    return config, jax.tree.map(lambda leaf: leaf, _variables(name, variant, shape, classes))
+
+
+@functools.cache  # tracing is most of the work here
+def _variables(name: str, variant: str, shape, classes: int):
+    config = base.get_config().model
+    config.update({"name": name, "variant": variant})
     module = models.build(config, {"atomic": classes})
     clips = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
-    return config, jax.eval_shape(lambda x: module.init(jax.random.key(0), x, train=False), clips)
+    return jax.eval_shape(lambda x: module.init(jax.random.key(0), x, train=False), clips)
 
 
 def shapes_in(table: str, column: str, source: str) -> dict[str, tuple[int, ...]]:

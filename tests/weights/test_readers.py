@@ -235,11 +235,16 @@ def test_every_format_gives_the_tensors_back(read, name):
     assert_same(read(WRITERS[name](small())), small())
 
 
-@pytest.mark.parametrize("name", ["legacy", "zip", "safetensors"])
-@pytest.mark.parametrize("dtype", KINDS)
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [
+        (name, dtype)
+        for name in ("legacy", "zip", "safetensors")
+        for dtype in KINDS
+        if (name, dtype) != ("safetensors", "complex128")  # which it does not have
+    ],
+)
 def test_every_dtype(read, name, dtype):
-    if name == "safetensors" and dtype == "complex128":
-        pytest.skip("safetensors has no complex128")
     array = np.array([[0, 1, 2], [100, 4, 0]]).astype(ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype)
     assert_same(read(WRITERS[name]({"x": array})), {"x": array})
 
