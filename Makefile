@@ -7,7 +7,7 @@ DEMO := demo_run
 DEMO_DATA := $(DEMO)/data
 DEMO_ARGS := --config=configs/i3d.py:demo --config.data.data_dir=$(DEMO_DATA)
 
-.PHONY: demo demo-one-frame demo-table test test-all lint lock clean
+.PHONY: demo demo-one-frame demo-table pictures test test-all lint lock clean
 
 demo: $(VENV)/installed
 	$(RUN) -m tfds_haa500.build --config=demo --data_dir=$(DEMO_DATA)
@@ -26,6 +26,10 @@ demo-one-frame: $(VENV)/installed
 # What README shows: every network's demo with three seeds. Stop it and start it as you like.
 demo-table: $(VENV)/installed
 	$(RUN) -m benchmarks.demo --workdir=$(DEMO) --seeds=0,1,2
+
+# What README shows, drawn from the runs of both demos.
+pictures: demo demo-one-frame
+	$(RUN) -m tools.pictures --workdir=$(DEMO)
 
 # Two processes; one file's tests stay in one process and in order.
 test: lint
