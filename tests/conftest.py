@@ -159,9 +159,9 @@ def _required(report):
 
 @pytest.fixture(scope="session", autouse=True)
 def _nothing_left_running():
-    """No test may leave a process behind, except loky's pool, which is kept for the next build and ends with this."""
+    """No test may leave a process behind, except what ends with this one: loky's pool and Python's resource tracker."""
     yield
-    processes = [line for line in _child_processes() if "loky" not in line]
+    processes = [line for line in _child_processes() if not any(kept in line for kept in ("loky", "resource_tracker"))]
     assert not processes, f"left running: {processes}"
 
 
