@@ -81,6 +81,7 @@ def _train(
         exp.splits["train"], config.data, config.train.batch_size, config.seed, run.step, exp.shard
     )
     progress = Progress(total, config.train.batch_size, config.log_every_seconds)
+    rate = learning_rate(config.optimizer, config.train.batch_size, total)
     compiled_step = _compiled_step(exp)
     log.info("compiling the training step; the first step takes a while")
     with contextlib.closing(batches):
@@ -101,7 +102,8 @@ def _train(
                 values = run.metrics()  # waits for this step, so that its whole duration counts
             progress.add(time.monotonic() - started, data_ready - started)
             if due:
-                _report(exp, progress, writer, run.step, values)
+                values["learning_rate"] = float(rate(run.step - 1))
+                _report(progress, writer, run.step, total, values)
 
 
 @dataclasses.dataclass
@@ -191,16 +193,14 @@ def _write_evaluation(writer, exp: Experiment, step: int, results: dict, logits:
     writer.write_scalars(step, summaries.evaluation_scalars(results, logits, labels))
 
 
-def _report(exp: Experiment, progress: Progress, writer, step: int, values: dict[str, float]) -> None:
+def _report(progress: Progress, writer, step: int, total: int, values: dict[str, float]) -> None:
     """Logs the last step and the speed since the last report."""
     figures = progress.report(step)
-    rate = learning_rate(exp.config.optimizer, exp.config.train.batch_size, exp.total_steps)
-    values = {**values, "learning_rate": float(rate(step - 1)), **figures}
-    writer.write_scalars(step, {f"train/{name}": value for name, value in values.items()})
+    writer.write_scalars(step, {f"train/{name}": value for name, value in {**values, **figures}.items()})
     log.info(
         "step %d/%d: loss %.4f, accuracy %.1f %%, %.1f clips/s, %.0f %% waiting for data, %s left",
         step,
-        exp.total_steps,
+        total,
         values["loss"],
         100 * values["accuracy"],
         figures["clips_per_second"],

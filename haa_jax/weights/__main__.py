@@ -10,11 +10,11 @@ shape, not finite or not used: the verdict that `config.init_from` follows. The 
 import math
 import sys
 
-import jax
 from absl import app
 
-from haa_jax import config_flag, experiment, models
+from haa_jax import config_flag, models, streams
 from haa_jax.errors import user_errors
+from haa_jax.models import parameters
 from haa_jax.weights import importer
 from haa_jax.weights.readers import read
 
@@ -51,8 +51,7 @@ def report(path: str, config=None) -> bool:
 def abstract_variables(config) -> dict:
     """Shapes of the network's variables; with one class per head, since heads are not compared."""
     model = models.build(config.model, {"atomic": 1})
-    clip = jax.ShapeDtypeStruct((1, *experiment.clip_shape(config)), "float32")
-    return jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), clip)
+    return parameters.abstract_variables(model, streams.network_shape(config.data))
 
 
 if __name__ == "__main__":
