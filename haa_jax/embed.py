@@ -14,16 +14,11 @@ of clips with the same label among the nearest neighbors of a clip, compared wit
 import functools
 import json
 import logging as std_logging
-import os
 import sys
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # as in main.py
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import tensorflow as tf
 from absl import app, flags
 from etils import epath
 
@@ -54,7 +49,6 @@ def main(argv: list[str]) -> None:
     if options.multihost:
         jax.distributed.initialize()
         set_up_logging(jax.process_index())
-    tf.config.set_visible_devices([], "GPU")  # TensorFlow only reads records here, but would reserve a GPU's memory
     from haa_jax.errors import user_errors
 
     try:

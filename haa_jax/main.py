@@ -11,9 +11,6 @@ import sys
 import threading
 from typing import NoReturn
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # TensorFlow computes nothing here, but would log them
-
 from absl import app, flags
 
 from haa_jax import config_flag
@@ -49,7 +46,6 @@ def main(argv: list[str]) -> None:
     set_up_logging()  # the number of this process is known only after joining the others
     process = _join_other_processes()
     set_up_logging(process)
-    _leave_accelerators_to_jax()
 
     import jax
 
@@ -111,13 +107,6 @@ def _join_other_processes() -> int:
     jax.distributed.initialize(*own, initialization_timeout=JOIN_SECONDS)
     notice.cancel()
     return jax.process_index()
-
-
-def _leave_accelerators_to_jax() -> None:
-    """TensorFlow only writes TensorBoard files here, but would reserve a GPU's memory."""
-    import tensorflow as tf
-
-    tf.config.set_visible_devices([], "GPU")
 
 
 if __name__ == "__main__":

@@ -114,5 +114,7 @@ def test_what_computes_on_a_device_imports_no_tensorflow():
     for module in free_of_tensorflow():
         found = {name.partition(".")[0] for name in reached(module)}
         assert not found & set(TENSORFLOW), module
-    loaded = f"import sys, {', '.join(free_of_tensorflow())}; assert 'tensorflow' not in sys.modules"
+    # TFDS loads TensorFlow when it is used, so what evaluates does without, too; training writes its logs with it.
+    names = ", ".join([*free_of_tensorflow(), "haa_jax.train", "haa_jax.evaluate", "haa_jax.embed"])
+    loaded = f"import sys, {names}; assert 'tensorflow' not in sys.modules"
     subprocess.run([sys.executable, "-c", loaded], check=True)

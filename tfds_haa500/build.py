@@ -20,10 +20,7 @@ dataset deletes what the first had written.
 start without Apache Beam and mlcroissant.)
 """
 
-import os
 import sys
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is loaded
 
 from absl import app, flags
 

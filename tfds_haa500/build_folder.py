@@ -19,9 +19,6 @@ wmv on, do not store their length: a file that was cut short between two frames 
 nothing of the dataset is left on disk.
 """
 
-import os
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is loaded
 
 from absl import app, flags
 
