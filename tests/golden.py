@@ -47,10 +47,13 @@ def uniform(name: str, shape: tuple[int, ...]) -> np.ndarray:
     x = np.arange(np.prod(shape, dtype=np.int64), dtype=np.uint64)
     x += np.uint64(zlib.crc32(name.encode()) << 32)
     x += np.uint64(0x9E3779B97F4A7C15)  # numpy wraps unsigned arrays, as splitmix64 wants
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    x ^= x >> np.uint64(31)
-    return ((x >> np.uint64(11)) / 2**53 * 2 - 1).reshape(shape)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1)):
+        x ^= x >> np.uint64(shift)
+        x *= np.uint64(factor)
+    x >>= np.uint64(11)
+    values = x / 2**52
+    values -= 1
+    return values.reshape(shape)
 
 
 def weight(name: str, shape: tuple[int, ...]) -> np.ndarray:

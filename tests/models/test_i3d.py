@@ -181,6 +181,7 @@ FLIPPED_IN_FLOAT32 = {
 }
 
 
+@pytest.mark.slow
 def test_training_step_is_the_published_one_in_float32():
     step = golden_step("conv")
     for row, error in step_errors(step).items():

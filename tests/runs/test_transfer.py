@@ -30,7 +30,8 @@ def other_dir(data_dir, archive_dir):
 
 @pytest.fixture
 def short_config(tiny_config, shallow_i3d, monkeypatch):
-    monkeypatch.setattr(i3d, "TRUNK", i3d.TRUNK | {"Mixed_5b": i3d.TRUNK["Mixed_5c"]})
+    block = i3d.TRUNK["Mixed_5c"]
+    monkeypatch.setattr(i3d, "TRUNK", i3d.TRUNK | {"Mixed_5c": block, "Mixed_5b": block, "Mixed_4b": block})
     tiny_config.train.epochs, tiny_config.train.steps = 0.0, 2
     tiny_config.eval.every_epochs = tiny_config.checkpoint.every_epochs = 0.0
     tiny_config.data.frames, tiny_config.eval.batch_size = 2, 1
