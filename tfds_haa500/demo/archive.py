@@ -1,6 +1,6 @@
 """Generates `haa500/demo`: a small archive in the layout of the HAA500 release, from a seed.
 
-    python -m tfds_haa500.demo --out=DIR [--seed=0] [--kinds=video,pose] [--sheet=PNG]
+    python -m tfds_haa500.demo --out=DIR [--seed=0] [--classes=squat_up,squat_down] [--kinds=video,pose] [--sheet=PNG]
 
 Sixteen classes of drawn people, eight composites, all four areas. The two classes of a composite show one
 movement, forward and backward: they cannot be told apart by any single frame, only by the order of frames.
@@ -114,10 +114,12 @@ def _sheet_row(name: str, frames: list[np.ndarray]) -> np.ndarray:
 def define_flags() -> None:
     flags.DEFINE_string("out", None, "Folder to write the archive into; must be empty or not exist.")
     flags.DEFINE_integer("seed", 0, "The same seed gives the same files, byte by byte.", lower_bound=0)
-    known = ", ".join(demo_files.KINDS)
+    known, all_classes = ", ".join(demo_files.KINDS), ", ".join(TAXONOMY.names)
     without_flow = [kind for kind in demo_files.KINDS if kind != "flow"]
     flags.DEFINE_list("kinds", without_flow, f"What to write besides raw/: any of {known}.")
     flags.register_validator("kinds", lambda kinds: set(kinds) <= set(demo_files.KINDS), f"must be any of {known}")
+    flags.DEFINE_list("classes", [], "Only these of the classes (default: all).")
+    flags.register_validator("classes", lambda names: set(names) <= set(TAXONOMY.names), f"must be any of {all_classes}")
     flags.DEFINE_string("sheet", None, "Also write a picture with frames of every class to this PNG file.")
     flags.mark_flag_as_required("out")
 
@@ -129,6 +131,8 @@ def main(argv: list[str]) -> None:
     options = flags.FLAGS
     if options.sheet and "video" not in options.kinds:
         raise app.UsageError("--sheet needs the videos: add video to --kinds")
-    write_archive(options.out, options.seed, kinds=options.kinds)
+    if options.sheet and options.classes:
+        raise app.UsageError("--sheet shows all classes: leave out --classes")
+    write_archive(options.out, options.seed, classes=options.classes, kinds=options.kinds)
     if options.sheet:
         write_sheet(options.out, options.sheet)
