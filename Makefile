@@ -4,16 +4,29 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 IN_TWO := -n 2 --dist loadfile
 DEMO := demo_run
+comma := ,
+space := $(subst ,, )
 DEMO_DATA := $(DEMO)/data
 DEMO_ARGS := --config=configs/i3d.py:demo --config.data.data_dir=$(DEMO_DATA)
+# Three test clips, as the video files that they were before they were packaged.
+DEMO_CLASSES := apple_to_mouth kite_rise squat_up
+DEMO_CLIPS := $(foreach name,$(DEMO_CLASSES),$(DEMO)/release/video/$(name)/$(name)_017.mp4)
+DEMO_PREDICT := haa_jax.predict $(DEMO_CLIPS) --workdir=$(DEMO)/i3d --top_k=3
 
 .PHONY: demo demo-one-frame demo-table pictures test test-all lint lock clean
 
 demo: $(VENV)/installed
 	$(RUN) -m tfds_haa500.build --config=demo --data_dir=$(DEMO_DATA)
 	$(RUN) -m haa_jax.main $(DEMO_ARGS) --workdir=$(DEMO)/i3d
+	test -d $(DEMO)/release || \
+	  $(RUN) -m tfds_haa500.demo --out=$(DEMO)/release --kinds=video --classes=$(subst $(space),$(comma),$(DEMO_CLASSES))
+	$(RUN) -m $(DEMO_PREDICT)
+	$(RUN) -m haa_jax.report $(DEMO)/i3d
 	@echo
-	@echo "Trained and tested. The checkpoints and TensorBoard logs are in $(DEMO)/i3d. What to try next:"
+	@echo "Trained, tested, and tried on three video files. The checkpoints and TensorBoard logs are in $(DEMO)/i3d."
+	@echo "  $(RUN) -m $(DEMO_PREDICT)"
+	@echo "  $(RUN) -m haa_jax.report $(DEMO)/i3d    wrote the page $(DEMO)/i3d/report/index.html"
+	@echo "What to try next:"
 	@echo "  $(VENV)/bin/tensorboard --logdir=$(DEMO)"
 	@echo "  make demo-one-frame                              the same network with one frame: it cannot see motion"
 	@echo "  $(RUN) -m haa_jax.main --config=configs/i3d.py:demo,joint --config.data.data_dir=$(DEMO_DATA) --workdir=$(DEMO)/joint"

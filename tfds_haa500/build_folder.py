@@ -19,7 +19,6 @@ wmv on, do not store their length: a file that was cut short between two frames 
 nothing of the dataset is left on disk.
 """
 
-
 from absl import app, flags
 
 from tfds_haa500 import command_line

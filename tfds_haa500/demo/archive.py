@@ -114,12 +114,12 @@ def _sheet_row(name: str, frames: list[np.ndarray]) -> np.ndarray:
 def define_flags() -> None:
     flags.DEFINE_string("out", None, "Folder to write the archive into; must be empty or not exist.")
     flags.DEFINE_integer("seed", 0, "The same seed gives the same files, byte by byte.", lower_bound=0)
-    known, all_classes = ", ".join(demo_files.KINDS), ", ".join(TAXONOMY.names)
+    known, named = ", ".join(demo_files.KINDS), ", ".join(TAXONOMY.names)
     without_flow = [kind for kind in demo_files.KINDS if kind != "flow"]
     flags.DEFINE_list("kinds", without_flow, f"What to write besides raw/: any of {known}.")
     flags.register_validator("kinds", lambda kinds: set(kinds) <= set(demo_files.KINDS), f"must be any of {known}")
     flags.DEFINE_list("classes", [], "Only these of the classes (default: all).")
-    flags.register_validator("classes", lambda names: set(names) <= set(TAXONOMY.names), f"must be any of {all_classes}")
+    flags.register_validator("classes", lambda names: set(names) <= set(TAXONOMY.names), f"must be any of {named}")
     flags.DEFINE_string("sheet", None, "Also write a picture with frames of every class to this PNG file.")
     flags.mark_flag_as_required("out")
 
