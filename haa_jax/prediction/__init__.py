@@ -1,1 +1,1 @@
-"""Trained networks on video files: what `python -m haa_jax.predict` is made of."""
+"""What is done with a trained network and videos, without a dataset: what the commands predict, explain, ... share."""
