@@ -13,6 +13,7 @@ still predicted. If the command is interrupted, the same command resumes it.
 Exit codes: 0 done; 1 an error, or some videos cannot be used; 130 interrupted.
 """
 
+import functools
 import os
 import sys
 from collections.abc import Sequence
@@ -22,6 +23,8 @@ from absl import app, flags
 from haa_jax import config_flag
 from haa_jax.prediction import command, network_flags, networks, results, runner, videos, windows
 from haa_jax.restore import TrainedNetwork
+from haa_jax.runtime.logs import set_up_logging
+from tfds_haa500.streams import flow
 
 INTERRUPTED = 130  # the exit code: 128 + SIGINT, as in shells
 
@@ -69,87 +72,81 @@ def predict(
 def main(argv: list[str]) -> None:
     if len(argv) < 2:
         sys.exit("error: give videos, folders of videos, or lists of videos (.txt)")
+    set_up_logging()
     from haa_jax.errors import user_errors
 
     try:
-        options = _options()
+        options = options_of(flags.FLAGS)
         names = videos.find_named(argv[1:])
         trained = networks.load()
         if flags.FLAGS.views:
             trained = [networks.with_views(network, flags.FLAGS.views) for network in trained]
-        failed = _run(names, trained, options)
+        failed = command.run(names, trained, options)
     except user_errors() as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
-        kept = f"; {options.out}.partial keeps what is done, and the same command resumes" if options.out else ""
-        print(f"interrupted{kept}", file=sys.stderr)
+        print("interrupted; with --out or --features, the same command resumes", file=sys.stderr)
         sys.exit(INTERRUPTED)
     if failed:
-        print(f"{failed} of {len(names)} videos cannot be used; see above", file=sys.stderr)
-        sys.exit(1)
+        sys.exit(f"error: {failed} of {len(names)} videos cannot be used; see above")
 
 
-def _run(names: dict[str, str], trained: list[TrainedNetwork], options: command.Options) -> int:
-    if options.features:
-        if len(trained) > 1:
-            raise networks.NetworksError("--features needs a single network")
-        return command.extract_features(names, trained[0], options)
-    return command.predict(names, trained, options)
+def options_of(chosen: flags.FlagValues) -> command.Options:
+    """The flags of `define_flags` as options.
 
-
-def _options() -> command.Options:
-    """The flags as options; raises UserErrors for those that do not go together."""
-    chosen = flags.FLAGS
+    Raises:
+      WindowError, ResultsError, NetworksError: their values, or flags that do not go together.
+    """
     lengths = {
         name: windows.parse_length(name, chosen[name].value) for name in ("window", "step") if chosen[name].value
     }
-    if "window" not in lengths and ("step" in lengths or chosen.join):
-        raise windows.WindowError(f"--{'step' if 'step' in lengths else 'join'} needs --window")
-    if lengths and chosen.flow_method == "images":
+    for name in ("step", "join"):
+        if chosen[name].value and "window" not in lengths:
+            raise windows.WindowError(f"--{name} needs --window")
+    if lengths and chosen.flow_method == flow.IMAGES:
         raise windows.WindowError("--flow_method=images is for whole videos; with --window, flow is computed")
-    for name in ("out", "video_out", "join") if chosen.features else ():
-        if chosen[name].value:
+    for name in ("out", "video_out", "join"):
+        if chosen[name].value and chosen.features:
             raise results.ResultsError(f"--features writes features only: leave out --{name}")
-    networks_given = len((chosen.workdir or "").split(","))
-    plan = runner.Plan(lengths.get("window"), lengths.get("step"), chosen.flow_method, bool(chosen.features))
+    if chosen.out:
+        results.check_format(chosen.out)
+    count = len((chosen.workdir or "").split(","))
     return command.Options(
-        plan=plan,
+        plan=runner.Plan(lengths.get("window"), lengths.get("step"), chosen.flow_method, bool(chosen.features)),
         top_k=chosen.top_k,
         out=chosen.out or "",
         features=chosen.features or "",
         video_out=chosen.video_out or "",
         join=chosen.join,
-        fusion_weights=_numbers(chosen.fusion_weights) or (1.0,) * networks_given,
+        fusion_weights=networks.parse_weights(chosen.fusion_weights) or (1.0,) * count,
     )
 
 
-def _numbers(texts: Sequence[str]) -> tuple[float, ...]:
-    try:
-        return tuple(map(float, texts))
-    except ValueError as error:
-        raise networks.NetworksError(f"--fusion_weights={','.join(texts)}: must be numbers") from error
-
-
-def _define_flags() -> None:
+def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     """Not at import: other commands define flags of the same names."""
-    network_flags.define()
-    flags.DEFINE_integer("top_k", 5, "Labels of each clip.", lower_bound=1)
-    flags.DEFINE_string("views", None, "Views of each clip, WINDOWSxCROPS, such as 1x1 (default: those of the test).")
-    flags.DEFINE_string("window", None, "Length of the clips that a video is divided into: 2s, or 64f for frames.")
-    flags.DEFINE_string("step", None, "From the start of a clip to that of the next (default: --window).")
-    flags.DEFINE_bool("join", False, "Join successive clips with the same first label.")
-    flags.DEFINE_string("out", None, "File for the results, .csv or .json.")
-    flags.DEFINE_string("features", None, "Folder for features (NAME.npy and NAME.times.npy) instead of predictions.")
-    flags.DEFINE_string("video_out", None, "Folder for copies of the videos with the predictions drawn in.")
+    network_flags.define(flag_values)
+    string = functools.partial(flags.DEFINE_string, flag_values=flag_values)
+    flags.DEFINE_integer("top_k", 5, "Labels of each clip.", lower_bound=1, flag_values=flag_values)
+    string("views", None, "Views of each clip, WINDOWSxCROPS, such as 1x1 (default: those of the test).")
+    string("window", None, "Length of the clips that a video is divided into: 2s, or 64f for frames.")
+    string("step", None, "From the start of a clip to that of the next (default: --window).")
+    flags.DEFINE_bool("join", False, "Join successive clips with the same first label.", flag_values=flag_values)
+    string("out", None, "File for the results, .csv or .json.")
+    string("features", None, "Folder for features (NAME.npy and NAME.times.npy) instead of predictions.")
+    string("video_out", None, "Folder for copies of the videos with the predictions drawn in.")
     flags.DEFINE_enum(
-        "flow_method", "dis", videos.FLOW_METHODS, "How flow is computed, or images to read it; as in training."
+        "flow_method",
+        videos.FLOW_METHODS[0],
+        videos.FLOW_METHODS,
+        "How flow is computed, or images to read it: as for the dataset that the network was trained on.",
+        flag_values=flag_values,
     )
-    flags.DEFINE_list("fusion_weights", [], "Weights of several networks (default: 1 each).")
+    flags.DEFINE_list("fusion_weights", [], "Weights of several networks (default: 1 each).", flag_values=flag_values)
 
 
 def run() -> None:
-    """The command `haa_jax-predict`."""
-    _define_flags()
+    """The console script."""
+    define_flags()
     app.run(main, flags_parser=config_flag.parse)
 
 

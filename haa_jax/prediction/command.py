@@ -29,6 +29,15 @@ class Options:
     fusion_weights: tuple[float, ...] = (1.0,)
 
 
+def run(names: dict[str, str], trained: Sequence[TrainedNetwork], options: Options) -> int:
+    """Predicts videos, or writes their features; see `predict`."""
+    if not options.features:
+        return predict(names, trained, options)
+    if len(trained) > 1:
+        raise networks.NetworksError("--features needs a single network")
+    return extract_features(names, trained[0], options)
+
+
 def predict(names: dict[str, str], trained: Sequence[TrainedNetwork], options: Options) -> int:
     """Predicts videos, prints and writes the results.
 
@@ -42,8 +51,6 @@ def predict(names: dict[str, str], trained: Sequence[TrainedNetwork], options: O
       NetworksError, ResultsError, VideoError: what is wrong with the networks or the options.
     """
     networks.check_fusion(trained, options.fusion_weights)
-    if options.out:
-        results.check_format(options.out)
     if options.video_out:
         feature_files.check_names("video_out", names)
     partial = Partial(options.out, _settings(trained, options)) if options.out else None

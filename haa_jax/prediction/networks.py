@@ -60,6 +60,14 @@ def evaluated_head(network: TrainedNetwork) -> str:
     return objective.evaluated if objective and objective.evaluated in network.classes else first
 
 
+def parse_weights(texts: Sequence[str]) -> tuple[float, ...]:
+    """The numbers of --fusion_weights. Raises NetworksError."""
+    try:
+        return tuple(map(float, texts))
+    except ValueError as error:
+        raise NetworksError(f"--fusion_weights={','.join(texts)}: must be numbers") from error
+
+
 def check_fusion(networks: Sequence[TrainedNetwork], weights: Sequence[float]) -> None:
     """Raises NetworksError unless all networks have the same heads and classes, and there is a weight for each."""
     first, *others = (network.classes for network in networks)

@@ -115,7 +115,7 @@ class Frame:
 
 
 def cut(frames: Iterator, size: int, step: float) -> Iterator[tuple[list, int, int]]:
-    """Windows of a sequence: (its items, first, last + 1); no more than `size` + 1 items are held.
+    """Windows of a sequence: (its items, first, last + 1); besides them, no more than `size` + 1 items are held.
 
     Args:
       size: items of a window.
