@@ -53,15 +53,15 @@ def lines(found: dict, time: float) -> list[str]:
 
 
 def annotate(frame: np.ndarray, texts: list[str]) -> None:
-    """Draws lines of text at the top left of a frame (height, width, 3) uint8 BGR, in place."""
-    height = max(10, frame.shape[0] // _LINES)  # of a line, pixels
-    scale = 0.6 * height / cv2.getTextSize("Hg", _FONT, 1, 1)[0][1]
+    """Draws lines of text at the top left of a frame (height, width, 3) uint8 BGR, in place, on a darker ground."""
+    texts = [text.encode("ascii", "replace").decode() for text in texts]  # what OpenCV's fonts have
+    height = max(12, frame.shape[0] // _LINES)  # of a line, pixels
+    scale = 0.6 * height / cv2.getTextSize("H", _FONT, 1, 1)[0][1]
+    width = max((cv2.getTextSize(text, _FONT, scale, 1)[0][0] for text in texts), default=0)
+    frame[: height * len(texts) + height // 2, : width + height] //= 3
     for number, text in enumerate(texts, start=1):
-        text = text.encode("ascii", "replace").decode()  # what OpenCV's fonts have
-        place = (height // 3, number * height)
-        # Dark under light: legible on any background.
-        for color, thickness in (((0, 0, 0), max(2, height // 5)), ((255, 255, 255), max(1, height // 16))):
-            cv2.putText(frame, text, place, _FONT, scale, color, thickness, cv2.LINE_AA)
+        place = (height // 2, number * height)
+        cv2.putText(frame, text, place, _FONT, scale, (255, 255, 255), max(1, height // 16), cv2.LINE_AA)
 
 
 def _upright(container, stream) -> Iterator[np.ndarray]:
