@@ -20,6 +20,7 @@ An example holds what the dataset stores of a clip, as far as the stream needs i
 
 import dataclasses
 import functools
+import os
 from collections.abc import Mapping, Sequence
 
 import jax
@@ -36,7 +37,7 @@ from haa_jax.learning import steps
 from haa_jax.models.parameters import abstract_variables
 from haa_jax.runtime import checkpoint_reader, paths
 from haa_jax.runtime.checkpoint_reader import Restored
-from haa_jax.weights import importer
+from haa_jax.weights import importer, kinetics
 
 Classes = Mapping[str, Sequence[str]]  # names by head
 
@@ -130,6 +131,30 @@ def load_weights(
     abstract = abstract_variables(network, streams.network_shape(config.data))
     variables, _ = importer.load(paths.folder(path), config.model, abstract, head)
     return TrainedNetwork(network, variables, config.copy_and_resolve_references().lock(), classes)
+
+
+def load_published(
+    source: epath.PathLike, config: ConfigDict | None = None, class_names: Sequence[str] | None = None
+) -> TrainedNetwork:
+    """A published network by its name, or by the path of its weights.
+
+    Args:
+      source: "kinetics-400", the I3D of the extra haa_jax[kinetics]; or a file that haa_jax/weights reads.
+      config: of the network that the weights belong to, with their preprocessing. "kinetics-400" has its own.
+      class_names: in the order of the last layer. "kinetics-400" has its own.
+
+    Raises:
+      ValueError: a file without a config or class names, or "kinetics-400" with other class names.
+      WeightsError, checks.ConfigError: as `load_weights`; the extra is not installed.
+    """
+    path = kinetics.locate(source)
+    if os.fspath(source) == kinetics.NAME:
+        if class_names is not None:
+            raise ValueError(f"{kinetics.NAME!r} has its own class names; for others, give the path of a file")
+        config, class_names = config or kinetics.get_config(), kinetics.read_class_names()
+    if config is None or class_names is None:
+        raise ValueError(f"{source}: the weights of a file need a config and the class names of their last layer")
+    return load_weights(path, config, class_names)
 
 
 def restore_state(workdir: epath.PathLike, abstract_state, classes: Classes, which: str = "last") -> Restored:

@@ -11,7 +11,7 @@ from haa_jax.experiment import Experiment
 from haa_jax.learning.train_state import TrainState
 from haa_jax.runtime import paths
 from haa_jax.runtime.checkpoint import Checkpoints
-from haa_jax.weights import importer
+from haa_jax.weights import importer, kinetics
 
 log = logging.getLogger(__name__)
 
@@ -50,8 +50,13 @@ def restore_or_init(exp: Experiment, checkpoints: Checkpoints) -> tuple[TrainSta
 
 
 def weights_path(init_from: str) -> str:
-    """`config.init_from` as a path; a bare name is left as it is. Raises PathError if it is a path without a file."""
-    path = paths.expand(init_from)
+    """`config.init_from` as a path; a bare name other than "kinetics-400" is left as it is.
+
+    Raises:
+      PathError: it is a path without a file.
+      WeightsError: it is "kinetics-400", whose package is not installed.
+    """
+    path = kinetics.locate(init_from)
     is_path = "/" in path or epath.Path(path).suffix
     # A TensorFlow checkpoint is named by the common beginning of its files' names.
     if is_path and paths.is_local(path) and not glob.glob(f"{glob.escape(path)}*"):

@@ -2,6 +2,7 @@
 
     python -m haa_jax.weights rgb_imagenet.pt
     python -m haa_jax.weights rgb_imagenet.pt --config=configs/i3d.py
+    python -m haa_jax.weights kinetics-400
 
 Prints every tensor; with a config, also which tensors would fill that network, and which are missing, mismatched in
 shape, not finite or not used: the verdict that `config.init_from` follows. The exit code is 1 if the file does not fit.
@@ -15,7 +16,7 @@ from absl import app
 from haa_jax import config_flag, models, streams
 from haa_jax.errors import user_errors
 from haa_jax.models import parameters
-from haa_jax.weights import importer
+from haa_jax.weights import importer, kinetics
 from haa_jax.weights.readers import read
 
 _CONFIG = config_flag.define("Network to compare with: FILE.py[:variants].")
@@ -32,7 +33,7 @@ def main(argv: list[str]) -> None:
 
 def report(path: str, config=None) -> bool:
     """Prints the listing; returns whether the file fits (True without a config)."""
-    contents = read(path)
+    contents = read(kinetics.locate(path))
     tensors = contents.tensors
     for name, tensor in tensors.items():
         print(f"{name:60} {tensor.dtype!s:9} {'x'.join(map(str, tensor.shape)) or 'scalar'}")

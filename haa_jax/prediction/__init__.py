@@ -1,0 +1,1 @@
+"""What is done with a trained network and videos, without a dataset: what the commands predict, explain, ... share."""
