@@ -12,6 +12,10 @@ import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, Literal, Var
 
 
+class UnusedError(ValueError):
+    """The result is not computed from some of the values; the message is their names."""
+
+
 def vjp(function: Callable, *arguments) -> tuple[jax.Array, dict[str, jax.Array], Callable]:
     """A result, named intermediate values, and the gradients of the result with respect to them.
 
@@ -24,16 +28,15 @@ def vjp(function: Callable, *arguments) -> tuple[jax.Array, dict[str, jax.Array]
       name, with the shapes and dtypes of the values.
 
     Raises:
-      ValueError: the result is not computed from one of the values; names it.
+      UnusedError: the result is not computed from some of the values.
     """
-    program, shape = jax.make_jaxpr(function, return_shape=True)(*arguments)
-    names = list(jax.tree.leaves(_names(shape[1])))
+    program, (_, shapes) = jax.make_jaxpr(function, return_shape=True)(*arguments)
     result, *values = program.jaxpr.outvars
-    variables = dict(zip(names, values, strict=True))
+    variables = dict(zip(sorted(shapes), values, strict=True))  # trees of dicts are flattened in this order
     used = {id(operand) for equation in program.jaxpr.eqns for operand in equation.invars}
     unused = [name for name, variable in variables.items() if id(variable) not in used]
     if unused:
-        raise ValueError(f"the result is not computed from {', '.join(unused)}")
+        raise UnusedError(", ".join(unused))
 
     def evaluate(perturbations):
         added = {variables[name]: value for name, value in perturbations.items()}
@@ -43,11 +46,6 @@ def vjp(function: Callable, *arguments) -> tuple[jax.Array, dict[str, jax.Array]
     zeros = {name: jnp.zeros(variable.aval.shape, variable.aval.dtype) for name, variable in variables.items()}
     found, pull_back, endpoints = jax.vjp(evaluate, zeros, has_aux=True)
     return found, endpoints, lambda cotangent: pull_back(cotangent)[0]
-
-
-def _names(endpoints: Mapping) -> dict:
-    """A tree of the same structure whose leaves are the names."""
-    return {name: name for name in endpoints}
 
 
 def _evaluate(program: ClosedJaxpr, arguments: list, added: Mapping[Var, jax.Array]) -> dict[Var, jax.Array]:
