@@ -6,6 +6,7 @@ If linear heads follow an average over the positions, it is CAM (Zhou et al., ar
 positions.
 """
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -74,25 +75,30 @@ def class_maps(
     _check_endpoints(trained, inputs, endpoints)
     by_person = models.MODELS[trained.config.model.name].INPUT == "skeleton"
 
-    def logits_and_endpoints(variables, inputs):
-        logits, values = trained.network.apply(variables, inputs, train=False, endpoints=endpoints)
-        return logits[head], values
-
-    @jax.jit
-    def run(variables, inputs, wanted):
-        logits, values, pull_back = gradients.vjp(logits_and_endpoints, variables, inputs)
-        classes = jnp.where(wanted < 0, logits.argmax(-1), wanted)
-        # Clips do not depend on one another at test: the gradient of the sum is that of each clip.
-        slopes = pull_back(jax.nn.one_hot(classes, logits.shape[1], dtype=logits.dtype))
-        if by_person:  # (batch * people, time, joints, channels)
-            values, slopes = jax.tree.map(lambda x: x.reshape(*inputs.shape[:2], *x.shape[1:]), (values, slopes))
-        return logits, classes, {name: _weighted(value, slopes[name]) for name, value in values.items()}
-
     try:
-        logits, classes, maps = run(trained.variables, inputs, np.broadcast_to(wanted, len(inputs)))
+        logits, classes, maps = _run(
+            trained.network, head, endpoints, by_person, trained.variables, inputs, np.broadcast_to(wanted, len(inputs))
+        )
     except gradients.UnusedError as error:
         raise ExplanationError(f"the {head} logits are not computed from endpoint {error}") from error
     return ClassMaps(np.asarray(logits), np.asarray(classes), {name: np.asarray(each) for name, each in maps.items()})
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
+def _run(network, head: str, endpoints: tuple[str, ...], by_person: bool, variables, inputs, wanted):
+    """Logits, classes and maps as in ClassMaps; compiled once for a network and the shape of its inputs."""
+
+    def logits_and_endpoints(variables, inputs):
+        logits, values = network.apply(variables, inputs, train=False, endpoints=endpoints)
+        return logits[head], values
+
+    logits, values, pull_back = gradients.vjp(logits_and_endpoints, variables, inputs)
+    classes = jnp.where(wanted < 0, logits.argmax(-1), wanted)
+    # Clips do not depend on one another at test: the gradient of the sum is that of each clip.
+    slopes = pull_back(jax.nn.one_hot(classes, logits.shape[1], dtype=logits.dtype))
+    if by_person:  # (batch * people, time, joints, channels)
+        values, slopes = jax.tree.map(lambda x: x.reshape(*inputs.shape[:2], *x.shape[1:]), (values, slopes))
+    return logits, classes, {name: _weighted(value, slopes[name]) for name, value in values.items()}
 
 
 def default_head(trained: TrainedNetwork) -> str:
