@@ -1,4 +1,4 @@
-"""The predictions of a clip's views, averaged to one prediction per clip."""
+"""Predictions that are combined: those of a clip's views to one per clip, and those of several networks to one."""
 
 import functools
 
@@ -44,3 +44,21 @@ class ClipOutputs:
         views = self._open.pop(clip)
         for name, values in self.averaged.items():
             values[clip] = self._average(np.stack([views[view][name] for view in sorted(views)]))
+
+
+def fuse(logits: list[np.ndarray], weights: list[float], softmax: bool = False) -> np.ndarray:
+    """The weighted sum of logits, or the logarithm of the weighted mean of their softmax: float32 (N, classes).
+
+    Args:
+      logits: one float (N, classes) for each stream, rows and columns in one order.
+      weights: one for each stream, 0 or more.
+    """
+    streams = np.stack(logits).astype(np.float64)
+    weights = np.asarray(weights, np.float64)
+    if not softmax:
+        return np.tensordot(weights, streams, 1).astype(np.float32)
+    kept = weights > 0
+    # As logarithms, so that a probability that rounds to 0 still has a rank.
+    log_softmax = streams - np.logaddexp.reduce(streams, axis=-1, keepdims=True)
+    log_weights = np.log(weights[kept] / weights.sum())[:, None, None]
+    return np.logaddexp.reduce(log_softmax[kept] + log_weights, axis=0).astype(np.float32)

@@ -18,6 +18,7 @@ from absl import app, flags
 from etils import epath
 
 from haa_jax import evaluate, metrics
+from haa_jax.averaging import fuse
 from haa_jax.evaluate import METRICS_FILE, EvaluationError
 
 _WEIGHTS = flags.DEFINE_list("weights", None, "One number for each file (default: 1 each).")
@@ -97,24 +98,6 @@ def check_weights(weights: list[float], files: int) -> None:
         raise EvaluationError(f"--weights has {len(weights)} numbers for {files} files")
     if not all(np.isfinite(weight) and weight >= 0 for weight in weights) or not any(weights):
         raise EvaluationError(f"--weights={','.join(map(str, weights))}: each must be 0 or more, and one above 0")
-
-
-def fuse(logits: list[np.ndarray], weights: list[float], softmax: bool = False) -> np.ndarray:
-    """The weighted sum of logits, or the logarithm of the weighted mean of their softmax: float32 (N, classes).
-
-    Args:
-      logits: one float (N, classes) for each stream, rows and columns in one order.
-      weights: one for each stream, 0 or more.
-    """
-    streams = np.stack(logits).astype(np.float64)
-    weights = np.asarray(weights, np.float64)
-    if not softmax:
-        return np.tensordot(weights, streams, 1).astype(np.float32)
-    kept = weights > 0
-    # As logarithms, so that a probability that rounds to 0 still has a rank.
-    log_softmax = streams - np.logaddexp.reduce(streams, axis=-1, keepdims=True)
-    log_weights = np.log(weights[kept] / weights.sum())[:, None, None]
-    return np.logaddexp.reduce(log_softmax[kept] + log_weights, axis=0).astype(np.float32)
 
 
 def read_predictions(path: epath.PathLike) -> dict[str, np.ndarray]:

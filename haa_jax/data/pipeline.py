@@ -77,9 +77,10 @@ def train_batches(split: "Split", data, batch_size: int, seed: int, start: int, 
             )
             for clip, example in zip(clips, examples, strict=True)
         ]
-        return {"labels": {name: values[clips] for name, values in split.labels.items()}}, fill
+        labels = {name: values[clips] for name, values in split.labels.items()}
+        return {"clips": empty_clips(data, len(fill)), "labels": labels}, fill
 
-    return _prefetched(map(plan, itertools.count(start)), data)
+    return prefetched(map(plan, itertools.count(start)), data.threads, data.prefetch)
 
 
 def eval_batches(split: "Split", data, views: Views, batch_size: int, shard: ProcessShard) -> Iterator[dict]:
@@ -103,13 +104,14 @@ def eval_batches(split: "Split", data, views: Views, batch_size: int, shard: Pro
     def plan(_):
         clips, numbers, fill = zip(*itertools.islice(rows, size), strict=True)
         batch = {
+            "clips": empty_clips(data, size),
             "index": np.array(clips, np.int32),
             "view": np.array(numbers, np.int32),
             "mask": np.array([write is not None for write in fill]),
         }
-        return batch, [write or _blank for write in fill]
+        return batch, [write or blank for write in fill]
 
-    return _prefetched(map(plan, range(num_eval_batches(each, batch_size, shard))), data)
+    return prefetched(map(plan, range(num_eval_batches(each, batch_size, shard))), data.threads, data.prefetch)
 
 
 def num_eval_batches(num_views: np.ndarray, batch_size: int, shard: ProcessShard) -> int:
@@ -135,29 +137,30 @@ def at_test(data, evaluation) -> ConfigDict:
     return ConfigDict(data.to_dict() | changes)
 
 
-def _blank(out: Clip) -> None:
+def blank(out: Clip) -> None:
+    """Writes the clip of a padded row."""
     for array in out.values():
         array[...] = 0
 
 
-def _prefetched(plans: Iterator[tuple[dict, list[Callable]]], data) -> Iterator[dict]:
-    """Executes plans in order, `data.prefetch` batches ahead; a row is the task of one thread.
+def prefetched(plans: Iterator[tuple[dict, list[Callable]]], threads: int, ahead: int) -> Iterator[dict]:
+    """Executes plans in order, `ahead` batches ahead of the one that is used; a row is the task of one thread.
 
-    A plan is a batch without its clips, and for each row a function that writes the row's clip.
+    Args:
+      plans: a batch, whose "clips" are still empty, and for each row a function that writes the row's clip.
+      threads: 0 for one per core.
     """
-    threads = data.threads or _cores()
-    pool = concurrent.futures.ThreadPoolExecutor(threads, thread_name_prefix="decode")
+    pool = concurrent.futures.ThreadPoolExecutor(threads or cores(), thread_name_prefix="decode")
 
     def submit(plan):
         batch, fill = plan
-        clips = empty_clips(data, len(fill))
-        return {**batch, "clips": clips}, [pool.submit(write, row(clips, i)) for i, write in enumerate(fill)]
+        return batch, [pool.submit(write, row(batch["clips"], i)) for i, write in enumerate(fill)]
 
     pending = collections.deque()
     try:
         for plan in plans:
             pending.append(submit(plan))
-            if len(pending) > data.prefetch:
+            if len(pending) > ahead:
                 yield _finish(*pending.popleft())
         while pending:
             yield _finish(*pending.popleft())
@@ -165,7 +168,7 @@ def _prefetched(plans: Iterator[tuple[dict, list[Callable]]], data) -> Iterator[
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _cores() -> int:
+def cores() -> int:
     """Cores that this process may use: schedulers give each process of a host its own."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 

@@ -9,9 +9,10 @@ read from files in the builders' formats, next to the videos or to one of the tw
     DIR/video/pushup/clip.mp4       DIR/pose/pushup/clip.json
 """
 
+import contextlib
 import os
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -42,23 +43,31 @@ def find(given: str | os.PathLike | Sequence[str | os.PathLike]) -> list[str]:
     Raises:
       VideoError: a path does not exist, a folder has no videos, or a list cannot be read.
     """
-    if isinstance(given, str | os.PathLike):
-        given = [given]
-    return list(dict.fromkeys(file for path in given for file in _files(pathlib.Path(paths.expand(path)))))
+    return list(find_named(given))
 
 
-def _files(path: pathlib.Path) -> Iterator[str]:
+def find_named(given: str | os.PathLike | Sequence[str | os.PathLike]) -> dict[str, str]:
+    """`find`'s files, each with a name for its results: its path inside the given folder, without the suffix."""
+    given = [given] if isinstance(given, str | os.PathLike) else given
+    found = {}
+    for path in given:
+        for file, name in _files(pathlib.Path(paths.expand(path))):
+            found.setdefault(file, name)
+    return found
+
+
+def _files(path: pathlib.Path) -> Iterator[tuple[str, str]]:
     if path.is_dir():
         found = sorted(file for file in path.rglob("*") if _is_video(file.relative_to(path)) and file.is_file())
         if not found:
             raise VideoError(f"{path} has no videos ({', '.join(SUFFIXES)})")
-        yield from map(str, found)
+        yield from ((str(file), file.relative_to(path).with_suffix("").as_posix()) for file in found)
     elif not path.exists():
         raise VideoError(f"{path}: no such file or folder")
     elif path.suffix.lower() == LIST:
         yield from _listed(path)
     else:
-        yield str(path)
+        yield str(path), path.stem
 
 
 def _is_video(path: pathlib.Path) -> bool:
@@ -66,7 +75,7 @@ def _is_video(path: pathlib.Path) -> bool:
     return path.suffix.lower() in SUFFIXES and not hidden
 
 
-def _listed(path: pathlib.Path) -> Iterator[str]:
+def _listed(path: pathlib.Path) -> Iterator[tuple[str, str]]:
     """The videos of a list; a list within a list is an error."""
     try:
         lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
@@ -97,29 +106,36 @@ def read_example(path: str | os.PathLike, data, flow_method: str = flow.METHODS[
     Raises:
       VideoError: names the file and everything that is wrong with it.
     """
+    return read(path, needed([data], flow_method))
+
+
+def read(path: str | os.PathLike, stored: dict[str, str]) -> dict:
+    """What a built dataset with these streams (see `needed`) would store of a video; raises VideoError."""
     path = os.fspath(path)
-    methods = needed(data, flow_method)
-    computations = [STREAMS[name].Computation(method) for name, method in methods.items() if method]
-    try:
+    computations = [STREAMS[name].Computation(method) for name, method in stored.items() if method]
+    with faults_of(path):
         clip = video.encode_clip(pathlib.Path(path).read_bytes(), on_frame=computations)
-        values = {"video": clip.frames, "fps": float(np.float32(clip.fps))}  # float32 is what is stored
+        values = {"video": clip.frames, "fps": stored_fps(clip.fps)}
         for computation in computations:
             values |= computation.features()
-    except (ClipError, OSError) as error:
-        raise _fault(path, error) from error
-    for name, method in methods.items():
-        if not method:
-            values |= _read_side_file(path, name, clip)
-    return values
+    return values | read_side_files(path, stored, clip)
 
 
-def needed(data, flow_method: str) -> dict[str, str]:
-    """The stored streams that `data.stream` needs, each with the method that computes it; "" to read it from files.
+def stored_fps(fps: float) -> float:
+    """Frames per second as they are stored: float32."""
+    return float(np.float32(fps))
+
+
+def needed(datas: Iterable, flow_method: str) -> dict[str, str]:
+    """The stored streams that the networks of some `config.data` need, each with the method that computes it.
+
+    Returns:
+      Name -> method; "" for those that are read from files.
 
     Raises:
       VideoError: OpenCV does not have the method.
     """
-    names = dict.fromkeys(filter(None, streams.features(data).values()))
+    names = dict.fromkeys(name for data in datas for name in streams.features(data).values() if name)
     try:
         if "flow" in names and flow_method != flow.IMAGES:
             flow.check_method(flow_method)
@@ -150,15 +166,21 @@ def side_file(path: str, stream: str) -> File:
 _HOW = {"pose": "; tools/pose writes such files"}
 
 
-def _read_side_file(path: str, stream: str, clip: video.EncodedClip) -> dict:
-    file = side_file(path, stream)
+def read_side_files(path: str, stored: dict[str, str], clip: video.EncodedClip) -> dict:
+    """The features of the streams that are read from files; raises VideoError."""
+    values = {}
+    for name in (name for name, method in stored.items() if not method):
+        file = side_file(path, name)
+        with faults_of(str(file.local)):
+            values |= STREAMS[name].read(file, clip)
+    return values
+
+
+@contextlib.contextmanager
+def faults_of(path: str) -> Iterator[None]:
+    """Raises as VideoErrors that name the file what is raised for a file that cannot be used."""
     try:
-        return STREAMS[stream].read(file, clip)
+        yield
     except (ClipError, OSError) as error:
-        raise _fault(str(file.local), error) from error
-
-
-def _fault(path: str, error: Exception) -> VideoError:
-    if isinstance(error, OSError):
-        error = ClipError(error.strerror or str(error))
-    return VideoError("\n".join(of_file(path, error)))
+        reason = ClipError(error.strerror or str(error)) if isinstance(error, OSError) else error
+        raise VideoError("\n".join(of_file(path, reason))) from error

@@ -89,8 +89,8 @@ def encode_clip(
         frames change size; whatever `on_frame` raises.
     """
     with open_video(io.BytesIO(data)) as (container, stream):
-        frames, size = encode_frames(_decode(container, stream), short_side, on_frame)
-        _check_complete(data, len(frames))
+        frames, size = encode_frames(decode_frames(container, stream), short_side, on_frame)
+        check_complete(io.BytesIO(data), len(frames))
         return EncodedClip(frames, float(stream.average_rate), size)
 
 
@@ -101,6 +101,18 @@ def encode_frames(
 ) -> tuple[list[bytes], tuple[int, int] | None]:
     """JPEGs of decoded frames, and the video's upright (width, height), None without frames; see `encode_clip`."""
     frames, size = [], None
+    for jpeg, size in encoded(decoded, short_side, on_frame):  # noqa: B007
+        frames.append(jpeg)
+    return frames, size
+
+
+def encoded(
+    decoded: Iterable[av.VideoFrame],
+    short_side: int = SHORT_SIDE,
+    on_frame: Sequence[Callable[[np.ndarray], None]] = (),
+) -> Iterator[tuple[bytes, tuple[int, int]]]:
+    """The JPEG of each frame, one at a time, and the video's upright (width, height); see `encode_clip`."""
+    size = None
     for frame in decoded:
         found = _upright_size(frame)
         if size not in (None, found):
@@ -108,8 +120,7 @@ def encode_frames(
         image, size = _to_bgr(frame, short_side), found
         for observe in on_frame:
             observe(image)
-        frames.append(encode_jpeg(image))
-    return frames, size
+        yield encode_jpeg(image), size
 
 
 def whole_packets(container, *streams) -> Iterator[av.Packet]:
@@ -127,22 +138,23 @@ def check_whole(frame: av.VideoFrame, seconds: float | None) -> None:
         raise ClipError(f"is damaged{place} (the decoder concealed missing data)")
 
 
-def _decode(container, stream) -> Iterator[av.VideoFrame]:
-    """All frames in display order."""
+def decode_frames(container, stream) -> Iterator[av.VideoFrame]:
+    """All frames in display order; raises ClipError for one that is incomplete."""
     for packet in whole_packets(container, stream):
         for frame in packet.decode():
             check_whole(frame, frame.time)
             yield frame
 
 
-def _check_complete(data: bytes, num_frames: int) -> None:
-    """Raises ClipError if the file's own index, length or last byte shows that frames are missing.
+def check_complete(file, num_frames: int) -> None:
+    """Raises ClipError if an open file's own index, length or last byte shows that frames are missing.
 
     A file cut short decodes without an error. Frames hidden by an edit list are missing on purpose, so packets are
     counted with edit lists ignored. AVI's index counts dropped frames too: PyAV does not return their empty packets,
     but the timestamps of the others count them.
     """
-    with open_container(io.BytesIO(data), options={"ignore_editlist": "1"}) as container:
+    file.seek(0)
+    with open_container(file, options={"ignore_editlist": "1"}) as container:
         stream, kind = container.streams.video[0], container.format.name
         found, end = [], 0.0
         for packet in container.demux():
@@ -156,8 +168,10 @@ def _check_complete(data: bytes, num_frames: int) -> None:
         length = (container.duration or 0) / av.time_base
         if kind in _HAS_LENGTH and end < length - CONTAINER_SLACK:
             raise ClipError(f"is truncated: it ends at {end:.2f} of {length:.2f} s")
-    if kind == "gif" and not data.rstrip(b"\0").endswith(_GIF_TRAILER):
-        raise ClipError("is truncated: its end is missing")
+    if kind == "gif":
+        file.seek(0)
+        if not file.read().rstrip(b"\0").endswith(_GIF_TRAILER):
+            raise ClipError("is truncated: its end is missing")
     if not num_frames:
         raise ClipError("has no frames")
 

@@ -44,7 +44,7 @@ def test_short_side_is_scaled_down_never_up(tmp_path, size, stored):
 
 def test_frames_of_two_sizes(tmp_path, monkeypatch):
     frames = [av.VideoFrame(width, 48, "yuv420p") for width in (64, 64, 80)]
-    monkeypatch.setattr(video, "_decode", lambda container, stream: iter(frames))
+    monkeypatch.setattr(video, "decode_frames", lambda container, stream: iter(frames))
     with pytest.raises(ClipError, match="changes its frame size from 64x48 to 80x48"):
         video.encode_clip(written(tmp_path, 3))
 
@@ -111,7 +111,7 @@ def test_truncated_video_with_its_index_in_front(tmp_path, missing):
 
 def test_samples_that_are_not_there_are_missed(tmp_path, monkeypatch):
     data = fast_start(tmp_path, 40)
-    monkeypatch.setattr(video, "_decode", lambda container, stream: iter(()))
+    monkeypatch.setattr(video, "decode_frames", lambda container, stream: iter(()))
     with pytest.raises(ClipError, match="has no frames"):
         video.encode_clip(data)
 
