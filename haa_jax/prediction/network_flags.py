@@ -1,7 +1,5 @@
 """The flags by which commands choose a trained network: a run's workdir, or published weights."""
 
-import functools
-
 from absl import flags
 
 from haa_jax import config_flag, restore
@@ -16,18 +14,22 @@ class NetworkFlagsError(UserError, ValueError):
 
 def define(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     """Defines --workdir, --checkpoint, --weights, --config and --classes."""
-    string = functools.partial(flags.DEFINE_string, flag_values=flag_values)
-    string("workdir", None, "Folder of the run whose network is used; give this or --weights.")
+    values = {"flag_values": flag_values}
+    flags.DEFINE_string("workdir", None, "Folder of the run whose network is used; give this or --weights.", **values)
     flags.DEFINE_enum(
         "checkpoint",
         None,
         ["last", "best"],
         "--workdir only: which of its checkpoints (default: the run's config.eval.checkpoint).",
-        flag_values=flag_values,
+        **values,
     )
-    string("weights", None, f"Published weights: {kinetics.NAME} or a file; give this or --workdir.")
-    config_flag.define("--weights=FILE only: its network and preprocessing, FILE.py[:variants].", flag_values)
-    string("classes", None, "--weights=FILE only: text file of the class names, one a line, in the file's order.")
+    flags.DEFINE_string(
+        "weights", None, f"{kinetics.NAME} or a file of published weights; this or --workdir.", **values
+    )
+    config_flag.define("--weights=FILE only: the file's network and preprocessing, FILE.py[:variants].", flag_values)
+    flags.DEFINE_string(
+        "classes", None, "--weights=FILE only: text file of its class names, one a line, in its order.", **values
+    )
 
 
 def load(flag_values: flags.FlagValues = flags.FLAGS) -> TrainedNetwork:

@@ -12,6 +12,7 @@ _OTHER_CONFIG = (
     "What to do: use the config, with its variants, that the file was trained with (stream, width), or another "
     "file of this network"
 )
+_OTHER_CLASSES = "What to do: give the class names of the file's last layer, all of them and in its order"
 
 
 def describe(fit: Fit) -> str:
@@ -40,7 +41,9 @@ def describe(fit: Fit) -> str:
     for reason, unused in sorted(reasons.items()):
         lines.append(f"  not used, {reason}: {len(unused)} ({listed(unused, _LISTED if reason == UNKNOWN else 3)})")
     lines += [f"  {fault}" for fault in fit.faults]
-    if fit.missing or fit.mismatched:
+    if fit.mismatched and not fit.missing and fit.in_head.issuperset(name for name, _, _ in fit.mismatched):
+        lines.append(f"  {_OTHER_CLASSES}")
+    elif fit.missing or fit.mismatched:
         lines.append(f"  {_OTHER_CONFIG}")
     return "\n".join(lines)
 

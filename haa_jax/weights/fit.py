@@ -50,6 +50,11 @@ class Fit:
     def fits(self) -> bool:
         return not (self.missing or self.mismatched or self.faults)
 
+    @property
+    def in_head(self) -> frozenset[str]:
+        """The names in the file of the last layer's tensors that are taken."""
+        return frozenset(name for path, name in self.taken.items() if names.is_head(path[1:]))
+
 
 def match(shapes: Mapping[str, tuple[int, ...]], model: str, variables: dict, head: str = "") -> Fit:
     """Pairs a file's tensors with a network's variables, using the source and prefix for which most names agree.

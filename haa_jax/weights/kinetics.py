@@ -5,6 +5,7 @@ NumPy arrays; the optional extra haa_jax[kinetics] installs it. The package is l
 file is read where it is without executing any code in it (see safe_pickle.py).
 """
 
+import difflib
 import importlib.util
 import os
 import pathlib
@@ -23,15 +24,20 @@ _CLASSES = pathlib.Path(__file__).with_name("kinetics_400.txt")  # in the order 
 
 
 def locate(source: epath.PathLike) -> str:
-    """The path of a weights file: of the installed one for "kinetics-400", of any other source the source itself.
+    """The path of the weights that a setting names: of the installed file for "kinetics-400", otherwise as given.
 
     For a file or folder of that name, write `./kinetics-400`.
 
     Raises:
-      WeightsError: the package with the weights is not installed, or lacks the file.
+      WeightsError: the package with the weights is not installed, or lacks the file; the name is misspelled.
       paths.PathError: as `paths.expand`.
     """
-    return str(installed_file()) if os.fspath(source) == NAME else paths.expand(source)
+    if os.fspath(source) == NAME:
+        return str(installed_file())
+    path = paths.expand(source)
+    if "/" not in path and difflib.get_close_matches(path, [NAME], cutoff=0.8) and not os.path.exists(path):
+        raise WeightsError(f"there is no file {path}; did you mean {NAME}?")
+    return path
 
 
 def installed_file() -> pathlib.Path:
