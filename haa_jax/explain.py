@@ -16,6 +16,7 @@ the one given by --class. DIR (--out, by default the current folder) gets `<vide
 and `explain.grad_cam` gives the maps of stored clips without drawing.
 """
 
+import functools
 import sys
 
 from absl import app, flags
@@ -42,7 +43,8 @@ def main(argv: list[str]) -> None:
         paths.check_writable(out, "--out")
         (video,) = _only(videos.find(argv[1]), argv[1])
         trained = network_flags.load()
-        found = explain(video, trained, options["class"].value or "", options.head or "", tuple(options.endpoint or ()))
+        label, head = options["class"].value or "", options.head or ""
+        found = explain(video, trained, label, head, options.endpoint, options.flow_method)
         print(describe(found))
         print("\n".join(f"  {path}" for path in write(found, out)))
     except UserError as error:
@@ -55,15 +57,30 @@ def _only(found: list[str], given: str) -> list[str]:
     return found
 
 
-def _define_flags() -> None:
+def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     """Not at import: other commands define flags of the same names."""
-    network_flags.define()
-    flags.DEFINE_string("class", None, "Name of the class to explain (default: the one with the highest score).")
-    flags.DEFINE_string("head", None, "Head of the class (default: the one that the run reports).")
-    flags.DEFINE_list("endpoint", None, "Endpoints to map (default: the last ones with positions).")
-    flags.DEFINE_string("out", ".", "Folder for the pictures.")
+    network_flags.define(flag_values)
+    string = functools.partial(flags.DEFINE_string, flag_values=flag_values)
+    string("class", None, "Name of the class to explain (default: the one with the highest score).")
+    string("head", None, "Head of the class (default: the one that the test evaluates).")
+    string("out", ".", "Folder for the pictures.")
+    flags.DEFINE_list(
+        "endpoint", [], "Endpoints to map (default: the network's last ones with positions).", flag_values=flag_values
+    )
+    flags.DEFINE_enum(
+        "flow_method",
+        videos.FLOW_METHODS[0],
+        videos.FLOW_METHODS,
+        "How flow is computed, or images to read it: as for the dataset that the network was trained on.",
+        flag_values=flag_values,
+    )
+
+
+def run() -> None:
+    """The console script."""
+    define_flags()
+    app.run(main, flags_parser=config_flag.parse)
 
 
 if __name__ == "__main__":
-    _define_flags()
-    app.run(main, flags_parser=config_flag.parse)
+    run()

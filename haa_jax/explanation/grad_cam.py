@@ -17,7 +17,7 @@ from haa_jax import models
 from haa_jax.data.views import Clip
 from haa_jax.errors import UserError
 from haa_jax.explanation import gradients
-from haa_jax.learning import objectives
+from haa_jax.prediction.networks import evaluated_head
 from haa_jax.restore import TrainedNetwork
 
 
@@ -48,7 +48,7 @@ def grad_cam(
       clips: stored clips, as for `TrainedNetwork.logits`.
       class_index: of one class, or int (batch,) of one for each clip.
       endpoint: one of the network's with positions; see its file in haa_jax/models.
-      head: "" for `default_head`.
+      head: "" for the one that the test evaluates.
 
     Returns:
       float32, 0 or above, at the endpoint's own resolution: (batch, time', height', width'); of ST-GCN (batch, people,
@@ -69,7 +69,7 @@ def class_maps(
     Args:
       class_index: None for the class with the highest logit of each clip.
     """
-    head = head or default_head(trained)
+    head = head or evaluated_head(trained)
     wanted = _check_classes(trained, head, -1 if class_index is None else class_index)
     inputs = trained.preprocess(clips)
     _check_endpoints(trained, inputs, endpoints)
@@ -99,12 +99,6 @@ def _run(network, head: str, endpoints: tuple[str, ...], by_person: bool, variab
     if by_person:  # (batch * people, time, joints, channels)
         values, slopes = jax.tree.map(lambda x: x.reshape(*inputs.shape[:2], *x.shape[1:]), (values, slopes))
     return logits, classes, {name: _weighted(value, slopes[name]) for name, value in values.items()}
-
-
-def default_head(trained: TrainedNetwork) -> str:
-    """The head that the run reports; the first of published weights."""
-    objective = objectives.OBJECTIVES.get(trained.config.objective)
-    return objective.evaluated if objective and objective.evaluated in trained.classes else next(iter(trained.classes))
 
 
 def _check_classes(trained: TrainedNetwork, head: str, class_index) -> np.ndarray:

@@ -11,9 +11,10 @@ from etils import epath
 
 from haa_jax import models
 from haa_jax.explanation import placement, skeletons
-from haa_jax.explanation.grad_cam import ExplanationError, class_maps, default_head
+from haa_jax.explanation.grad_cam import ExplanationError, class_maps
 from haa_jax.explanation.view import View, middle_view
 from haa_jax.prediction import videos
+from haa_jax.prediction.networks import evaluated_head
 from haa_jax.restore import TrainedNetwork
 
 
@@ -50,24 +51,30 @@ class Explanation:
 
 
 def explain(
-    video: epath.PathLike, trained: TrainedNetwork, label: str = "", head: str = "", endpoints: Sequence[str] = ()
+    video: epath.PathLike,
+    trained: TrainedNetwork,
+    label: str = "",
+    head: str = "",
+    endpoints: Sequence[str] = (),
+    flow_method: str = videos.FLOW_METHODS[0],
 ) -> Explanation:
     """The Grad-CAM of a video.
 
     Args:
       video: a file.
       label: name of the class; "" for the one with the highest score.
-      head: "" for the one that the run reports.
+      head: "" for the one that the test evaluates.
       endpoints: () for those that the network's file gives in `cam_endpoints`.
+      flow_method: as of `videos.read_example`.
 
     Raises:
       ExplanationError: unknown class, head or endpoint, or the network's file gives no endpoints.
       videos.VideoError: the video cannot be read, or lacks what the network's stream needs.
     """
-    head = head or default_head(trained)
+    head = head or evaluated_head(trained)
     index = class_index(trained, label, head) if label else None
     endpoints = tuple(endpoints) or default_endpoints(trained)
-    example = videos.read_example(video, trained.data)
+    example = videos.read_example(video, trained.data, flow_method)
     view = middle_view(example, trained.data, trained.views)
     found = class_maps(trained, view.clips, endpoints, head, index)
     (chosen,), (logits,) = found.classes, found.logits

@@ -8,7 +8,7 @@ import pytest
 from flax import linen as nn
 
 from haa_jax import models
-from haa_jax.explanation.grad_cam import ExplanationError, class_maps, default_head, grad_cam
+from haa_jax.explanation.grad_cam import ExplanationError, class_maps, grad_cam
 from haa_jax.restore import TrainedNetwork
 from tests.explanation import networks
 
@@ -129,14 +129,6 @@ def gradient_of_a_side_branch(trained):
 
     other = TrainedNetwork(Side(), {}, trained.config, {"atomic": ("a", "b", "c")})
     return grad_cam(other, networks.clips(trained), 0, "aux_features")
-
-
-def test_the_head_is_the_one_that_the_run_reports():
-    trained = networks.trained("i3d")
-    assert default_head(trained) == "atomic"
-    trained.config.objective = "joint"
-    assert default_head(trained) == "composite"
-    assert default_head(TrainedNetwork(None, {}, trained.config, {"own": ("a",)})) == "own"
 
 
 def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
