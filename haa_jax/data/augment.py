@@ -10,6 +10,7 @@ import numpy as np
 from haa_jax.streams.images import Box
 
 CROPS = (1, 3, 10)  # at test: the center; three along the long side; corners and center, and their mirror images
+CENTER = {1: 0, 3: 1, 10: 4}  # number of crops -> which of them is the center
 
 
 def train_short_side(data, rng: np.random.Generator) -> int:

@@ -65,12 +65,31 @@ class ClipViews:
 
     def write(self, view: int, out: Clip) -> None:
         """Writes a view to `out`; to be called once for each view."""
+        clip, positions, box = self._view(view)
+        _write(clip, positions, box, out)
+        clip.release(positions)
+
+    def region(self, view: int) -> tuple[np.ndarray, np.ndarray]:
+        """What a view shows, before mirroring; to be called before the view is written.
+
+        Returns:
+          Positions int64 (frames,), and the part of the frame at each of them, float (frames, 4): x, y, width, height
+          in 0..1 of the frame. Around a person it may reach beyond the frame; without cropping, it is the whole frame.
+        """
+        clip, positions, box = self._view(view)
+        if box == NO_BOX:
+            return positions, np.tile([0.0, 0.0, 1.0, 1.0], (len(positions), 1))
+        height, width = clip.shape(positions)
+        part = np.array([box.left / width, box.top / height, box.width / width, box.height / height])
+        windows = clip.windows(positions)  # what the pictures show of the frames
+        return positions, np.concatenate([windows[:, :2] + windows[:, 2:] * part[:2], windows[:, 2:] * part[2:]], 1)
+
+    def _view(self, view: int) -> tuple[StoredClip, np.ndarray, images.Box]:
         with self._lock:
             self._opened = self._opened or self._open()
         clip, windows, boxes = self._opened
         window, crop = divmod(view, self._crops)
-        _write(clip, windows[window], boxes[crop], out)
-        clip.release(windows[window])
+        return clip, windows[window], boxes[crop]
 
     def _open(self) -> tuple[StoredClip, list[np.ndarray], list[images.Box]]:
         example, data = self._read(), self._data

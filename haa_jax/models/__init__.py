@@ -22,6 +22,10 @@ A network's file has
     INPUT                  what it takes, "clips" or "skeleton"
     HEADS                  its modules that end in the classes; LinearHeads puts one layer below it for each head
     STEM                   its first convolutions, as "backbone/stem"; () if it has none
+    cam_endpoints(config)  optional: the endpoints that Grad-CAM maps by default: the last ones with positions
+    endpoint_frames(config, endpoint, frames)
+                           optional: the frame that each step in time of an endpoint is at: (steps,); without it, at the
+                           middles of equal parts of the clip
     check(config)          optional: yields a line for each setting of the whole config that the network cannot have
 
 and one entry in MODELS.

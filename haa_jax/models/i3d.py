@@ -89,6 +89,10 @@ def build(config: ConfigDict, heads: Mapping[str, int]) -> "I3D":
     )
 
 
+def cam_endpoints(config: ConfigDict) -> tuple[str, ...]:
+    return ("Mixed_5c",)
+
+
 def sonnet_init(key: jax.Array, shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32) -> jax.Array:
     """Sonnet v1's default (conv.py): normal, standard deviation 1/sqrt(fan_in), truncated at two, not rescaled."""
     fan_in = math.prod(shape[:-1])

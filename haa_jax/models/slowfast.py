@@ -48,6 +48,16 @@ def build(config: ConfigDict, heads: Mapping[str, int]) -> "SlowFast":
     )
 
 
+def cam_endpoints(config: ConfigDict) -> tuple[str, ...]:
+    return "slow_res5", "fast_res5"
+
+
+def endpoint_frames(config: ConfigDict, endpoint: str, frames: int) -> np.ndarray:
+    """The frame of the clip that each step in time of an endpoint is at: int (steps,)."""
+    alpha = VARIANTS[config.variant].alpha
+    return slow_frames(frames, alpha) if endpoint.startswith("slow_") else np.arange(frames)
+
+
 def slow_frames(frames: int, alpha: int) -> np.ndarray:
     """Indices of the frames of the slow pathway: frames / alpha of them, evenly spaced from the first to the last.
 

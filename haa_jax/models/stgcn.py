@@ -54,6 +54,10 @@ def check(config: ConfigDict) -> Iterator[str]:
         yield f"config.model.variant={config.model.variant!r} needs the same config.data.skeleton"
 
 
+def cam_endpoints(config: ConfigDict) -> tuple[str, ...]:
+    return (f"block{len(BLOCKS) - 1}",)
+
+
 class STGCN(nn.Module):
     """The whole network.
 

@@ -48,6 +48,11 @@ def build(config: ConfigDict, heads: Mapping[str, int]) -> "TPN":
     )
 
 
+def cam_endpoints(config: ConfigDict) -> tuple[str, ...]:
+    """The last endpoint with the clip's steps in time; "pyramid_fusion" has one step."""
+    return ("layer4",)
+
+
 class TPN(nn.Module):
     """Backbone, pyramid, average pool, dropout and one linear layer per head; in training the auxiliary heads too.
 

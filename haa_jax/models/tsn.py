@@ -36,6 +36,10 @@ def build(config: ConfigDict, heads: Mapping[str, int]) -> "TSN":
     )
 
 
+def cam_endpoints(config: ConfigDict) -> tuple[str, ...]:
+    return ("inception_5b" if config.variant == "bninception" else "layer4",)
+
+
 class TSN(nn.Module):
     """Backbone on every segment, average pool over the frame, dropout, one linear layer per head, and the consensus.
 
