@@ -132,10 +132,10 @@ def file_name(run: Run) -> str:
 
 
 def _ordered_matrix(run: Run, head: str, names: groups.Groups, of_classes: Sequence[str]) -> tuple:
-    """A confusion matrix with its groups ordered by area: (matrix, names, areas)."""
+    """A confusion matrix with its groups in the order of the page: (matrix, names, areas)."""
     different, positions = tables.numbered(of_classes)
+    order = list(dict.fromkeys(positions[label] for label in names.order))
     area = dict(zip(positions, names.areas, strict=True))
-    order = sorted(range(len(different)), key=lambda position: (area[position], different[position]))
     matrix = tables.confusion(run.heads[head], positions)[np.ix_(order, order)]
     return matrix, [different[i] for i in order], [area[i] for i in order]
 

@@ -22,6 +22,12 @@ class Groups:
     areas: tuple[str, ...]
     composites: tuple[str, ...]
 
+    @property
+    def order(self) -> list[int]:
+        """The positions of the classes by area, then composite, then their own order."""
+        keys = list(zip(self.areas, self.composites or self.areas, strict=True))
+        return sorted(range(len(keys)), key=keys.__getitem__)
+
 
 def of_head(run: Run, head: str, table: taxonomy.Taxonomy | None) -> Groups:
     """The areas and composites of a head's classes, from the clips' own and from a class table.

@@ -14,7 +14,7 @@ function h(tag, props, ...children) {
     else if (key === "style") for (const [name, of] of Object.entries(value)) node.style.setProperty(name, of);
     else node.setAttribute(key, value);
   }
-  for (const child of children.flat()) if (child !== null && child !== undefined) node.append(child);
+  for (const child of children.flat(Infinity)) if (child !== null && child !== undefined) node.append(child);
   return node;
 }
 const svgTags = new Set(["g", "path", "line", "circle", "text"]);
@@ -54,9 +54,9 @@ section("accuracies", "Accuracies", () => {
     const figure = of(own(r).figures), error = figure.standard_error || 0;
     const low = 100 * Math.max(0, figure.value - error), high = 100 * Math.min(1, figure.value + error);
     const counts = "correct" in figure ? `${figure.correct}/${figure.count}` : `${figure.classes} classes`;
-    return [h("td", { class: "number" }, percent(figure.value), h("span", { class: "soft" }, plusMinus(figure))),
-      h("td", { class: "number soft" }, counts),
-      h("td", { class: "hide-narrow" }, h("span", { class: "range", style: { "--color": color(r) } },
+    return [h("td", { class: "number" }, h("span", {}, percent(figure.value), h("span", { class: "soft" }, plusMinus(figure))),
+      h("span", { class: "counts soft" }, counts)),
+      h("td", { class: "hide-narrow wide" }, h("span", { class: "range", style: { "--color": color(r) } },
         h("i", { style: { width: 100 * figure.value + "%" } }),
         h("b", { style: { left: low + "%", width: high - low + "%" } })))];
   }));
@@ -64,7 +64,7 @@ section("accuracies", "Accuracies", () => {
     h("div", { class: "tiles" }, tiles),
     h("div", { class: "scroll" }, h("table", { id: "accuracy" },
       several ? h("thead", {}, h("tr", {}, h("th", {}), D.runs.map((run, r) => [
-        h("th", { class: "number", style: { color: color(r) } }, run.name), h("th", {}), h("th", { class: "hide-narrow" })]))) : null,
+        h("th", { class: "number", style: { color: color(r) } }, run.name), h("th", { class: "hide-narrow" })]))) : null,
       h("tbody", {},
         keys.map((key) => line(titles[key] || key.replace("top", "top-"), (figures) => figures[key])),
         Object.keys(own(0).figures.area).map((area) => line(area, (figures) => figures.area[area]))))),
@@ -96,8 +96,13 @@ function ticks(low, high, count) {
   return found;
 }
 
+function curveName(tag) {  // "validation/atomic_top1" is "validation"; the head is named where there are several
+  const [split, what] = tag.split("/"), of = what.replace(/_?(loss|accuracy|top1)$/, "");
+  return (split === "train" ? "training" : split) + (of && Object.keys(D.heads).length > 1 ? `, ${of}` : "");
+}
+
 function chart(panel, lines) {
-  const W = 560, H = 270, left = 44, right = 12, top = 10, bottom = 34;
+  const W = innerWidth < 760 ? 360 : 560, H = 270, left = 44, right = 12, top = 10, bottom = 34;
   const all = lines.flatMap((line) => line.points);
   const x1 = Math.max(...all.map((point) => point[0]), 1);
   const y1 = panel.top || Math.max(...all.map((point) => point[1])) * 1.03 || 1;
@@ -120,7 +125,7 @@ function chart(panel, lines) {
   }
   return h("figure", { style: { margin: "0" } }, h("h3", {}, panel.title), svg, h("div", { class: "legend" }, lines.map((line) =>
     h("span", {}, h("i", { class: line.thin ? "thin" : null, style: { "--color": color(line.run) } }),
-      (several ? D.runs[line.run].name + " " : "") + line.tag))));
+      (several ? D.runs[line.run].name + ": " : "") + curveName(line.tag)))));
 }
 
 // ---- changes between runs
@@ -130,11 +135,12 @@ section("changes", "What changed", () => {
   return D.changes[state.head].map((change, i) => {
     const r = i + 1, [a, b] = [D.runs[0].name, D.runs[r].name];
     const p = change.p < 1e-4 ? change.p.toExponential(1) : change.p.toFixed(4);
-    const list = (title, kind) => h("details", { open: change[kind].length > 0 && change[kind].length <= 24 && kind !== "moved" ? "" : null },
-      h("summary", {}, `${title}: ${clips(change[kind].length)}`), clipList(change[kind], (clip) => [
+    const list = (title, kind) => h("details", { open: change[kind].length > 0 && change[kind].length <= 12 && kind !== "moved" ? "" : null },
+      h("summary", {}, `${title}: ${clips(change[kind].length)}`), clipList(change[kind].slice(0, 60), (clip) => [
         h("div", {}, name(head().labels[clip])),
         h("div", { class: correct(clip, 0) ? "good" : "bad" }, `${a}: ${name(predicted(clip, 0))}`),
-        h("div", { class: correct(clip, r) ? "good" : "bad" }, `${b}: ${name(predicted(clip, r))}`)]));
+        h("div", { class: correct(clip, r) ? "good" : "bad" }, `${b}: ${name(predicted(clip, r))}`)]),
+      change[kind].length > 60 ? h("p", { class: "soft small" }, `and ${change[kind].length - 60} more in the tables`) : null);
     return h("div", { class: "change" },
       h("h3", {}, `${a} → ${b}`),
       h("div", { class: "scroll" }, h("table", { class: "four" },
@@ -155,7 +161,7 @@ section("classes", "Classes", () => {
   const of = (c, r) => own(r).classes[c];
   const rate = (c, r) => of(c, r).clips ? of(c, r).correct / of(c, r).clips : -1;
   const columns = [
-    { title: "Class", value: name, cell: (c) => h("button", { class: "plain" }, name(c)) },
+    { title: "Class", value: name, cell: (c) => h("button", { class: "plain" }, breakable(name(c))) },
     areas && { title: "Area", value: (c) => head().areas[head().area[c]], narrow: true },
     composites && { title: "Composite", value: (c) => head().composites[head().composite[c]], narrow: true },
     ...D.runs.map((run, r) => ({
@@ -165,17 +171,17 @@ section("classes", "Classes", () => {
     })),
     D.runs.length === 2 && { title: "Change", number: true, value: (c) => of(c, 1).correct - of(c, 0).correct,
       cell: (c) => signed(of(c, 1).correct - of(c, 0).correct) },
+    { title: "Mostly mistaken for", value: (c) => of(c).mistaken,
+      cell: (c) => of(c).mistaken_for === null ? "" : [breakable(name(of(c).mistaken_for)), ` (${of(c).mistaken})`] },
     { title: "Predicted", number: true, narrow: true, value: (c) => of(c).predicted },
     { title: "F1", number: true, narrow: true, value: (c) => of(c).f1 === null ? -1 : of(c).f1,
       cell: (c) => of(c).f1 === null ? "" : of(c).f1.toFixed(2) },
-    { title: "Most often mistaken for", value: (c) => of(c).mistaken,
-      cell: (c) => of(c).mistaken_for === null ? "" : `${name(of(c).mistaken_for)} (${of(c).mistaken})` },
   ].filter(Boolean);
   const search = h("input", { type: "search", id: "class-filter", placeholder: "Filter by name", "aria-label": "Filter classes by text", oninput: () => fill() });
   const area = h("select", { id: "class-area", "aria-label": "Filter classes by area", onchange: () => fill() },
     h("option", { value: "" }, "all areas"), head().areas.map((each) => h("option", { value: each }, each)));
   const shown = h("span", { class: "soft small", id: "class-count" });
-  const sort = { column: areas || composites ? columns.findIndex((column) => column.number) : 0, up: true };
+  const sort = { column: columns.findIndex((column) => column.number), up: true };
   const header = h("tr", {}, columns.map((column, i) => h("th", { class: (column.number ? "number" : "") + (column.narrow ? " hide-narrow" : "") },
     h("button", { onclick: () => { sort.up = sort.column === i ? !sort.up : !column.number; sort.column = i; fill(); } }, column.title))));
   const body = h("tbody", {});
@@ -187,7 +193,7 @@ section("classes", "Classes", () => {
     rows.sort((a, b) => { const [x, y] = [value(a), value(b)]; return (x < y ? -sign : x > y ? sign : 0) || a - b; });
     header.childNodes.forEach((cell, i) => i === sort.column ? cell.setAttribute("aria-sort", sort.up ? "ascending" : "descending") : cell.removeAttribute("aria-sort"));
     body.replaceChildren(...rows.map((c) => h("tr", { class: "link", onclick: () => openClass(c) }, columns.map((column) =>
-      h("td", { class: (column.number ? "number" : "") + (column.narrow ? " hide-narrow" : "") }, column.cell ? column.cell(c) : column.value(c))))));
+      h("td", { class: (column.number ? "number" : "") + (column.narrow ? " hide-narrow" : "") }, column.cell ? column.cell(c) : breakable(String(column.value(c))))))));
     const k = rows.reduce((sum, c) => sum + of(c).correct, 0), n = rows.reduce((sum, c) => sum + of(c).clips, 0);
     shown.textContent = `${rows.length} of ${head().classes.length} classes, ${k}/${n} clips correct` + (several ? ` (${D.runs[state.run].name})` : "");
   }
@@ -200,6 +206,9 @@ section("classes", "Classes", () => {
     h("div", { class: "tall" }, h("table", { id: "class-table" }, h("thead", {}, header), body)),
   ];
 });
+function breakable(text) {  // a long name may be broken after each underscore
+  return text.split(/(?<=_)/).flatMap((part, i) => i ? [h("wbr"), part] : [part]);
+}
 function signed(value) {
   return h("span", { class: value > 0 ? "good" : value < 0 ? "bad" : "soft" }, value > 0 ? `+${value}` : value < 0 ? `−${-value}` : "0");
 }
@@ -217,7 +226,7 @@ section("pairs", "Most confused pairs", () => {
   }
   show(first);
   const rest = own().pair_count - found.length;
-  return [h("p", { class: "soft" }, `Classes that are mistaken for each other, of ${own().pair_count} such pairs. Each pair is followed by its wrong clips and, to compare, the surest correct clip of each class.`),
+  return [h("p", { class: "soft" }, `Classes that are mistaken for each other: ${own().pair_count} pair${own().pair_count === 1 ? "" : "s"}, the most confused first. Each is shown with its wrong clips and, to compare, the surest correct clip of each class.`),
     ...notes("thumbnails"), box, h("div", { class: "row" }, more, rest ? h("span", { class: "soft small" }, `${rest} more are in the tables`) : null)];
 });
 function pairEntry(pair) {
@@ -241,7 +250,7 @@ section("matrix", "Confusion matrix", () => {
   const kinds = { class: head().classes.map((_, c) => c) };
   if (head().composites.length) kinds.composite = head().composite;
   if (head().areas.length > 1) kinds.area = head().area;
-  const start = Object.keys(kinds).at(-1), box = h("div", {});
+  const start = head().classes.length <= 30 ? "class" : Object.keys(kinds).at(-1), box = h("div", {});
   const titles = { class: `${head().classes.length} classes`, composite: `${head().composites.length} composites`, area: `${head().areas.length} areas` };
   const buttons = Object.keys(kinds).reverse().map((kind) => h("button", { "data-kind": kind, onclick: () => choose(kind) }, titles[kind]));
   function choose(kind) {
@@ -315,7 +324,7 @@ function matrix(kind, groupOf) {
     for (const cell of all) {
       const share = cell.clips.length / total[cell.row], right = cell.row === cell.column;
       context.globalAlpha = .2 + .8 * share;
-      context.fillStyle = right ? tone("--c0") : tone("--c1");
+      context.fillStyle = right ? tone("--accent") : tone("--bad");
       context.fillRect(X(cell.column) - least, Y(cell.row) - least, cw + 2 * least, ch + 2 * least);
       context.globalAlpha = 1;
       if (cw >= 16) {
@@ -434,7 +443,7 @@ dialog.addEventListener("click", (event) => { if (event.target === dialog) dialo
 section("map", "Map of the features", () => {
   const found = D.runs.filter((run) => run.map);
   if (!found.length && !(D.notes.maps || []).length) return null;
-  return [...found.map((run) => h("figure", { class: "map", style: { margin: ".6rem 0" } }, h("img", { src: run.map, alt: `t-SNE of the features of ${run.name}` }))), ...notes("maps")];
+  return [...found.map((run) => h("figure", { style: { margin: "0" } }, several ? h("h3", {}, run.name) : null, h("div", { class: "map" }, h("img", { src: run.map, alt: `t-SNE of the features of ${run.name}` })))), ...notes("maps")];
 });
 section("files", "Files", () => [
   h("p", { class: "soft" }, "The tables and pictures next to this page."),

@@ -104,16 +104,14 @@ def with_examples(answers: Answers, pair: dict, most: int = 6) -> list[int]:
 def _head(answers: Answers, groups: Groups) -> dict:
     areas, area = tables.numbered(groups.areas)
     composites, composite = tables.numbered(groups.composites)
-    names = answers.classes
-    order = sorted(range(len(names)), key=lambda c: (area[c], composite[c] if composite else 0, names[c]))
     return {
-        "classes": list(names),
+        "classes": list(answers.classes),
         "labels": answers.labels.tolist(),
         "areas": areas,
         "area": area,
         "composites": composites,
         "composite": composite,
-        "order": order,
+        "order": groups.order,
     }
 
 

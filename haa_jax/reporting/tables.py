@@ -8,7 +8,7 @@ import numpy as np
 from haa_jax.reporting.groups import Groups
 from haa_jax.reporting.runs import Answers, Run
 
-EXTREMES = 24  # hardest and surest clips
+EXTREMES = 12  # hardest and surest clips
 
 
 def accuracies(runs: Sequence[Run]) -> tuple[list[str], list[list]]:

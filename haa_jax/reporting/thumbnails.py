@@ -75,7 +75,7 @@ def strips(source: Source, clip_ids: np.ndarray, wanted: Iterable[int]) -> tuple
       wanted: positions of clips, the most important first; may repeat.
 
     Returns:
-      Position -> {"uri": a data URI, "width" and "height" of a frame in pixels, "frames": how many}, and a line for each
+      Position -> {"uri": a data URI, "width", "height": of a frame in pixels, "frames": how many}, and a line for each
       clip that the dataset does not have or that cannot be read.
     """
     found, problems, size = {}, [], 0
