@@ -16,6 +16,12 @@ from tests.reporting import runs as made
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
+@pytest.fixture
+def no_pictures(monkeypatch):
+    """Drawing takes seconds."""
+    monkeypatch.setattr(report, "write_pictures", lambda *_: [])
+
+
 def data_of(path) -> dict:
     text = pathlib.Path(path).read_text()
     return json.loads(re.search(r'<script id="data" type="application/json">(.*?)</script>', text, re.S)[1])
@@ -28,7 +34,7 @@ def test_one_run(tmp_path, capsys):
     data = data_of(path)
     answers = data["runs"][0]["heads"]["atomic"]
     assert answers["figures"]["top1"]["correct"] == 10
-    assert [pair["clips"] for pair in answers["pairs"]] == [[9], [0]] or [[0], [9]]
+    assert sorted(pair["clips"] for pair in answers["pairs"]) == [[0], [9]]
     assert answers["hardest"] == sorted(answers["hardest"], key=lambda clip: answers["label_score"][clip])
     assert data["heads"]["atomic"]["classes"] == ["jump", "sit", "<b>fly & run</b>", "</script>"]
     assert data["changes"] == {"atomic": []}
@@ -37,13 +43,12 @@ def test_one_run(tmp_path, capsys):
     for what in ("No thumbnails: the dataset is not known", "No training curves of i3d", "No map of i3d"):
         assert any(what in line for lines in data["notes"].values() for line in lines)
         assert what in out
-    assert sorted(data["files"]) == sorted(
-        str(file.relative_to(folder / "report")) for kind in ("csv", "png") for file in path.parent.rglob(f"*.{kind}")
-    )
-    assert all(open(file, "rb").read(4) == b"\x89PNG" for file in path.parent.glob("pictures/*"))
+    written = [*path.parent.glob("tables/*.csv"), *path.parent.glob("pictures/*.png")]
+    assert sorted(data["files"]) == sorted(str(file.relative_to(folder / "report")) for file in written)
+    assert {file.read_bytes()[:4] for file in written if file.suffix == ".png"} == {b"\x89PNG"}
 
 
-def test_the_page_needs_no_other_file_and_no_name_becomes_html(tmp_path):
+def test_the_page_needs_no_other_file_and_no_name_becomes_html(tmp_path, no_pictures):
     path = report.report([made.write_run(tmp_path / "<i>run", made.small())])
     text = path.read_text()
     assert not re.findall(r"(?:src|href)\s*=\s*[\"']?(?:https?:)?//", text)
@@ -64,7 +69,7 @@ def read_csv(path) -> list[list[str]]:
         return list(csv.reader(file))
 
 
-def test_several_runs_are_compared_with_the_first(tmp_path):
+def test_several_runs_are_compared_with_the_first(tmp_path, no_pictures):
     first, other = (made.write_run(tmp_path / n, made.small(w)) for n, w in (("a", {0: 1, 9: 2}), ("b", {1: 2})))
     with pytest.raises(ReportError, match="--out is needed"):
         report.report([first, other])
@@ -83,9 +88,9 @@ def test_several_runs_are_compared_with_the_first(tmp_path):
     ]
 
 
-def test_thumbnails_and_composites_come_from_the_dataset(tmp_path, data_dir):
+def test_thumbnails_and_composites_come_from_the_dataset(tmp_path, no_pictures, data_dir):
     arrays = made.small({0: 1})
-    arrays["clip_ids"][:3] = ["CPR_017", "CPR_018", "play_erhu_019"]
+    arrays["clip_ids"][:3] = ["CPR_017", "CPR_018", "CPR_019"]
     folder = made.write_run(tmp_path / "run", arrays)
     data = data_of(report.report([folder], "", data_dir, "haa500/tiny"))
     assert data["thumbnails"].keys() == {"0", "1", "2"}
@@ -96,7 +101,7 @@ def test_thumbnails_and_composites_come_from_the_dataset(tmp_path, data_dir):
     assert not (tmp_path / "new").exists()
 
 
-def test_the_map_of_embed_is_shown(tmp_path, monkeypatch):
+def test_the_map_of_embed_is_shown(tmp_path, no_pictures, monkeypatch):
     folder = made.write_run(tmp_path / "run", made.small())
     (folder / "tsne_test.png").write_bytes(b"\x89PNG picture")
     data = data_of(report.report([folder]))
@@ -108,7 +113,7 @@ def test_the_map_of_embed_is_shown(tmp_path, monkeypatch):
     assert "more than 5 bytes" in data["notes"]["maps"][0]
 
 
-def test_500_classes_stay_small(tmp_path):
+def test_500_classes_stay_small(tmp_path, no_pictures):
     runs = [made.write_run(tmp_path / name, made.haa500(seed)) for seed, name in enumerate("ab")]
     path = report.report(runs, tmp_path / "out")
     assert path.stat().length < 700_000  # without thumbnails, whose size is bounded by themselves

@@ -20,7 +20,7 @@ def write_events(path, rows) -> None:
         writer.flush()
 
 
-def test_a_resumed_run_goes_on_where_the_later_file_begins(tmp_path):
+def test_the_later_file_of_a_resumed_run_counts(tmp_path):
     write_events(
         tmp_path / "events.out.tfevents.1.a", [(1, "train/loss", 3), (2, "train/loss", 2), (3, "train/loss", 9)]
     )
