@@ -177,7 +177,7 @@ section("classes", "Classes", () => {
     { title: "F1", number: true, narrow: true, value: (c) => of(c).f1 === null ? -1 : of(c).f1,
       cell: (c) => of(c).f1 === null ? "" : of(c).f1.toFixed(2) },
   ].filter(Boolean);
-  const search = h("input", { type: "search", id: "class-filter", placeholder: "Filter by name", "aria-label": "Filter classes by text", oninput: () => fill() });
+  const search = h("input", { type: "search", id: "class-filter", placeholder: "Filter by class, composite or mistake", "aria-label": "Filter classes by text", oninput: () => fill() });
   const area = h("select", { id: "class-area", "aria-label": "Filter classes by area", onchange: () => fill() },
     h("option", { value: "" }, "all areas"), head().areas.map((each) => h("option", { value: each }, each)));
   const shown = h("span", { class: "soft small", id: "class-count" });
