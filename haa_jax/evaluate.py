@@ -1,7 +1,6 @@
 """Evaluation: predictions of every view -> one prediction per clip -> accuracies and a file of predictions."""
 
 import contextlib
-import json
 import logging
 import time
 
@@ -10,24 +9,16 @@ import numpy as np
 from etils import epath
 from jax.experimental import multihost_utils
 
-from haa_jax import metrics, overview, restore
+from haa_jax import metrics, overview, predictions, restore
 from haa_jax.averaging import ClipOutputs
 from haa_jax.data import pipeline
-from haa_jax.errors import UserError
 from haa_jax.experiment import Experiment, create_experiment, total_steps
 from haa_jax.learning import steps
+from haa_jax.predictions import METRICS_FILE, PREDICTIONS_FILE, TABLE_FILE, EvaluationError
 from haa_jax.runtime import hosts, mesh, paths
-from haa_jax.runtime.files import atomic_write
 from haa_jax.runtime.progress import clock
 
 log = logging.getLogger(__name__)
-
-PREDICTIONS_FILE = "predictions.npz"
-METRICS_FILE = "metrics.json"
-
-
-class EvaluationError(UserError, RuntimeError):
-    """Predictions that cannot be scored."""
 
 
 def evaluate_workdir(config, workdir: epath.PathLike) -> dict:
@@ -147,19 +138,14 @@ def report(exp: Experiment, workdir: epath.Path, step: int, logits: dict[str, np
     results = {"step": step, **score(exp, logits, exp.config.eval.split)}
     if jax.process_index() == 0:
         write_results(workdir, exp, logits, results)
-    log.info("step %d\n%s", step, describe(results))
-    log.info(
-        "evaluated head: %s; %s and %s are in %s", results["evaluated_head"], METRICS_FILE, PREDICTIONS_FILE, workdir
-    )
+    log.info("step %d\n%s", step, predictions.describe(results))
+    files = (METRICS_FILE, PREDICTIONS_FILE, TABLE_FILE)
+    log.info("evaluated head: %s; %s, %s and %s are in %s", results["evaluated_head"], *files, workdir)
     return results
 
 
 def write_results(workdir: epath.PathLike, experiment: Experiment, logits: dict, results: dict) -> None:
-    """Writes `predictions.npz` and `metrics.json`, each atomically.
-
-    The predictions file holds, without pickled objects, `clip_ids` (N,), `areas` (N,), and for each head
-    `<head>_logits` float32 (N, classes), `<head>_labels` int32 (N,) and `<head>_classes` (classes,).
-    """
+    """Writes the files of an evaluation (see predictions.py) of the split `results["split"]`, each atomically."""
     split = experiment.splits[results["split"]]
     areas = np.array(experiment.taxonomy.area_names)[split.index.area]
     arrays = {"clip_ids": np.array(split.index.clip_id), "areas": areas}
@@ -167,20 +153,4 @@ def write_results(workdir: epath.PathLike, experiment: Experiment, logits: dict,
         arrays[f"{head.name}_logits"] = logits[head.name]
         arrays[f"{head.name}_labels"] = split.labels[head.name]
         arrays[f"{head.name}_classes"] = np.array(head.classes)
-    write_files(workdir, arrays, results)
-
-
-def write_files(workdir: epath.PathLike, arrays: dict[str, np.ndarray], results: dict) -> None:
-    """Writes `predictions.npz` and `metrics.json`, each atomically."""
-    workdir = epath.Path(workdir)
-    with atomic_write(workdir / PREDICTIONS_FILE) as file:
-        np.savez(file, **arrays)
-    with atomic_write(workdir / METRICS_FILE) as file:
-        file.write(json.dumps(results, indent=2).encode())
-
-
-def describe(results: dict) -> str:
-    """The accuracies as text, the evaluated head last."""
-    evaluated = results["evaluated_head"]
-    names = sorted(results["heads"], key=lambda name: name == evaluated)
-    return "\n".join(f"{results['split']}, {name} head:\n{metrics.describe(results['heads'][name])}" for name in names)
+    predictions.write(workdir, arrays, results)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from haa_jax import embed, evaluate, streams, train
+from haa_jax import embed, evaluate, predictions, streams, train
 from haa_jax.configs import i3d
 from haa_jax.data import dataset, pipeline
 from haa_jax.data.labels import Head
@@ -44,6 +44,8 @@ def test_the_predictions_file_holds_all_that_fusing_needs(experiment, tmp_path):
     assert np.array_equal(arrays["atomic_labels"], LABELS["atomic"])
     assert np.array_equal(arrays["atomic_logits"], SCORES["atomic"])
     assert len(arrays) == 5
+    table = (tmp_path / predictions.TABLE_FILE).read_text().splitlines()
+    assert table[2].startswith("play_erhu_018,music,play_erhu,play_erhu,1,0.95")
 
 
 def test_the_metrics_file_splits_the_accuracy_by_area(experiment, tmp_path):

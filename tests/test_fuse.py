@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from absl.testing import flagsaver
 
-from haa_jax import evaluate, fuse, metrics
+from haa_jax import evaluate, fuse, metrics, predictions
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CLIPS, CLASSES = 60, 6
@@ -93,6 +93,7 @@ def test_files_are_fused_scored_and_written_as_a_run_is(save, tmp_path, capsys):
     results = fuse.fuse_files(paths, [1.0, 1.5], False, tmp_path / "out" / "deep")
     with np.load(tmp_path / "out" / "deep" / "predictions.npz", allow_pickle=False) as file:
         saved = dict(file)
+    assert (tmp_path / "out" / "deep" / "predictions.csv").exists()
     assert saved.keys() == rgb.keys()
     assert {key: saved[key].dtype for key in saved} == {key: rgb[key].dtype for key in rgb}
     np.testing.assert_allclose(saved["atomic_logits"], rgb["atomic_logits"] + 1.5 * flow["atomic_logits"], rtol=1e-5)
@@ -118,7 +119,7 @@ def test_files_are_fused_scored_and_written_as_a_run_is(save, tmp_path, capsys):
 def test_two_streams_are_better_than_one(save, tmp_path):
     """What fusion is for: errors that are independent."""
     runs = [make_run(seed) for seed in range(3)]
-    alone = [fuse.score(run, "test", "atomic")["heads"]["atomic"]["top1"]["correct"] for run in runs]
+    alone = [predictions.score(run, "test", "atomic")["heads"]["atomic"]["top1"]["correct"] for run in runs]
     paths = [save(str(i), run) for i, run in enumerate(runs)]
     results = fuse.fuse_files(paths, [1, 1, 1], False, tmp_path / "out")
     assert results["heads"]["atomic"]["top1"]["correct"] > max(alone)

@@ -8,8 +8,8 @@ import time
 from collections.abc import Iterable, Sequence
 
 from haa_jax.errors import UserError
-from haa_jax.evaluate import METRICS_FILE, PREDICTIONS_FILE
 from haa_jax.paper.runs import FUSIONS, RUNS
+from haa_jax.predictions import METRICS_FILE, PREDICTIONS_FILE
 from haa_jax.runtime.progress import clock
 from haa_jax.runtime.signals import EXIT_INTERRUPTED
 

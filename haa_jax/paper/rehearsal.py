@@ -154,7 +154,7 @@ def run_all(names: list[str], workdir: pathlib.Path) -> None:
 def run(name: str, workdir: pathlib.Path) -> None:
     """Trains one run, or fuses the predictions of its runs."""
     from haa_jax import fuse, train
-    from haa_jax.evaluate import PREDICTIONS_FILE
+    from haa_jax.predictions import PREDICTIONS_FILE
 
     runs = workdir / "runs"
     if name in FUSIONS:

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from haa_jax import fuse, metrics
-from haa_jax.evaluate import METRICS_FILE, PREDICTIONS_FILE, EvaluationError
+from haa_jax import metrics, predictions
 from haa_jax.paper import commands, statistics
 from haa_jax.paper.commands import PaperError
 from haa_jax.paper.runs import RUNS
 from haa_jax.paper.tables import TABLES, Cell
+from haa_jax.predictions import METRICS_FILE, PREDICTIONS_FILE, EvaluationError
 
 
 def table_names(arguments: Sequence[str]) -> list[str]:
@@ -83,10 +83,10 @@ def _split(name: str) -> str:
     return run.fields.get("eval.split", "test") if run else "test"
 
 
-def _of_classes(predictions: pathlib.Path, head: str, names: pathlib.Path) -> dict:
+def _of_classes(path: pathlib.Path, head: str, names: pathlib.Path) -> dict:
     """Top-1 over the clips of some classes, listed one per line in the file `names`."""
     try:
-        arrays = fuse.read_predictions(predictions)
+        arrays = predictions.read(path)
     except EvaluationError as error:
         raise PaperError(str(error)) from error
     wanted = [line for line in names.read_text().splitlines() if line.strip()]
@@ -94,7 +94,7 @@ def _of_classes(predictions: pathlib.Path, head: str, names: pathlib.Path) -> di
         raise PaperError(f"{names} lists no class")
     unknown = [name for name in wanted if name not in arrays[f"{head}_classes"]]
     if unknown:
-        raise PaperError(f"{names}: not among the classes in {predictions}: {', '.join(map(repr, unknown))}")
+        raise PaperError(f"{names}: not among the classes in {path}: {', '.join(map(repr, unknown))}")
     labels = arrays[f"{head}_labels"]
     correct = metrics.top_k(arrays[f"{head}_logits"], labels, 1)
     return metrics.accuracy(correct[np.isin(arrays[f"{head}_classes"][labels], wanted)])

@@ -82,6 +82,11 @@ def read_variables(workdir: epath.PathLike) -> dict:
     return _read(workdir, lambda folder, steps: _checked(folder, max(steps)), _variables_and_meta).state
 
 
+def read_meta(workdir: epath.PathLike) -> dict:
+    """What was saved along with the newest checkpoint of a workdir: "config", "classes", "history", ...; see `read`."""
+    return _read(workdir, _newest_undamaged, lambda folder: (None, _meta(folder))).meta
+
+
 def _read(workdir, choose: Callable, restore: Callable) -> Restored:
     """Restores the checkpoint that `choose` picks, the same in all processes.
 

@@ -24,9 +24,9 @@ from flax.traverse_util import flatten_dict
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from haa_jax import fuse
 from haa_jax.configs import i3d, slowfast, tsn
-from haa_jax.evaluate import EvaluationError
+from haa_jax.predictions import EvaluationError
+from haa_jax.predictions import read as read_predictions
 from haa_jax.weights import importer
 from haa_jax.weights.__main__ import abstract_variables
 from haa_jax.weights.readers import WeightsError, read_tensors
@@ -256,7 +256,7 @@ KINDS = {
     "ActivityNet list": (activity_net, in_file(read_list, "list.json"), ()),
     "shard": (shard, in_file(read_shard, "shard.tfrecord"), records.RecordError),
     "config words": (lambda: b"flow,joint,area=sports_athletics,demo", plain(read_words), ValueError),
-    "predictions": (predictions, in_file(fuse.read_predictions, "p.npz"), EvaluationError),
+    "predictions": (predictions, in_file(read_predictions, "p.npz"), EvaluationError),
     **{
         f"weights, {layout}": (weights(layout), in_file(read_tensors, "w"), WeightsError)
         for layout in weights_files.WRITERS
