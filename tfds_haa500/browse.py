@@ -11,14 +11,13 @@ haa_jax.browse` shows clips as a network sees them.)
 """
 
 import os
-import pathlib
 import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is loaded
 
-from absl import app, flags
+from absl import app, flags, logging
 
-from tfds_haa500.browsing import page, stored
+from tfds_haa500.browsing import page, picks, stored
 from tfds_haa500.browsing.picks import BrowseError
 from tfds_haa500.records import RecordError
 from tfds_haa500.runtime.parallel import progress_bar
@@ -29,16 +28,19 @@ MOST = 1000  # clips of a page
 def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"unexpected argument {argv[1]!r}")
+    logging.set_verbosity(logging.WARNING)
     options = flags.FLAGS
     which = {"splits": options.splits, "classes": options.classes, "area": options.area}
     try:
         text = browse(options.dataset, options.data_dir, clips=options.clips, seed=options.seed, **which)
-        write(options.out, text)
+        page.write(options.out, text)
     except (BrowseError, RecordError) as error:
         sys.exit(f"error: {error}")
 
 
-def browse(name: str, data_dir: str | None = None, *, splits=(), classes=(), area="", clips: int = 60, seed: int = 0) -> str:
+def browse(
+    name: str, data_dir: str | None = None, *, splits=(), classes=(), area="", clips: int = 60, seed: int = 0
+) -> str:
     """The page as text.
 
     Args:
@@ -62,30 +64,10 @@ def browse(name: str, data_dir: str | None = None, *, splits=(), classes=(), are
         for card in stored.cards(readers, chosen, features):
             cards.append(card)
             progress.update()
-    intro = [count_line(len(chosen), sum(map(len, readers.values())), seed), f"Stored in {builder.data_dir}."]
+    intro = [picks.count_line(len(chosen), sum(map(len, readers.values())), seed), f"Stored in {builder.data_dir}."]
     if unknown := stored.not_drawn(features):
         intro.append(f"Not drawn: {', '.join(unknown)}.")
     return page.render(builder.info.full_name, intro, stored.legend(features), cards)
-
-
-def count_line(shown: int, there: int, seed: int) -> str:
-    """How many of the clips a page shows, and how it was chosen."""
-    if shown == there:
-        return f"Showing all {there:,} clips."
-    return f"Showing {shown:,} of {there:,} clips, spread over the classes, otherwise at random (seed {seed})."
-
-
-def write(out: str, text: str) -> None:
-    """Writes the page atomically and prints where it is. Raises BrowseError if it cannot be written."""
-    path = pathlib.Path(out).expanduser()
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise BrowseError(f"--out={out} cannot be written: {error.strerror}") from error
-    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
 
 
 def _define_flags() -> None:

@@ -27,8 +27,9 @@ article[hidden] { display: none; }
 article h2 { font-size: 15px; margin: 0; overflow-wrap: anywhere; }
 article p { margin: 2px 0; font-size: 13px; color: var(--faint); overflow-wrap: anywhere; }
 article .facts { max-width: 60ch; }
-.row { display: flex; flex-wrap: wrap; gap: 8px; margin: 8px 0; }
-.row h3 { flex-basis: 100%; font-size: 13px; font-weight: 600; margin: 0; }
+.rows { display: flex; flex-wrap: wrap; gap: 8px 18px; margin: 8px 0; align-items: flex-end; }
+.row { display: flex; flex-wrap: wrap; gap: 8px; max-width: 100%; }
+.row h3 { flex-basis: 100%; width: min-content; min-width: 22ch; font-size: 12px; font-weight: 600; margin: 0; }
 figure { margin: 0; max-width: 100%; }
 figcaption { font-size: 12px; color: var(--faint); }
 .film { height: calc(var(--height) * var(--zoom, 1)); aspect-ratio: var(--shape); max-width: 100%; border-radius: 4px;

@@ -6,10 +6,13 @@ Whatever text a data set holds is escaped, and the page's own policy lets a brow
 import dataclasses
 import html
 import json
+import os
+import pathlib
 from collections.abc import Mapping, Sequence
 
 from tfds_haa500.browsing import look
 from tfds_haa500.browsing.film import Film
+from tfds_haa500.browsing.picks import BrowseError
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 
@@ -71,6 +74,19 @@ def render(title: str, intro: Sequence[str], legend: Sequence[Legend], cards: Se
 """
 
 
+def write(out: str, text: str) -> None:
+    """Writes the page atomically and prints where it is. Raises BrowseError if it cannot be written."""
+    path = pathlib.Path(out).expanduser()
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise BrowseError(f"--out={out} cannot be written: {error.strerror}") from error
+    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
+
+
 def _legend(legend: Sequence[Legend]) -> str:
     if not legend:
         return ""
@@ -107,7 +123,9 @@ def _article(card: Card) -> str:
     return f"""<article data-tags="{_text(json.dumps(dict(card.tags)))}" data-text="{_text(searched)}">
 <h2>{_text(card.title)}</h2>
 <p>{" · ".join(map(_text, card.tags.values()))}</p>
-{rows}<p class="facts">{facts}</p>
+<div class="rows">
+{rows}</div>
+<p class="facts">{facts}</p>
 </article>
 """
 

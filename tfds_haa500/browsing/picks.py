@@ -43,6 +43,13 @@ def spread(labels: np.ndarray, most: int, seed: int) -> np.ndarray:
     return np.sort(by_round[:most])
 
 
+def count_line(shown: int, there: int, seed: int) -> str:
+    """How many of the clips a page shows, and how it was chosen."""
+    if shown == there:
+        return f"Showing all {there:,} clips."
+    return f"Showing {shown:,} of {there:,} clips, spread over the classes, otherwise at random (seed {seed})."
+
+
 def _check_name(name: str, known: list[str], kind: str) -> None:
     if name not in known:
         raise BrowseError(f"the data set has no {kind} {name!r}{nearest(name, known)}")

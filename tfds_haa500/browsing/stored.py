@@ -33,7 +33,9 @@ def open_dataset(name: str, data_dir: str | None):
         builder = tfds.builder(name, data_dir=data_dir)
     except Exception as error:  # TFDS and its parsers raise anything on a damaged file
         why = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise BrowseError(f"{name!r} is not a data set, or not built in {data_dir or 'the default folder'}: {why}") from error
+        raise BrowseError(
+            f"{name!r} is not a data set, or not built in {data_dir or 'the default folder'}: {why}"
+        ) from error
     if not builder.info.splits:
         raise BrowseError(f"{name!r} is not built: {builder.data_dir} is missing")
     if builder.info.file_format.value != "tfrecord":
@@ -60,15 +62,18 @@ def open_splits(builder, names: Sequence[str], classes: Sequence[str], area: str
         chosen = index.select(np.isin(np.arange(len(index)), keep))
         readers[name] = records.ClipReader(builder.data_path, features, chosen)
     if not any(map(len, readers.values())):
-        raise BrowseError(f"{builder.info.full_name}: no clip of area={area!r} is of these classes: {', '.join(classes)}")
+        raise BrowseError(
+            f"{builder.info.full_name}: no clip of area={area!r} is of these classes: {', '.join(classes)}"
+        )
     return readers
 
 
 def spread(readers: dict[str, records.ClipReader], most: int, seed: int) -> list[tuple[str, int]]:
-    """At most `most` clips of some splits, as (split, number): as many of each class as possible."""
+    """At most `most` clips of some splits, as (split, number), by class: as many of each class as possible."""
     every = [(split, number) for split, reader in readers.items() for number in range(len(reader))]
     labels = np.concatenate([reader.index.label for reader in readers.values()])
-    return [every[i] for i in picks.spread(labels, most, seed)]
+    chosen = picks.spread(labels, most, seed)
+    return [every[i] for i in chosen[np.argsort(labels[chosen], kind="stable")]]
 
 
 def cards(readers: dict[str, records.ClipReader], chosen: Sequence[tuple[str, int]], features) -> Iterator[Card]:
@@ -81,18 +86,12 @@ def cards(readers: dict[str, records.ClipReader], chosen: Sequence[tuple[str, in
 
 def card(example: dict, split: str, features, rows) -> Card:
     """The card of a stored clip, with any rows of films."""
-    names = {key: features[key].int2str(int(example[key])) for key in records.CLASSES}
     height, width = cv2.imdecode(np.frombuffer(example["video"][0], np.uint8), cv2.IMREAD_GRAYSCALE).shape
     num_frames, fps = len(example["video"]), float(example["fps"])
-    people = int(example["num_people"])
-    tags = {
-        "class": names["label"],
-        "composite": names["composite"],
-        "area": names["area"],
-        "split": split,
-        "camera": "moving camera" if example["camera_moving"] else "still camera",
-        "people": f"{people} {'person' if people == 1 else 'people'}" if people else "people unknown",
-    }
+    tags = {**_labels(example, features), "split": split}
+    if people := int(example["num_people"]):  # 0 stands for "not known", of the camera too
+        tags["camera"] = "moving camera" if example["camera_moving"] else "still camera"
+        tags["people"] = f"{people} {'person' if people == 1 else 'people'}"
     facts = [
         f"{num_frames} frames, {num_frames / fps:.2f} s at {fps:g} fps",
         f"{width}x{height}",
@@ -100,6 +99,17 @@ def card(example: dict, split: str, features, rows) -> Card:
         f"{float(example['start']):.2f} to {float(example['end']):.2f} s of its source",
     ]
     return Card(example["clip_id"].decode(), tags, facts, rows, example["youtube_url"].decode())
+
+
+def _labels(example: dict, features) -> dict[str, str]:
+    """The class, composite and area of a clip, as far as the data set tells them apart."""
+    names = {key: features[key].int2str(int(example[key])) for key in records.CLASSES}
+    tags = {"class": names["label"]}
+    if features["composite"].names != features["label"].names:
+        tags["composite"] = names["composite"]
+    if features["area"].num_classes > 1:
+        tags["area"] = names["area"]
+    return tags
 
 
 def films(example: dict, seconds: float) -> list[Film]:
@@ -134,9 +144,7 @@ def not_drawn(features) -> list[str]:
 
 
 def _flow_film(example: dict, fields: np.ndarray, seconds: float) -> Film:
-    axes = [
-        [film.shrunk(_decoded(example[name][i], gray=True)) for i in fields] for name in ("flow_x", "flow_y")
-    ]
+    axes = [[film.shrunk(_decoded(example[name][i], gray=True)) for i in fields] for name in ("flow_x", "flow_y")]
     pixels = flow.to_pixels(np.stack(axes, axis=-1))
     most = drawing.full_length(pixels)
     return film.make(f"flow, full color at {most:.1f} px", list(drawing.flow_colors(pixels, most)), seconds)
