@@ -95,11 +95,9 @@ def _described(config, split: str, epochs: int) -> list[str]:
     if split == "train":
         changes = {"flip": data.flip, "color_jitter": data.color_jitter, "random_move": data.random_move}
         augmented = ", ".join(name for name, done in ({data.augment: cropped} | changes).items() if done)
-        paragraphs.append(
-            f"Training, the first {epochs} epochs with seed {config.seed}: {augmented or 'not augmented'}."
-        )
-    crops = f", {config.eval.crops} crops of {test.crop} pixels each" if cropped else ""
-    return [*paragraphs, f"Test, windows of {test.frames} frames: {config.eval.windows or 'all'}{crops}."]
+        paragraphs.append(f"The first {epochs} epochs with seed {config.seed}: {augmented or 'not augmented'}.")
+    crops = f", {config.eval.crops} crop(s) of {test.crop} pixels each" if cropped else ""
+    return [*paragraphs, f"Test: {config.eval.windows or 'all'} window(s) of {test.frames} frames{crops}."]
 
 
 def _card(config, opened: dataset.Split, number: int, split: str, features, epochs: int, most_views: int) -> Card:

@@ -43,7 +43,7 @@ def in_training(example: dict, data, seed: int, clip: int, num_clips: int, epoch
         views.train_clip(example, data, sampling.example_rng(seed, number), out)
         # The positions are the first that is drawn.
         positions = sampling.train_positions(length, fps, data, sampling.example_rng(seed, number))
-        yield View(f"training, epoch {epoch + 1}", positions, length, out)
+        yield View(f"epoch {epoch + 1}", positions, length, out)
 
 
 def at_test(example: dict, data, per_clip: pipeline.Views, most: int) -> tuple[list[View], int]:
@@ -62,7 +62,7 @@ def at_test(example: dict, data, per_clip: pipeline.Views, most: int) -> tuple[l
         window, crop = divmod(int(view), per_clip.crops)
         out = views.row(views.empty_clips(data, 1), 0)
         clip_views.write(int(view), out)
-        name = f"test, window {window + 1} of {len(windows)}, crop {crop + 1} of {per_clip.crops}"
+        name = f"test, window {window + 1}/{len(windows)}, crop {crop + 1}/{per_clip.crops}"
         shown.append(View(name, windows[window], length, out))
     return shown, count
 
@@ -78,5 +78,5 @@ def describe(view: View, data) -> str:
     inside = view.positions[view.positions < view.length]
     rest = len(view.positions) - len(inside)
     kind = "fields" if streams.leading(data) is streams.STREAMS["flow"] else "frames"
-    of_clip = f"{inside.min()} to {inside.max()} of 0 to {view.length - 1}"
-    return f"{view.name}: {kind} {of_clip}" + (f", then {rest} empty ones" if rest else "")
+    of_clip = f"{inside.min()} to {inside.max()} of {view.length}"
+    return f"{view.name}: {kind} {of_clip}" + (f", then {rest} empty" if rest else "")

@@ -29,7 +29,7 @@ article p { margin: 2px 0; font-size: 13px; color: var(--faint); overflow-wrap: 
 article .facts { max-width: 60ch; }
 .rows { display: flex; flex-wrap: wrap; gap: 8px 18px; margin: 8px 0; align-items: flex-end; }
 .row { display: flex; flex-wrap: wrap; gap: 8px; max-width: 100%; }
-.row h3 { flex-basis: 100%; width: min-content; min-width: 22ch; font-size: 12px; font-weight: 600; margin: 0; }
+.row h3 { flex-basis: 100%; width: min-content; min-width: 19ch; font-size: 12px; font-weight: 600; margin: 0; }
 figure { margin: 0; max-width: 100%; }
 figcaption { font-size: 12px; color: var(--faint); }
 .film { height: calc(var(--height) * var(--zoom, 1)); aspect-ratio: var(--shape); max-width: 100%; border-radius: 4px;
