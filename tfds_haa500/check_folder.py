@@ -138,7 +138,7 @@ def _damaged_videos(folder: epath.PathLike) -> list[str]:
 
 
 def _videos(folder: epath.Path, prefix: str) -> Iterator[str]:
-    """The videos in a folder and in the folders within it, as paths inside it; names that begin with "." are ignored."""
+    """The videos in a folder and in those within it, as paths inside it; names that begin with "." are ignored."""
     for entry in sorted(folder.iterdir()):
         if entry.name.startswith("."):
             continue

@@ -62,9 +62,7 @@ def open_splits(builder, names: Sequence[str], classes: Sequence[str], area: str
         chosen = index.select(np.isin(np.arange(len(index)), keep))
         readers[name] = records.ClipReader(builder.data_path, features, chosen)
     if not any(map(len, readers.values())):
-        raise BrowseError(
-            f"{builder.info.full_name}: no clip of area={area!r} is of these classes: {', '.join(classes)}"
-        )
+        raise BrowseError(f"{builder.info.full_name}: no clip of these classes is of area={area!r} and in these splits")
     return readers
 
 
