@@ -15,10 +15,6 @@ def builder(data_dir):
     return tfds.builder("haa500/tiny", data_dir=data_dir)
 
 
-def open_reader(builder, split: str) -> records.ClipReader:
-    return records.ClipReader(builder.data_path, builder.info.features, records.read_index(builder.data_path, split))
-
-
 def test_index_says_where_every_clip_is(builder):
     for split, count in {"train": 64, "validation": 4, "test": 12}.items():
         index = records.read_index(builder.data_path, split)
@@ -60,7 +56,7 @@ def read_all(reader, expected: list[bytes], rounds: int) -> None:
 
 def test_a_reader_opened_before_a_fork_is_safe_in_all_processes(builder):
     # As a PyTorch DataLoader does by default: no position in a file may be shared.
-    reader = open_reader(builder, "test")
+    reader = records.open_reader(builder, "test")
     expected = [reader[i]["clip_id"] for i in range(len(reader))]
     processes = [
         multiprocessing.get_context("fork").Process(target=read_all, args=(reader, expected, 20)) for _ in range(3)
@@ -75,13 +71,13 @@ def test_a_reader_opened_before_a_fork_is_safe_in_all_processes(builder):
 
 def test_a_reader_can_be_pickled(builder):
     # For processes that are started by spawn, and for grain's.
-    reader = open_reader(builder, "validation")
+    reader = records.open_reader(builder, "validation")
     assert pickle.loads(pickle.dumps(reader))[3]["clip_id"] == reader[3]["clip_id"]
 
 
 def test_a_reader_is_a_source_of_grain(builder):
     grain = pytest.importorskip("grain", reason="grain is not installed: pip install grain")
-    reader = open_reader(builder, "train")
+    reader = records.open_reader(builder, "train")
     clips = grain.MapDataset.source(reader).seed(0).shuffle().map(lambda clip: clip["clip_id"].decode()).batch(16)
     shown = [clip_id for batch in clips for clip_id in batch]
     assert len(clips) == 4
