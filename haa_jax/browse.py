@@ -39,6 +39,7 @@ def main(argv: list[str]) -> None:
     set_up_logging()
     which = {"split": options.split, "classes": options.classes, "clips": options.clips}
     try:
+        page.check_out(options.out)
         text = browse(options.config, **which, epochs=options.epochs, most_views=options.views)
         page.write(options.out, text)
     except (*user_errors(), picks.BrowseError) as error:

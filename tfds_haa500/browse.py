@@ -32,6 +32,7 @@ def main(argv: list[str]) -> None:
     options = flags.FLAGS
     which = {"splits": options.splits, "classes": options.classes, "area": options.area}
     try:
+        page.check_out(options.out)
         text = browse(options.dataset, options.data_dir, clips=options.clips, seed=options.seed, **which)
         page.write(options.out, text)
     except (BrowseError, RecordError) as error:

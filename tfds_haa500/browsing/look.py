@@ -28,8 +28,10 @@ article h2 { font-size: 15px; margin: 0; overflow-wrap: anywhere; }
 article p { margin: 2px 0; font-size: 13px; color: var(--faint); overflow-wrap: anywhere; }
 article .facts { max-width: 60ch; }
 .rows { display: flex; flex-wrap: wrap; gap: 8px 18px; margin: 8px 0; align-items: flex-end; }
-.row { display: flex; flex-wrap: wrap; gap: 8px; max-width: 100%; }
-.row h3 { flex-basis: 100%; width: min-content; min-width: 19ch; font-size: 12px; font-weight: 600; margin: 0; }
+.row { min-width: 136px; max-width: 100%; }
+.row h3 { font-size: 12px; font-weight: 600; margin: 0 0 4px; }
+.row h3, figcaption { width: 0; min-width: 100%; } /* as wide as the films, and no wider */
+.films { display: flex; flex-wrap: wrap; gap: 8px; align-items: flex-start; }
 figure { margin: 0; max-width: 100%; }
 figcaption { font-size: 12px; color: var(--faint); }
 .film { height: calc(var(--height) * var(--zoom, 1)); aspect-ratio: var(--shape); max-width: 100%; border-radius: 4px;

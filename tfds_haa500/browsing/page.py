@@ -74,6 +74,15 @@ def render(title: str, intro: Sequence[str], legend: Sequence[Legend], cards: Se
 """
 
 
+def check_out(out: str) -> None:
+    """Raises BrowseError if a page cannot be at this path, before the work of drawing it."""
+    path = pathlib.Path(out).expanduser()
+    if path.is_dir():
+        raise BrowseError(f"--out={out} is a folder; name a file in it")
+    if not path.parent.is_dir():
+        raise BrowseError(f"--out={out}: there is no folder {path.parent}")
+
+
 def write(out: str, text: str) -> None:
     """Writes the page atomically and prints where it is. Raises BrowseError if it cannot be written."""
     path = pathlib.Path(out).expanduser()
@@ -138,7 +147,7 @@ def _source(link: str) -> str:
 
 def _row(heading: str, films: Sequence[Film]) -> str:
     above = f"<h3>{_text(heading)}</h3>" if heading else ""
-    return f'<div class="row">{above}{"".join(map(_figure, films))}</div>\n'
+    return f'<div class="row">{above}<div class="films">{"".join(map(_figure, films))}</div></div>\n'
 
 
 def _figure(film: Film) -> str:

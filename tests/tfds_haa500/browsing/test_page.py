@@ -84,7 +84,15 @@ def test_a_page_is_written_whole_or_not_at_all(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["a.html"]
     assert (tmp_path / "a.html").read_text() == "second"
     with pytest.raises(BrowseError, match="--out=.*none/a.html cannot be written"):
-        page.write(tmp_path / "none" / "a.html", "third")
+        page.write(str(tmp_path / "none" / "a.html"), "third")
+
+
+def test_a_path_for_no_page_is_refused_before_any_work(tmp_path):
+    page.check_out(str(tmp_path / "a.html"))
+    with pytest.raises(BrowseError, match="is a folder"):
+        page.check_out(str(tmp_path))
+    with pytest.raises(BrowseError, match="there is no folder .*/none"):
+        page.check_out(str(tmp_path / "none" / "a.html"))
 
 
 @pytest.mark.slow
