@@ -76,7 +76,7 @@ def test_a_reader_can_be_pickled(builder):
 
 
 def test_a_reader_is_a_source_of_grain(builder):
-    grain = pytest.importorskip("grain", reason="grain is not installed: pip install grain")
+    grain = pytest.importorskip("grain", reason="grain is not installed: pip install .[grain]")
     reader = records.open_reader(builder, "train")
     clips = grain.MapDataset.source(reader).seed(0).shuffle().map(lambda clip: clip["clip_id"].decode()).batch(16)
     shown = [clip_id for batch in clips for clip_id in batch]
