@@ -16,10 +16,10 @@ import tfds_haa500
 PACKAGES = {package.__name__: pathlib.Path(package.__file__).parent for package in (haa_jax, tfds_haa500)}
 # A room imports from those before it, never from those after it.
 ORDER = {
-    "tfds_haa500": ("streams", "sources", "runtime", "demo"),
+    "tfds_haa500": ("streams", "sources", "runtime", "demo", "browsing"),
     "haa_jax": (
         *("runtime", "streams", "data", "models", "learning", "weights"),
-        *("prediction", "explanation", "paper", "reporting"),
+        *("prediction", "explanation", "paper", "reporting", "browsing", "exporting"),
     ),
 }
 WITHOUT_TENSORFLOW = ("models", "learning", "streams", "runtime", "restore")

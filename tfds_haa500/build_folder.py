@@ -10,6 +10,8 @@
     --dir=videos --name=activitynet --split_list=activity_net.v1-3.min.json
                                            DIR/v_<id>.mp4; each annotation is a clip; the testing videos, which
                                            have no labels, are left out
+    --dir=DIR --name=mine --check          only shows what would be packaged, and everything that is wrong: every video
+                                           is decoded, and nothing is written; exit code 1 if something is wrong
 
 Videos are mp4, avi, mkv, webm, gif, mov, m4v, 3gp, flv, wmv, mpg, mpeg, ts or m2ts. (The last five, from
 wmv on, do not store their length: a file that was cut short between two frames is not noticed.)
@@ -21,7 +23,7 @@ nothing of the dataset is left on disk.
 
 from absl import app, flags
 
-from tfds_haa500 import command_line
+from tfds_haa500 import check_folder, command_line
 from tfds_haa500.clip_folder_dataset_builder import Builder, ClipFolderConfig
 from tfds_haa500.sources import split_lists
 from tfds_haa500.streams import STREAMS, flow
@@ -36,12 +38,18 @@ _FLOW_METHOD = flags.DEFINE_enum(
 _SPLIT_LIST = flags.DEFINE_string("split_list", "", "Folder of UCF101's or HMDB51's lists, or ActivityNet's JSON file.")
 _SPLIT_NUMBER = flags.DEFINE_integer("split_number", None, "Which split of UCF101's or HMDB51's lists.", 1, 3)
 
+_CHECK = flags.DEFINE_bool("check", False, "Only show what would be packaged and everything that is wrong.")
+
 
 def main() -> None:
     """The command; see the first lines of this file."""
-    builder = command_line.build(Builder, _builder_config())
-    print(command_line.summary(builder))
-    print(f"{builder.info.features['label'].num_classes} classes")
+    config = _builder_config()
+    if _CHECK.value:
+        check_folder.check(Builder, config, command_line.data_dir())
+    else:
+        builder = command_line.build(Builder, config)
+        print(command_line.summary(builder))
+        print(f"{builder.info.features['label'].num_classes} classes")
     if _SPLIT_LIST.value:
         entries, _ = split_lists.read(_SPLIT_LIST.value, _SPLIT_NUMBER.value)
         if left_out := sum(not entry.split for entry in entries):

@@ -27,9 +27,16 @@ def run(main: Callable[[], None]) -> None:
         if len(argv) > 1:
             raise app.UsageError(f"unexpected argument {argv[1]!r}")
         logging.set_verbosity(logging.WARNING)
+        if _WORKERS.value:
+            os.environ["TFDS_HAA500_WORKERS"] = str(_WORKERS.value)
         main()
 
     app.run(checked, argv=["--help" if arg == "-h" else arg for arg in sys.argv])
+
+
+def data_dir() -> str | None:
+    """Where datasets go; None for TFDS's folder."""
+    return _DATA_DIR.value
 
 
 def build(builder_class: type[ClipBuilder], config, manual_dir: str | None = None, beam_options=None, **options):
@@ -41,11 +48,9 @@ def build(builder_class: type[ClipBuilder], config, manual_dir: str | None = Non
       beam_options: Apache Beam's, to build by it.
       **options: other options of TFDS's `download_and_prepare`.
     """
-    if _WORKERS.value:
-        os.environ["TFDS_HAA500_WORKERS"] = str(_WORKERS.value)
     tfds.disable_progress_bar()  # this package has its own, which knows the total
     try:
-        builder = builder_class(config=config, data_dir=_DATA_DIR.value)
+        builder = builder_class(config=config, data_dir=data_dir())
         if builder.info.splits:
             print("Already built; delete its folder to build it again.")
         download = tfds.download.DownloadConfig(manual_dir=manual_dir, beam_options=beam_options)

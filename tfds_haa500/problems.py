@@ -44,10 +44,10 @@ def of_file(path: str, error: Exception) -> list[str]:
     return [f"{path}: {reason}" for reason in reasons]
 
 
-def listing(root: str, problems: Sequence[str]) -> str:
+def listing(root: str, problems: Sequence[str], outcome: str = "nothing was built") -> str:
     """The message of an error about `root` that has these problems."""
     count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
-    return "\n  ".join([f"{count} in {root}; nothing was built:", *_summary(problems), *problems])
+    return "\n  ".join([f"{count} in {root}; {outcome}:", *_summary(problems), *problems])
 
 
 def _summary(problems: Sequence[str]) -> list[str]:

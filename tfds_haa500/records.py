@@ -62,7 +62,10 @@ class RawFrames(tfds.decode.SkipDecoding):
 
 
 class ClipReader:
-    """Reads the stored examples of a split in any order; safe to share between threads.
+    """Reads the stored examples of a split in any order.
+
+    Safe to share between threads, and between processes that are forked or that it is pickled for: each clip's file is
+    opened anew. As a source of `len(reader)` and `reader[i]`, it is what PyTorch's DataLoader and grain take.
 
     Example i has the features of the builder as NumPy values, but each sequence of pictures as a list of JPEG byte
     strings: T for `video`, T - 1 for `flow_x` and `flow_y` if the dataset has them.
@@ -88,6 +91,11 @@ class ClipReader:
                 f"{path} at byte {offset} holds {stored}, {INDEX_FILE} has {indexed}: they do not belong together"
             )
         return example
+
+
+def open_reader(builder, split: str) -> ClipReader:
+    """A reader of a split of a TFDS builder whose data set was built as TFRecords. Errors as `checked_index`."""
+    return ClipReader(builder.data_path, builder.info.features, checked_index(builder, split))
 
 
 def read_record(path: epath.PathLike, offset: int) -> bytes:

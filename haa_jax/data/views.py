@@ -35,7 +35,7 @@ def train_clip(example: dict, data, rng: np.random.Generator, out: Clip) -> None
     Args:
       data: `config.data`.
     """
-    positions = sampling.train_positions(*_length_and_fps(example, data), data, rng)
+    positions = sampling.train_positions(*length_and_fps(example, data), data, rng)
     if streams.is_cropped(data):
         clip = StoredClip(example, data, augment.train_short_side(data, rng), streams.leading(data).picture)
         box = augment.train_box(*clip.shape(positions), data, streams.scales(data), rng)
@@ -93,7 +93,7 @@ class ClipViews:
 
     def _open(self) -> tuple[StoredClip, list[np.ndarray], list[images.Box]]:
         example, data = self._read(), self._data
-        windows = sampling.test_positions(*_length_and_fps(example, data), data, self._windows)
+        windows = sampling.test_positions(*length_and_fps(example, data), data, self._windows)
         if not streams.is_cropped(data):
             return StoredClip(example, data), windows, [NO_BOX]
         shown = itertools.chain.from_iterable(set(window.tolist()) for window in windows * self._crops)
@@ -101,7 +101,7 @@ class ClipViews:
         return clip, windows, augment.test_boxes(*clip.shape(windows[0]), data.crop, self._crops)
 
 
-def _length_and_fps(example: dict, data) -> tuple[int, float]:
+def length_and_fps(example: dict, data) -> tuple[int, float]:
     """Positions that a stored clip can be sampled at, and its frames per second, 0 if `data.fps` does not need them."""
     length = streams.num_positions(streams.leading(data).num_frames(example), data)
     return length, float(example["fps"]) if data.fps else 0.0

@@ -1,5 +1,7 @@
-"""Random access to stored clips, and shards that are damaged."""
+"""Random access to stored clips, from several processes too, and shards that are damaged."""
 
+import multiprocessing
+import pickle
 import shutil
 
 import pytest
@@ -44,3 +46,40 @@ def test_damaged_shards_are_named(tmp_path, builder):
     shard.unlink()
     with pytest.raises(records.RecordError, match=f"missing: .*{shard.name}"):
         reader[0]
+
+
+def read_all(reader, expected: list[bytes], rounds: int) -> None:
+    """Reads clips again and again; what differs ends the process with an error."""
+    for i in list(range(len(expected))) * rounds:
+        assert reader[i]["clip_id"] == expected[i]
+
+
+def test_a_reader_opened_before_a_fork_is_safe_in_all_processes(builder):
+    # As a PyTorch DataLoader does by default: no position in a file may be shared.
+    reader = records.open_reader(builder, "test")
+    expected = [reader[i]["clip_id"] for i in range(len(reader))]
+    processes = [
+        multiprocessing.get_context("fork").Process(target=read_all, args=(reader, expected, 20)) for _ in range(3)
+    ]
+    for process in processes:
+        process.start()
+    read_all(reader, expected, 20)
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+
+
+def test_a_reader_can_be_pickled(builder):
+    # For processes that are started by spawn, and for grain's.
+    reader = records.open_reader(builder, "validation")
+    assert pickle.loads(pickle.dumps(reader))[3]["clip_id"] == reader[3]["clip_id"]
+
+
+def test_a_reader_is_a_source_of_grain(builder):
+    grain = pytest.importorskip("grain", reason="grain is not installed: pip install .[grain]")
+    reader = records.open_reader(builder, "train")
+    clips = grain.MapDataset.source(reader).seed(0).shuffle().map(lambda clip: clip["clip_id"].decode()).batch(16)
+    shown = [clip_id for batch in clips for clip_id in batch]
+    assert len(clips) == 4
+    assert shown != reader.index.clip_id
+    assert sorted(shown) == sorted(reader.index.clip_id)
