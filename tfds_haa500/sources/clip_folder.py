@@ -10,18 +10,17 @@ ignored. Lists are compared with files by exact names, but without the suffix: r
 
 import collections
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from etils import epath
 
 from tfds_haa500.problems import BuildError
-from tfds_haa500.sources import split_lists
+from tfds_haa500.sources import split_lists, video_files
 from tfds_haa500.sources.clips import SPLITS, Annotation, Clip, nearest
 from tfds_haa500.sources.files import File
 from tfds_haa500.streams import STREAMS
 
-SUFFIXES = (".mp4", ".avi", ".mkv", ".webm", ".gif", ".mov", ".m4v", ".3gp", ".flv", ".wmv", ".mpg", ".mpeg", ".ts",
-            ".m2ts")  # in any case  # fmt: skip
+SUFFIXES = video_files.SUFFIXES
 _SPLIT_FOLDERS = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
 _MAX_COMPARED = 10_000  # pairs of names
 
@@ -75,7 +74,7 @@ def class_names(clips: Sequence[Clip]) -> list[str]:
 
 def _scan_splits(root) -> tuple[list[Clip], set[str], list[str]]:
     """The clips of <split>/<class>/, the keys of all videos, and the problems."""
-    entries = _entries(root)
+    entries = video_files.entries(root)
     present = [name for name in entries if name in _SPLIT_FOLDERS and (root / name).is_dir()]
     if not present:
         return [], set(), [f"no folder train, validation (or val) or test here{_hint(root, entries)}"]
@@ -88,7 +87,7 @@ def _scan_splits(root) -> tuple[list[Clip], set[str], list[str]]:
         problems.append("val and validation: both are there, and are the same split; keep one of them")
     clips, known = [], set()
     for folder in present:
-        files, faults = _scan_classes(root, folder)
+        files, faults = video_files.scan_classes(root, folder)
         problems += faults
         known |= set(files)
         split = _SPLIT_FOLDERS[folder]
@@ -106,7 +105,7 @@ def _scan_listed(root, split_list, number) -> tuple[list[Clip], set[str], list[s
     # The lists themselves may be in the folder, and the files of streams.
     ignored = [*STREAMS, _top_folder(root, split_list)]
     flat = "/" not in entries[0].file
-    files, faults = _scan_files(root, "", ignored) if flat else _scan_classes(root, "", ignored)
+    files, faults = video_files.scan_files(root, "", ignored) if flat else video_files.scan_classes(root, "", ignored)
     problems += faults + _compare(root, entries, files)
     clips, counts = [], collections.Counter()
     for entry in entries:
@@ -171,69 +170,15 @@ def _with_files(root, stream: str, clips: list[Clip], known: set[str]) -> tuple[
     if not (root / stream).is_dir():
         return clips, [f"{stream}: no such folder in {root}"]
     pattern = f"{stream}/{STREAMS[stream].FILES[0]}"
-    there = set(_walk(root, stream))
+    there = set(video_files.walk(root, stream))
     if "." not in pattern:  # a folder of files for each clip
         there = {path.rpartition("/")[0] for path in there}
-    wanted = {clip.file.path: pattern.format(clip=_key(clip.file.path)) for clip in clips}
+    wanted = {clip.file.path: pattern.format(clip=video_files.key(clip.file.path)) for clip in clips}
     allowed = {pattern.format(clip=key) for key in known}
     problems = [f"{path}: no such file" for path in sorted(set(wanted.values()) - there)]
     problems += [f"{path}: belongs to no clip" for path in sorted(there - allowed)]
     found = {path: File(str(root), file) for path, file in wanted.items()}
     return [dataclasses.replace(clip, files={**clip.files, stream: found[clip.file.path]}) for clip in clips], problems
-
-
-def _scan_classes(root, folder: str, ignored: Sequence[str] = ()) -> tuple[dict[str, str], list[str]]:
-    """The videos in the class folders of a folder, by key, and the problems; `ignored` are no classes."""
-    files, problems = {}, []
-    prefix = f"{folder}/" if folder else ""
-    names = [name for name in _entries(root / folder) if name not in ignored]
-    for name in names:
-        if not (root / folder / name).is_dir():
-            problems.append(f"{prefix}{name}: a file, where only folders of classes may be")
-            continue
-        found, faults = _scan_files(root, f"{prefix}{name}")
-        files |= found
-        problems += faults
-    return files, problems if names else [f"{folder or root}: no folders of classes"]
-
-
-def _scan_files(root, folder: str, ignored: Sequence[str] = ()) -> tuple[dict[str, str], list[str]]:
-    """The videos in one folder: path without suffix -> path, both inside `root`; and the problems."""
-    stems, problems = collections.defaultdict(list), []
-    for name in _entries(root / folder):
-        if name in ignored:
-            continue
-        path = f"{folder}/{name}" if folder else name
-        if (root / path).is_dir():
-            problems.append(f"{path}: a folder, where only videos may be")
-        elif not name.lower().endswith(SUFFIXES):
-            problems.append(f"{path}: not a video ({', '.join(SUFFIXES)})")
-        else:
-            stems[_key(path)].append(path)
-    problems += [f"{' and '.join(paths)}: have the same name" for paths in stems.values() if len(paths) > 1]
-    if not stems and not problems:
-        problems.append(f"{folder or root}: no videos")
-    return {key: paths[0] for key, paths in stems.items()}, problems
-
-
-def _entries(folder) -> list[str]:
-    """The names in a folder, in order, without hidden ones."""
-    return sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
-
-
-def _walk(root, folder: str) -> Iterator[str]:
-    """All files under a folder, as paths inside `root`."""
-    for name in _entries(root / folder):
-        path = f"{folder}/{name}"
-        if (root / path).is_dir():
-            yield from _walk(root, path)
-        else:
-            yield path
-
-
-def _key(path: str) -> str:
-    """A video's path without its suffix."""
-    return path.rpartition(".")[0]
 
 
 def _top_folder(root, path) -> str:
