@@ -31,6 +31,7 @@ nothing of the dataset is left on disk.
 """
 
 import os
+import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is loaded
 
@@ -65,7 +66,11 @@ _CLASS_TABLE = flags.DEFINE_string("class_table", "", "CSV table of the classes,
 
 def main() -> None:
     """The command; see the first lines of this file."""
-    builder = command_line.build(Builder, _builder_config())
+    config = _builder_config()
+    builder = command_line.build(Builder, config)
+    if builder.info.metadata.get("split", config.split_metadata) != config.split_metadata:
+        name = builder.info.full_name
+        sys.exit(f"error: {name} is {split_table.origin(builder)}; choose another --name, or delete its folder")
     print(command_line.summary(builder))
     print(split_table.describe(builder))
     if left_out := clip_folder.count_left_out(_DIR.value, _SPLIT_LIST.value, _SPLIT_NUMBER.value):

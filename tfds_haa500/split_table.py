@@ -16,19 +16,12 @@ def describe(builder) -> str:
     rows = [["class", *splits]]
     rows += [[name, *(str(counts[split][label]) for split in splits)] for label, name in enumerate(names)]
     rows.append([f"{len(names)} classes", *(str(counts[split].sum()) for split in splits)])
-    lines = [*_aligned(rows), _origin((builder.info.metadata or {}).get("split", {}))]
-    return "\n".join(filter(None, lines))
+    return "\n".join([*_aligned(rows), origin(builder)])
 
 
-def _aligned(rows: list[list[str]]) -> list[str]:
-    """The rows as lines; the first column is aligned to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    padded = [[row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])] for row in rows]
-    return ["  ".join(row) for row in padded]
-
-
-def _origin(split: dict) -> str:
-    """The line that tells how a dataset was split, from its metadata; "" for folders of splits."""
+def origin(builder) -> str:
+    """How a dataset was split, from its metadata: "split at random: 0.8,0.1,0.1, seed 0"."""
+    split = (builder.info.metadata or {}).get("split", {})
     if split.get("by") == "random":
         fractions = ",".join(f"{fraction:g}" for fraction in split["fractions"])
         group = f", group {split['group']}" if split["group"] else ""
@@ -36,4 +29,11 @@ def _origin(split: dict) -> str:
     if split.get("by") == "lists":
         number = f", number {split['number']}" if split["number"] else ""
         return f"split by {split['lists']}{number}"
-    return ""
+    return "split by its folders"
+
+
+def _aligned(rows: list[list[str]]) -> list[str]:
+    """The rows as lines; the first column is aligned to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    padded = [[row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])] for row in rows]
+    return ["  ".join(row) for row in padded]

@@ -59,12 +59,16 @@ def scan(root: epath.Path, lists: epath.Path) -> tuple[list[Clip], set[str], lis
             Annotation(),
         )
         for entry in there
+        if entry.class_name
     ]
     return clips, {video_files.key(entry.file) for entry in entries}, problems + faults
 
 
 def read(root: epath.Path, lists: epath.Path) -> tuple[list[Entry], list[str]]:
-    """The entries of the lists, whose `file` is a path within `root` or an absolute one; and the problems."""
+    """The entries of the lists, and the problems.
+
+    An entry's `file` is a path within `root` or an absolute one, with its suffix. Its class is "" if its label is wrong.
+    """
     entries, problems = [], []
     used = {}
     for name in list_files(lists):
@@ -99,10 +103,10 @@ def _parse(line: str, root: epath.Path) -> tuple[str, str]:
     """The path and the label of a line; raises ValueError."""
     match = _LINE.fullmatch(line)
     if not match:
-        raise ValueError(f"{line!r} is not the path of a video and a label ({', '.join(video_files.SUFFIXES)})")
+        raise ValueError(f"{line!r} is not the path of a video and a label")
     path, label = match[1] or match[2], match[3].strip('"').strip()
     if not path.lower().endswith(video_files.SUFFIXES):
-        raise ValueError(f"{path!r} is not a video ({', '.join(video_files.SUFFIXES)})")
+        raise ValueError(f"{path!r} is not a video")
     if _COLUMNS.fullmatch(label):
         raise ValueError(f"{line!r} has more than a path and a label")
     path = posixpath.normpath(path)
@@ -110,34 +114,33 @@ def _parse(line: str, root: epath.Path) -> tuple[str, str]:
     if path.startswith(inside):
         path = path.removeprefix(inside)
     if path.startswith("../"):
-        raise ValueError(f"{path!r} is outside of the folder; write the whole path, from / on")
+        raise ValueError(f"{path!r} is outside of the folder; give its absolute path")
     return path, label
 
 
 def _with_names(entries: list[Entry], lists: epath.Path) -> tuple[list[Entry], list[str]]:
-    """The entries with class names in place of ids; and the problems of labels and of classes.txt."""
+    """The entries with class names in place of labels; and the problems of labels and of classes.txt."""
     names, problems = _names(lists)
-    ids = {entry.class_name for entry in entries if _ID.fullmatch(entry.class_name)}
-    mixed = not names and any(entry.class_name not in ids for entry in entries)
+    if problems:
+        return [dataclasses.replace(entry, class_name="") for entry in entries], problems
+    labels = {entry.class_name for entry in entries}
+    ids = set(filter(_ID.fullmatch, labels))
     width = max(map(len, ids), default=0)
-    named = []
-    for entry in entries:
-        label = entry.class_name
-        if label not in ids:
-            if names and label not in names:
-                problems.append(f"{entry.origin}: class {label!r} is not in {NAMES}{nearest(label, names)}")
-            named.append(entry)
-        elif label.startswith("-") or (names and int(label) >= len(names)):
-            upto = f" to {len(names) - 1}, the last line of {NAMES}" if names else ""
-            problems.append(f"{entry.origin}: label {label} must be from 0{upto}")
-        elif mixed:
-            problems.append(
-                f"{entry.origin}: label {label} is an id, and others are names: use names only, or add {NAMES}"
-            )
-        else:
-            name = names[int(label)] if names else label.zfill(width)
-            named.append(dataclasses.replace(entry, class_name=name))
-    return named, problems
+    if names:
+        class_of = {str(number): name for number, name in enumerate(names)} | {name: name for name in names}
+        expected = f"a name in {NAMES} or an id from 0 to {len(names) - 1}"
+    elif ids == labels:
+        class_of = {label: label.zfill(width) for label in ids if not label.startswith("-")}
+        expected = "an id from 0"
+    else:
+        class_of = {label: label for label in labels - ids}
+        expected = f"a name, as others are; for ids, {NAMES} is missing"
+    problems = [
+        f"{entry.origin}: label {entry.class_name!r} must be {expected}{nearest(entry.class_name, names)}"
+        for entry in entries
+        if entry.class_name not in class_of
+    ]
+    return [dataclasses.replace(entry, class_name=class_of.get(entry.class_name, "")) for entry in entries], problems
 
 
 def _names(lists: epath.Path) -> tuple[list[str], list[str]]:
