@@ -67,7 +67,7 @@ def scan(root: epath.Path, lists: epath.Path) -> tuple[list[Clip], set[str], lis
 def read(root: epath.Path, lists: epath.Path) -> tuple[list[Entry], list[str]]:
     """The entries of the lists, and the problems.
 
-    An entry's `file` is a path within `root` or an absolute one, with its suffix. Its class is "" if its label is wrong.
+    An entry's `file` is a path within `root` or an absolute one, with its suffix; its class is "" for a bad label.
     """
     entries, problems = [], []
     used = {}
