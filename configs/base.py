@@ -102,6 +102,7 @@ def _train() -> ConfigDict:
     train.epochs = 0.0  # passes over the training split; set either this or train.steps
     train.steps = 0  # optimizer steps; set either this or train.epochs
     train.accumulation_steps = 1  # microbatches that a batch is split into to save memory; gradients are averaged
+    train.class_weights = "none"  # weight of a clip in the loss, by its class: none | balanced (see losses.py)
     return train
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from haa_jax import models, streams
 from haa_jax.data import augment, pipeline, sampling
 from haa_jax.errors import UserError
-from haa_jax.learning import freeze, objectives, optimizers, schedules, steps
+from haa_jax.learning import freeze, losses, objectives, optimizers, schedules, steps
 from haa_jax.streams import joints
 from haa_jax.weights import kinetics
 
@@ -31,6 +31,7 @@ CHOICES = {
     "data.augment": augment.AUGMENTS,
     "data.skeleton": joints.NUM_JOINTS,
     "model.name": models.MODELS,
+    "train.class_weights": losses.CLASS_WEIGHTS,
     "optimizer.name": optimizers.OPTIMIZERS,
     "optimizer.schedule": schedules.SCHEDULES,
     "optimizer.weight_decay_mask": optimizers.WEIGHT_DECAY_MASKS,

@@ -3,13 +3,16 @@
 import dataclasses
 import functools
 import importlib.metadata
+from collections.abc import Mapping
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 from jax.sharding import Mesh
 
 from haa_jax import checks, memory, models, streams
 from haa_jax.data import dataset, labels, pipeline
-from haa_jax.learning import objectives, steps
+from haa_jax.learning import losses, objectives, steps
 from haa_jax.learning.optimizers import make_optimizer
 from haa_jax.learning.train_state import TrainState, abstract_state, fresh_state
 from haa_jax.models.parameters import abstract_variables
@@ -47,6 +50,15 @@ class Experiment:
     def classes(self) -> dict[str, tuple[str, ...]]:
         """The class names of each head."""
         return {head.name: head.classes for head in self.heads}
+
+    @functools.cached_property
+    def class_weights(self) -> dict[str, np.ndarray] | None:
+        """The weights of each head's classes in the loss, from the training split; None for equal ones."""
+        weigh = losses.CLASS_WEIGHTS[self.config.train.class_weights]
+        if weigh is None:
+            return None
+        labels = self.splits["train"].labels
+        return {head.name: weigh(labels[head.name], len(head.classes)) for head in self.heads}
 
     @property
     def clip_shape(self) -> tuple[int, ...]:
@@ -180,14 +192,25 @@ def clip_shape(config) -> tuple[int, ...]:
     return streams.network_shape(config.data)
 
 
-def train_step(config, model, optimizer):
-    """`steps.train_step` with the config's settings: (state, batch) to (state, metrics), to be compiled."""
+def train_step(config, model, optimizer, class_weights: Mapping[str, np.ndarray] | None = None):
+    """`steps.train_step` with the config's settings: (state, batch) to (state, metrics), to be compiled.
+
+    Args:
+      config: the whole config.
+      model: the network.
+      optimizer: for its parameters.
+      class_weights: those of the experiment, head name -> (classes,) float32; None for equal ones.
+    """
+    objective = objectives.OBJECTIVES[config.objective]
+    if class_weights is not None:
+        weights = {head: jnp.asarray(values) for head, values in class_weights.items()}
+        objective = objective._replace(loss=functools.partial(objective.loss, class_weights=weights))
     return functools.partial(
         steps.train_step,
         model=model,
         preprocess=functools.partial(streams.preprocess, data=config.data),
         optimizer=optimizer,
-        objective=objectives.OBJECTIVES[config.objective],
+        objective=objective,
         seed=config.seed,
         accumulation_steps=config.train.accumulation_steps,
         bn_momentum=config.model.bn_momentum,

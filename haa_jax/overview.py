@@ -3,8 +3,10 @@
 import math
 
 import jax
+import numpy as np
 from clu import parameter_overview
 
+from haa_jax.data.labels import Head
 from haa_jax.experiment import Experiment, create_experiment
 from haa_jax.runtime import mesh
 
@@ -27,12 +29,21 @@ def describe(exp: Experiment) -> str:
     heads = ", ".join(f"{name} ({len(classes)} classes)" for name, classes in exp.classes.items())
     parameters = sum(math.prod(array.shape) for array in jax.tree.leaves(exp.abstract_state.params))
     devices = f"{jax.device_count()} {jax.devices()[0].device_kind} in {jax.process_count()} process(es)"
+    weights = [_weights(head, exp.class_weights[head.name]) for head in exp.heads if exp.class_weights]
     return (
         f"{config.model.name}: {parameters:,} parameters, {config.model.dtype}; heads: {heads}\n"
         f"{exp.builder.info.full_name} in {exp.builder.data_dir}: {clips} clips\n"
         f"{exp.total_steps} steps of {config.train.batch_size} clips "
         f"({exp.total_steps / exp.steps_per_epoch:.1f} epochs) on {devices}; {mesh.describe_state(exp.abstract_state)}"
+        + "".join(weights)
     )
+
+
+def _weights(head: Head, weights: np.ndarray) -> str:
+    """A line with the least and the greatest weight among the classes that have training clips."""
+    low, high = weights[weights > 0].min(), weights.max()
+    names = [head.classes[int(np.argmax(weights == weight))] for weight in (low, high)]
+    return f"\nclass weights in the loss of {head.name}: {low:.3g} ({names[0]}) to {high:.3g} ({names[1]})"
 
 
 def blocks(params: dict) -> str:

@@ -174,7 +174,7 @@ def _compiled_step(exp: Experiment):
     """(state, batch) to (state, metrics); the state that is passed is donated."""
     shardings = mesh.shardings_of(exp.abstract_state)
     return jax.jit(
-        train_step(exp.config, exp.model, exp.optimizer),
+        train_step(exp.config, exp.model, exp.optimizer, exp.class_weights),
         in_shardings=(shardings, mesh.batch_sharding(exp.mesh)),
         out_shardings=(shardings, mesh.replicated(exp.mesh)),
         donate_argnums=0,

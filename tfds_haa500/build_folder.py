@@ -1,9 +1,20 @@
-"""Packages a folder of videos: `python -m tfds_haa500.build_folder --dir=DIR --name=NAME`.
+r"""Packages a folder of videos: `python -m tfds_haa500.build_folder --dir=DIR --name=NAME`.
 
     --dir=DIR --name=mine                  DIR/<split>/<class>/*.mp4; splits train, validation (or val), test
     --dir=DIR --name=mine --streams=flow,pose
                                            flow and poses too; poses from DIR/pose/<split>/<class>/<clip>.json
                                            (boxes and objects likewise)
+    --dir=DIR --name=mine --split=0.8,0.1,0.1
+                                           DIR/<class>/*.mp4, split at random: train, validation, test. Every class is
+                                           in every split; another --seed gives another split
+    --dir=DIR --name=mine --split=0.8,0,0.2 --group='(.+)_clip\d+'
+                                           all videos whose names have the same text in the parentheses are in one
+                                           split: those cut from one recording, say
+    --dir=DIR --name=mine --split_list=LISTS
+                                           LISTS/train.csv, val.csv and test.csv, with lines of `path label`; a label is
+                                           a name or an id, a line of LISTS/classes.txt
+    --dir=DIR --name=mine --class_table=CSV
+                                           with any of these: areas and composite actions of the classes
     --dir=UCF-101 --name=ucf101_1 --split_list=ucfTrainTestlist --split_number=1
     --dir=hmdb51 --name=hmdb51_1 --split_list=testTrainMulti_7030_splits --split_number=1
                                            DIR/<class>/*.avi and the official lists; poses from DIR/pose/<class>/
@@ -21,11 +32,14 @@ wmv on, do not store their length: a file that was cut short between two frames 
 nothing of the dataset is left on disk.
 """
 
+import sys
+
 from absl import app, flags
 
-from tfds_haa500 import check_folder, command_line
+from tfds_haa500 import check_folder, command_line, split_table
 from tfds_haa500.clip_folder_dataset_builder import Builder, ClipFolderConfig
-from tfds_haa500.sources import split_lists
+from tfds_haa500.sources import clip_folder
+from tfds_haa500.sources.random_split import RandomSplit
 from tfds_haa500.streams import STREAMS, flow
 
 flags.adopt_module_key_flags(command_line)
@@ -35,8 +49,18 @@ _STREAMS = flags.DEFINE_list("streams", [], f"Any of {', '.join(STREAMS)}.")
 _FLOW_METHOD = flags.DEFINE_enum(
     "flow_method", None, flow.METHODS, "How flow is computed (default: dis); needs --streams=flow."
 )
-_SPLIT_LIST = flags.DEFINE_string("split_list", "", "Folder of UCF101's or HMDB51's lists, or ActivityNet's JSON file.")
+_SPLIT_LIST = flags.DEFINE_string(
+    "split_list",
+    "",
+    "Folder of train.csv, val.csv, test.csv, or of UCF101's or HMDB51's lists; or ActivityNet's file.",
+)
 _SPLIT_NUMBER = flags.DEFINE_integer("split_number", None, "Which split of UCF101's or HMDB51's lists.", 1, 3)
+_SPLIT = flags.DEFINE_list("split", [], "Fractions of train, validation and test, to split <class>/ at random.")
+_SEED = flags.DEFINE_integer("seed", 0, "Of the random split.")
+_GROUP = flags.DEFINE_string(
+    "group", "", "Regular expression; videos with the same text in its first parentheses are in one split."
+)
+_CLASS_TABLE = flags.DEFINE_string("class_table", "", "CSV table of the classes, their areas and composite actions.")
 
 _CHECK = flags.DEFINE_bool("check", False, "Only show what would be packaged and everything that is wrong.")
 
@@ -47,13 +71,18 @@ def main() -> None:
     if _CHECK.value:
         check_folder.check(Builder, config, command_line.data_dir())
     else:
-        builder = command_line.build(Builder, config)
-        print(command_line.summary(builder))
-        print(f"{builder.info.features['label'].num_classes} classes")
-    if _SPLIT_LIST.value:
-        entries, _ = split_lists.read(_SPLIT_LIST.value, _SPLIT_NUMBER.value)
-        if left_out := sum(not entry.split for entry in entries):
-            print(f"left out: {left_out} videos that the lists do not use or have no labels for")
+        _build(config)
+    if left_out := clip_folder.count_left_out(_DIR.value, _SPLIT_LIST.value, _SPLIT_NUMBER.value):
+        print(f"left out: {left_out} videos that the lists do not use or have no labels for")
+
+
+def _build(config: ClipFolderConfig) -> None:
+    builder = command_line.build(Builder, config)
+    if builder.info.metadata.get("split", config.split_metadata) != config.split_metadata:
+        name = builder.info.full_name
+        sys.exit(f"error: {name} is {split_table.origin(builder)}; choose another --name, or delete its folder")
+    print(command_line.summary(builder))
+    print(split_table.describe(builder))
 
 
 def _builder_config() -> ClipFolderConfig:
@@ -64,6 +93,10 @@ def _builder_config() -> ClipFolderConfig:
         raise app.UsageError("--flow_method needs --streams=flow")
     if _SPLIT_NUMBER.value and not _SPLIT_LIST.value:
         raise app.UsageError("--split_number needs --split_list")
+    if _SPLIT.value and _SPLIT_LIST.value:
+        raise app.UsageError("--split and --split_list cannot be used together")
+    if (flags.FLAGS["seed"].present or _GROUP.value) and not _SPLIT.value:
+        raise app.UsageError("--seed and --group need --split")
     try:
         return ClipFolderConfig(
             name=_NAME.value,
@@ -71,11 +104,21 @@ def _builder_config() -> ClipFolderConfig:
             folder=_DIR.value,
             split_list=_SPLIT_LIST.value,
             split_number=_SPLIT_NUMBER.value,
+            random_split=RandomSplit(_fractions(), _SEED.value, _GROUP.value) if _SPLIT.value else None,
+            class_table=_CLASS_TABLE.value,
             streams=tuple(_STREAMS.value),
             flow_method=_FLOW_METHOD.value or "dis",
         )
     except ValueError as error:
         raise app.UsageError(f"--{error}") from error
+
+
+def _fractions() -> tuple[float, ...]:
+    """The numbers of --split; raises ValueError."""
+    try:
+        return tuple(float(fraction) for fraction in _SPLIT.value)
+    except ValueError:
+        raise ValueError(f"split={','.join(_SPLIT.value)}: must be numbers, as in 0.8,0.1,0.1") from None
 
 
 if __name__ == "__main__":

@@ -67,5 +67,6 @@ def _kind(problem: str) -> str:
     """A problem without what is specific to it."""
     path, _, reason = problem.partition(": ")
     folder, _, name = path.rpartition("/")
-    place = (folder.partition("/")[0], folder.count("/"), name.rpartition(".")[2] if "." in name else "")
+    suffix = _SPECIFIC.sub("_", name.rpartition(".")[2]) if "." in name else ""  # with the line of a list
+    place = (folder.partition("/")[0], folder.count("/"), suffix)
     return f"{place}: {_SPECIFIC.sub('_', reason.partition('; did you mean')[0])}"

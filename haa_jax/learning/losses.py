@@ -13,19 +13,49 @@ from haa_jax.models.heads import AUX
 AUX_WEIGHT = 0.5
 
 
-def loss_fn(logits: Mapping[str, jax.Array], labels: Mapping[str, jax.Array]) -> jax.Array:
+def loss_fn(
+    logits: Mapping[str, jax.Array],
+    labels: Mapping[str, jax.Array],
+    class_weights: Mapping[str, jax.Array] | None = None,
+) -> jax.Array:
     """Cross-entropy, averaged over the batch and summed over the heads, auxiliary ones at AUX_WEIGHT: float32 scalar.
+
+    A clip's cross-entropy is multiplied by the weight of its class before the mean over the B clips. The mean is not
+    divided by the sum of the weights, as PyTorch's is: the means of batches and microbatches, whatever classes they
+    have, then average to that of the whole dataset.
 
     Args:
       logits: head name, or "aux_" and head name -> (B, classes) float32.
       labels: head name -> (B,) int32.
+      class_weights: head name -> (classes,) float32, also for the head's auxiliary one; None for equal weights.
     """
     losses = []
     for name in sorted(logits):
-        label = labels[name.removeprefix(AUX)]
-        loss = optax.softmax_cross_entropy_with_integer_labels(logits[name], label).mean()
-        losses.append(AUX_WEIGHT * loss if name.startswith(AUX) else loss)
+        head = name.removeprefix(AUX)
+        loss = optax.softmax_cross_entropy_with_integer_labels(logits[name], labels[head])
+        if class_weights is not None:
+            loss = loss * class_weights[head][labels[head]]
+        losses.append(AUX_WEIGHT * loss.mean() if name.startswith(AUX) else loss.mean())
     return jnp.sum(jnp.stack(losses))
+
+
+def balanced(labels: np.ndarray, num_classes: int) -> np.ndarray:
+    """Weights by which every class counts as much as any other: n / (classes * clips of the class), float32 (classes,).
+
+    scikit-learn's "balanced". In expectation, the gradient is that of a dataset in which the clips of every class are
+    repeated until all classes are equally large. Classes without clips are not counted and have weight 0.
+
+    Args:
+      labels: int (n,), of the training split.
+      num_classes: classes of the head.
+    """
+    counts = np.bincount(labels, minlength=num_classes)
+    weights = len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1))
+    return np.where(counts > 0, weights, 0).astype(np.float32)
+
+
+# config.train.class_weights -> weights of a head's classes, from the labels of the training split; None for 1 each.
+CLASS_WEIGHTS = {"none": None, "balanced": balanced}
 
 
 def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:

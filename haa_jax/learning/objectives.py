@@ -40,7 +40,8 @@ class Objective(NamedTuple):
       targets: one for each head.
       evaluated: name of the head that is validated and reported.
       loss: {head: (B, classes) float32 logits} with those of auxiliary heads as "aux_<head>", and {head: (B,) int32
-        labels}, to a float32 scalar; it is compiled into the training step.
+        labels}, to a float32 scalar; it is compiled into the training step. With `config.train.class_weights`, it is
+        also given `class_weights`, {head: (classes,) float32}.
     """
 
     targets: tuple[Target, ...]

@@ -11,7 +11,7 @@ from flax import linen as nn
 
 from haa_jax import experiment, streams
 from haa_jax.configs import base
-from haa_jax.learning import steps
+from haa_jax.learning import losses, steps
 from haa_jax.learning.batch_statistics import running_statistics
 from haa_jax.learning.objectives import OBJECTIVES
 from haa_jax.learning.optimizers import make_optimizer
@@ -71,11 +71,11 @@ def assert_close(left, right, tolerance=1e-5):
 
 def test_a_step_lowers_the_loss_and_counts():
     init, step = make()
-    current, losses = init(), []
+    current, values = init(), []
     for _ in range(20):
         current, metrics = jax.jit(step)(current, make_batch())
-        losses.append(float(metrics["loss"]))
-    assert losses[-1] < 0.8 * losses[0]
+        values.append(float(metrics["loss"]))
+    assert values[-1] < 0.8 * values[0]
     assert int(current.step) == 20
     assert 0 <= float(metrics["accuracy"]) <= 1
     assert float(metrics["grad_norm"]) > 0
@@ -119,6 +119,23 @@ def test_the_config_sets_the_momentum_of_the_running_statistics_and_the_seed_of_
         {"params": starts[0].params["Conv_0"]}, preprocess(make_batch()["clips"])
     )
     assert_close(after["BatchNorm_0"]["mean"], 0.9 * seen.mean((0, 1, 2, 3)))  # of the first step: see the rule above
+
+
+@pytest.mark.parametrize("accumulation_steps", [1, 2])
+def test_balanced_weights_do_what_repeated_clips_do(accumulation_steps):
+    config, model = base.get_config(), Tiny(norm=False)
+    config.train.accumulation_steps = accumulation_steps
+    batch, labels = make_batch(), np.array([3, 3, 1, 3, 3, 1, 3, 3], np.int32)
+    rows = np.concatenate([np.arange(8), *[np.flatnonzero(labels == 1)] * 2])  # three times as many of class 1
+    repeated = {"clips": {"rgb": batch["clips"]["rgb"][rows]}, "labels": {"atomic": labels[rows]}}
+    start = init_state(0, SHAPE, model=model, optimizer=optax.sgd(1.0))
+    weights = {"atomic": losses.balanced(labels, CLASSES)}
+    weighted = jax.jit(experiment.train_step(config, model, optax.sgd(1.0), weights))
+    after, metrics = weighted(start, batch | {"labels": {"atomic": labels}})
+    expected, expected_metrics = jax.jit(experiment.train_step(config, model, optax.sgd(1.0)))(start, repeated)
+    assert_close(after.params, expected.params)
+    for name in ("loss", "grad_norm"):
+        assert float(metrics[name]) == pytest.approx(float(expected_metrics[name]), rel=1e-5)
 
 
 class Constant(nn.Module):

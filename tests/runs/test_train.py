@@ -143,6 +143,20 @@ def test_a_run_goes_on_with_the_settings_that_it_began_with(tiny_config, field):
         start.check_same_experiment(meta | {"dataset": meta["dataset"] | {"fingerprint": "g"}}, meta)
 
 
+def test_the_training_step_weighs_classes_by_their_clips_in_the_training_split(tiny_config, monkeypatch):
+    passed = []
+    monkeypatch.setattr(train, "train_step", lambda *args: passed.append(args[3]) or (lambda state, batch: (state, {})))
+    train._compiled_step(create_experiment(tiny_config))
+    tiny_config.train.class_weights = "balanced"
+    exp = create_experiment(tiny_config)
+    exp.splits["train"].labels["atomic"][:] = np.repeat([0, 1, 2], [32, 16, 16])  # and no clips of the fourth class
+    train._compiled_step(exp)
+    assert passed[0] is None
+    assert passed[1]["atomic"][:4].tolist() == pytest.approx([64 / 96, 64 / 48, 64 / 48, 0])
+    line = "class weights in the loss of atomic: 0.667 (CPR) to 1.33 (battle-rope_jumping-jack)"
+    assert line in overview.describe(exp).splitlines()
+
+
 def test_the_optimizer_has_the_length_and_the_batch_of_the_run(tiny_config):
     tiny_config.optimizer.update(momentum=0.0, base_batch_size=32)
     optimizer = create_experiment(tiny_config).optimizer

@@ -11,11 +11,15 @@ import tfds_haa500
 from haa_jax.data import dataset
 from haa_jax.learning import objectives
 from tests.conftest import SIZE, numbered_frame, write_video
+from tests.tfds_haa500.sources.test_clip_folder import touch
 from tests.tfds_haa500.sources.test_split_lists import annotate
 from tests.tfds_haa500.videos import REAL_CLIPS, write_encoded, write_gif
+from tfds_haa500 import split_table
 from tfds_haa500.clip_folder_dataset_builder import Builder, ClipFolderConfig
 from tfds_haa500.problems import BuildError
 from tfds_haa500.runtime import parallel
+from tfds_haa500.sources.random_split import RandomSplit
+from tfds_haa500.taxonomy import TaxonomyError
 
 # How many frames, and how many a second, each of the real clips has.
 REAL = {
@@ -111,6 +115,47 @@ def test_training_opens_it(built):
     row = split.index.clip_id.index("train/Jump/c")
     assert (split.labels["atomic"][row], split.index.num_frames[row]) == (0, 9)
     assert len(split.reader[row]["video"]) == 9
+
+
+def test_a_class_table_has_its_areas_and_composites_in_the_records_and_the_split_is_recorded(tmp_path):
+    for name in ("jump/a", "jump/b", "run/a", "run/b"):
+        (tmp_path / "folder" / name).parent.mkdir(parents=True, exist_ok=True)
+        write_video(tmp_path / "folder" / f"{name}.mp4", 2)
+    table = tmp_path / "table.csv"
+    table.write_text("label,name,area,composite,area_source\n0,jump,legs,hop,own\n1,run,all,go,own\n")
+    how = RandomSplit((0.5, 0, 0.5), 7, r"(.)")
+    build(tmp_path / "data", folder=str(tmp_path / "folder"), random_split=how, class_table=str(table))
+    builder = dataset.open_builder("clip_folder/mine", str(tmp_path / "data"))  # as others open it
+    found = dataset.read_taxonomy(builder)
+    assert (found.areas, found.composites) == (("legs", "all"), ("hop", "go"))
+    assert builder.info.metadata["split"] == {"by": "random", "fractions": [0.5, 0, 0.5], "seed": 7, "group": "(.)"}
+    heads = objectives.make_heads("joint", found, "legs")
+    (clip,) = dataset.open_split(builder, "test", heads, "legs").index.clip_id
+    source = clip.removeprefix("test/jump/")
+    tested = dataset.open_split(builder, "test", ()).index.clip_id
+    assert sorted(tested) == [f"test/jump/{source}", f"test/run/{source}"]
+    assert split_table.describe(builder).splitlines() == [
+        "class      train  test",
+        "jump           1     1",
+        "run            1     1",
+        "2 classes      2     2",
+        "split at random: 0.5,0,0.5, seed 7, group (.)",
+    ]
+
+
+def test_a_class_table_has_the_classes_of_the_folder(tmp_path):
+    touch(tmp_path / "folder", "train/run/a.mp4", "train/jump/a.mp4")
+    table = tmp_path / "table.csv"
+    table.write_text("label,name,area,composite,area_source\n0,jump,all,jump,own\n1,runn,all,run,own\n")
+    with pytest.raises(BuildError) as caught:
+        build(tmp_path / "data", folder=str(tmp_path / "folder"), class_table=str(table))
+    assert caught.value.problems == [
+        "run: is not in the class table; did you mean 'runn'?",
+        "runn: is in the class table, but has no clips",
+    ]
+    table.write_text("name,area\n")
+    with pytest.raises(TaxonomyError, match=r"the first line must be 'label,name,area,composite,area_source'"):
+        build(tmp_path / "data", folder=str(tmp_path / "folder"), class_table=str(table))
 
 
 def test_without_a_config_it_says_how_to_make_one(tmp_path):

@@ -1,27 +1,29 @@
-"""A folder of videos, checked before a single frame is decoded. Two layouts:
+"""A folder of videos, checked before a single frame is decoded. Four layouts:
 
     <split>/<class>/<clip>.mp4    splits train, validation (or val) and test, one or more of them
-    <class>/<clip>.avi            with UCF101's or HMDB51's split lists; v_<id>.mp4 with ActivityNet's
+    <class>/<clip>.mp4            split at random (see `random_split.py`)
+    <class>/<clip>.avi            with UCF101's or HMDB51's lists; v_<id>.mp4 with ActivityNet's (`split_lists.py`)
+    anything                      with lists of `path label` (`path_lists.py`)
 
-(`split_lists.py` has the lists.) Next to the splits or classes there is a folder for each stream that is read from
-files, with one file a clip: pose/<split>/<class>/<clip>.json or pose/<class>/<clip>.json. Names that begin with "." are
-ignored. Lists are compared with files by exact names, but without the suffix: re-encoded copies have another.
+Next to the splits or classes there is a folder for each stream that is read from files, with one file a clip:
+pose/<path of the video>.json. Names that begin with "." are ignored. Official lists are compared with files by exact
+names, but without the suffix: re-encoded copies have another.
 """
 
 import collections
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from etils import epath
 
 from tfds_haa500.problems import BuildError
-from tfds_haa500.sources import split_lists
+from tfds_haa500.sources import path_lists, split_lists, video_files
 from tfds_haa500.sources.clips import SPLITS, Annotation, Clip, nearest
 from tfds_haa500.sources.files import File
+from tfds_haa500.sources.random_split import RandomSplit, assign
 from tfds_haa500.streams import STREAMS
 
-SUFFIXES = (".mp4", ".avi", ".mkv", ".webm", ".gif", ".mov", ".m4v", ".3gp", ".flv", ".wmv", ".mpg", ".mpeg", ".ts",
-            ".m2ts")  # in any case  # fmt: skip
+SUFFIXES = video_files.SUFFIXES
 _SPLIT_FOLDERS = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
 _MAX_COMPARED = 10_000  # pairs of names
 
@@ -31,18 +33,23 @@ def scan(
     split_list: epath.PathLike = "",
     split_number: int | None = None,
     streams: Sequence[str] = (),
+    random_split: RandomSplit | None = None,
+    table: Sequence[str] = (),
 ) -> list[Clip]:
     """Finds the clips of a folder.
 
     Args:
       root: the folder.
-      split_list: with class folders, the official lists (see `split_lists.read`); "" with split folders.
-      split_number: which of the lists' splits.
+      split_list: the official lists (see `split_lists.read`) or the folder of lists of `path label`; "" for none.
+      split_number: which of the official lists' splits.
       streams: of which streams every clip must have its file.
+      random_split: how folders of classes are split; None with lists or folders of splits.
+      table: the class names that the folder must have; () for any.
 
     Returns:
       The clips by split (train, validation, test), then by class and name in `sorted()` order. Their ids are
-      <split>/<class>/<the file's name without suffix>, followed by _<number of the annotation> for parts of videos.
+      <split>/<class>/<the file's name without suffix>, followed by _<number of the annotation> for parts of videos;
+      with lists of `path label`, <split>/<path without suffix>.
 
     Raises:
       BuildError: lists every missing, surplus or misnamed file and folder, and every problem of the lists, at once.
@@ -50,14 +57,21 @@ def scan(
     root = epath.Path(root)
     if not root.is_dir():
         raise BuildError(str(root), ["no such folder"])
-    if split_list:
+    if random_split:
+        clips, known, problems = _scan_random(root, random_split)
+    elif split_list and path_lists.list_files(split_list):
+        clips, known, problems = path_lists.scan(root, epath.Path(split_list))
+        problems += ["split number: lists of `path label` have one split, without a number"] * bool(split_number)
+    elif split_list:
         clips, known, problems = _scan_listed(root, epath.Path(split_list), split_number)
     else:
         clips, known, problems = _scan_splits(root)
-    problems += _class_problems(clips)
+    problems += _class_problems(clips, table)
     for stream in streams:
         if any(clip.is_part for clip in clips):
             problems.append(f"{stream}: clips that are parts of videos cannot have files of their own")
+        elif any(clip.file.path.startswith("/") for clip in clips):
+            problems.append(f"{stream}: clips outside of the folder cannot have files of their own")
         else:
             clips, faults = _with_files(root, stream, clips, known)
             problems += faults
@@ -68,6 +82,15 @@ def scan(
     return sorted(clips, key=lambda clip: (SPLITS.index(clip.split), clip.class_name, clip.clip_id))
 
 
+def count_left_out(root: epath.PathLike, split_list: epath.PathLike, split_number: int | None = None) -> int:
+    """How many videos are there that the lists do not use, or have no labels for."""
+    if not split_list:
+        return 0
+    if path_lists.list_files(split_list):
+        return path_lists.count_unlisted(epath.Path(root), epath.Path(split_list))
+    return sum(not entry.split for entry in split_lists.read(split_list, split_number)[0])
+
+
 def class_names(clips: Sequence[Clip]) -> list[str]:
     """The classes of all splits in `sorted()` order, which is that of the label ids."""
     return sorted({clip.class_name for clip in clips})
@@ -75,7 +98,7 @@ def class_names(clips: Sequence[Clip]) -> list[str]:
 
 def _scan_splits(root) -> tuple[list[Clip], set[str], list[str]]:
     """The clips of <split>/<class>/, the keys of all videos, and the problems."""
-    entries = _entries(root)
+    entries = video_files.entries(root)
     present = [name for name in entries if name in _SPLIT_FOLDERS and (root / name).is_dir()]
     if not present:
         return [], set(), [f"no folder train, validation (or val) or test here{_hint(root, entries)}"]
@@ -88,7 +111,7 @@ def _scan_splits(root) -> tuple[list[Clip], set[str], list[str]]:
         problems.append("val and validation: both are there, and are the same split; keep one of them")
     clips, known = [], set()
     for folder in present:
-        files, faults = _scan_classes(root, folder)
+        files, faults = video_files.scan_classes(root, folder)
         problems += faults
         known |= set(files)
         split = _SPLIT_FOLDERS[folder]
@@ -96,6 +119,31 @@ def _scan_splits(root) -> tuple[list[Clip], set[str], list[str]]:
             _, name, stem = key.split("/")
             clips.append(Clip(f"{split}/{name}/{stem}", split, name, File(str(root), path)))
     return clips, known, problems
+
+
+def _scan_random(root, how: RandomSplit) -> tuple[list[Clip], set[str], list[str]]:
+    """The clips of <class>/, the keys of all videos, and the problems."""
+    splits = [name for name in video_files.entries(root) if name in _SPLIT_FOLDERS and _has_folders(root / name)]
+    if splits:
+        return [], set(), [f"{', '.join(splits)}: split already, so the folder cannot be split at random"]
+    files, problems = video_files.scan_classes(root, "", ignored=[*STREAMS])
+    problems += [
+        f"{name}: has videos, but is the name of a stream, and not of a class; rename the folder"
+        for name in STREAMS
+        if (root / name).is_dir()
+        and any(entry.lower().endswith(SUFFIXES) for entry in video_files.entries(root / name))
+    ]
+    classes = {key: key.partition("/")[0] for key in files}
+    assigned, faults = assign(classes, how)
+    clips = []
+    for key, path in files.items():
+        split = assigned.get(key, SPLITS[0])  # the other checks want one, even if there is no split
+        clips.append(Clip(f"{split}/{key}", split, classes[key], File(str(root), path)))
+    return clips, set(files), problems + faults
+
+
+def _has_folders(folder) -> bool:
+    return folder.is_dir() and any((folder / name).is_dir() for name in video_files.entries(folder))
 
 
 def _scan_listed(root, split_list, number) -> tuple[list[Clip], set[str], list[str]]:
@@ -106,7 +154,7 @@ def _scan_listed(root, split_list, number) -> tuple[list[Clip], set[str], list[s
     # The lists themselves may be in the folder, and the files of streams.
     ignored = [*STREAMS, _top_folder(root, split_list)]
     flat = "/" not in entries[0].file
-    files, faults = _scan_files(root, "", ignored) if flat else _scan_classes(root, "", ignored)
+    files, faults = video_files.scan_files(root, "", ignored) if flat else video_files.scan_classes(root, "", ignored)
     problems += faults + _compare(root, entries, files)
     clips, counts = [], collections.Counter()
     for entry in entries:
@@ -146,8 +194,8 @@ def _compare(root, entries: list[split_lists.Entry], files: dict[str, str]) -> l
     return problems
 
 
-def _class_problems(clips: list[Clip]) -> list[str]:
-    """Classes that cannot be learned, and names that cannot be in a class table."""
+def _class_problems(clips: list[Clip], table: Sequence[str]) -> list[str]:
+    """Classes that cannot be learned, names that cannot be in a class table, and those that differ from `table`'s."""
     found = collections.defaultdict(set)
     for clip in clips:
         found[clip.class_name].add(clip.split)
@@ -163,6 +211,10 @@ def _class_problems(clips: list[Clip]) -> list[str]:
             for name, splits in sorted(found.items())
             if "train" not in splits
         ]
+    if table and found:
+        surplus, missing = set(found) - set(table), set(table) - set(found)
+        problems += [f"{name}: is not in the class table{nearest(name, missing)}" for name in sorted(surplus)]
+        problems += [f"{name}: is in the class table, but has no clips" for name in sorted(missing)]
     return problems
 
 
@@ -171,69 +223,15 @@ def _with_files(root, stream: str, clips: list[Clip], known: set[str]) -> tuple[
     if not (root / stream).is_dir():
         return clips, [f"{stream}: no such folder in {root}"]
     pattern = f"{stream}/{STREAMS[stream].FILES[0]}"
-    there = set(_walk(root, stream))
+    there = set(video_files.walk(root, stream))
     if "." not in pattern:  # a folder of files for each clip
         there = {path.rpartition("/")[0] for path in there}
-    wanted = {clip.file.path: pattern.format(clip=_key(clip.file.path)) for clip in clips}
+    wanted = {clip.file.path: pattern.format(clip=video_files.key(clip.file.path)) for clip in clips}
     allowed = {pattern.format(clip=key) for key in known}
     problems = [f"{path}: no such file" for path in sorted(set(wanted.values()) - there)]
     problems += [f"{path}: belongs to no clip" for path in sorted(there - allowed)]
     found = {path: File(str(root), file) for path, file in wanted.items()}
     return [dataclasses.replace(clip, files={**clip.files, stream: found[clip.file.path]}) for clip in clips], problems
-
-
-def _scan_classes(root, folder: str, ignored: Sequence[str] = ()) -> tuple[dict[str, str], list[str]]:
-    """The videos in the class folders of a folder, by key, and the problems; `ignored` are no classes."""
-    files, problems = {}, []
-    prefix = f"{folder}/" if folder else ""
-    names = [name for name in _entries(root / folder) if name not in ignored]
-    for name in names:
-        if not (root / folder / name).is_dir():
-            problems.append(f"{prefix}{name}: a file, where only folders of classes may be")
-            continue
-        found, faults = _scan_files(root, f"{prefix}{name}")
-        files |= found
-        problems += faults
-    return files, problems if names else [f"{folder or root}: no folders of classes"]
-
-
-def _scan_files(root, folder: str, ignored: Sequence[str] = ()) -> tuple[dict[str, str], list[str]]:
-    """The videos in one folder: path without suffix -> path, both inside `root`; and the problems."""
-    stems, problems = collections.defaultdict(list), []
-    for name in _entries(root / folder):
-        if name in ignored:
-            continue
-        path = f"{folder}/{name}" if folder else name
-        if (root / path).is_dir():
-            problems.append(f"{path}: a folder, where only videos may be")
-        elif not name.lower().endswith(SUFFIXES):
-            problems.append(f"{path}: not a video ({', '.join(SUFFIXES)})")
-        else:
-            stems[_key(path)].append(path)
-    problems += [f"{' and '.join(paths)}: have the same name" for paths in stems.values() if len(paths) > 1]
-    if not stems and not problems:
-        problems.append(f"{folder or root}: no videos")
-    return {key: paths[0] for key, paths in stems.items()}, problems
-
-
-def _entries(folder) -> list[str]:
-    """The names in a folder, in order, without hidden ones."""
-    return sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
-
-
-def _walk(root, folder: str) -> Iterator[str]:
-    """All files under a folder, as paths inside `root`."""
-    for name in _entries(root / folder):
-        path = f"{folder}/{name}"
-        if (root / path).is_dir():
-            yield from _walk(root, path)
-        else:
-            yield path
-
-
-def _key(path: str) -> str:
-    """A video's path without its suffix."""
-    return path.rpartition(".")[0]
 
 
 def _top_folder(root, path) -> str:
@@ -247,4 +245,5 @@ def _hint(root, entries: list[str]) -> str:
     for name in entries:
         if meant := nearest(name, _SPLIT_FOLDERS):
             return f", but {name!r}{meant}"
-    return "; folders of classes need a split list" if any((root / name).is_dir() for name in entries) else ""
+    classes = any((root / name).is_dir() for name in entries)
+    return "; folders of classes need --split=0.8,0.1,0.1 or --split_list" if classes else ""

@@ -63,22 +63,24 @@ def read(path: epath.PathLike, number: int | None = None) -> tuple[list[Entry], 
             return [], [f"split {number}: ActivityNet has one split, without a number"]
         return _read_activitynet(path)
     if not path.is_dir():
-        return [], [f"{path}: must be a folder of UCF101's or HMDB51's lists, or ActivityNet's .json file"]
+        return [], [f"{path}: must be a folder of lists, or ActivityNet's .json file"]
     names = sorted(entry.name for entry in path.iterdir())
     hmdb = [match for match in map(_HMDB_FILE.fullmatch, names) if match]
+    ucf = any(map(_UCF_FILE.fullmatch, names))
+    if not ucf and not hmdb:
+        known = "trainlist01.txt (UCF101), <class>_test_split1.txt (HMDB51), train.csv (lists of `path label`)"
+        return [], [f"{path}: has none of {known}"]
     if number is None:
         return [], [f"{path}: these lists have several splits: give the number of one (1, 2 or 3)"]
-    if any(map(_UCF_FILE.fullmatch, names)):
+    if ucf:
         entries, problems = _read_ucf101(path, number)
-    elif hmdb:
-        entries, problems = _read_hmdb51(path, sorted({match[1] for match in hmdb}), number)
     else:
-        return [], [f"{path}: has neither trainlist01.txt (UCF101) nor <class>_test_split1.txt (HMDB51)"]
+        entries, problems = _read_hmdb51(path, sorted({match[1] for match in hmdb}), number)
     return entries, problems + _repeated(entries)
 
 
 def _read_ucf101(path, number: int) -> tuple[list[Entry], list[str]]:
-    index, problems = _lines(path, "classInd.txt")
+    index, problems = read_lines(path, "classInd.txt")
     classes = {}
     for origin, line in index:
         match = re.fullmatch(r"(\d+)\s+(.+)", line)
@@ -88,7 +90,7 @@ def _read_ucf101(path, number: int) -> tuple[list[Entry], list[str]]:
             problems.append(f"{origin}: {line!r} is not a new number and a new class")
     entries = []
     for split in ("train", "test"):
-        lines, faults = _lines(path, f"{split}list{number:02d}.txt")
+        lines, faults = read_lines(path, f"{split}list{number:02d}.txt")
         problems += faults
         for origin, line in lines:
             # Only the training lists have labels. A file's name may contain spaces.
@@ -109,7 +111,7 @@ def _read_ucf101(path, number: int) -> tuple[list[Entry], list[str]]:
 def _read_hmdb51(path, classes: list[str], number: int) -> tuple[list[Entry], list[str]]:
     entries, problems = [], []
     for name in classes:
-        lines, faults = _lines(path, f"{name}_test_split{number}.txt")
+        lines, faults = read_lines(path, f"{name}_test_split{number}.txt")
         problems += faults
         for origin, line in lines:
             match = re.fullmatch(r"(\S.*?\.\w+)\s+([012])", line)
@@ -181,7 +183,7 @@ def _repeated(entries: list[Entry]) -> list[str]:
     return problems
 
 
-def _lines(path, name: str) -> tuple[list[tuple[str, str]], list[str]]:
+def read_lines(path, name: str) -> tuple[list[tuple[str, str]], list[str]]:
     """The lines of a list that are not blank, each with `file line n`, and what is wrong with the list."""
     if not (path / name).exists():
         return [], [f"{name}: no such file in {path}"]

@@ -45,7 +45,7 @@ def test_folders_without_splits(tmp_path):
     assert "no such folder" in problems_of(tmp_path / "nowhere")
     assert "no folder train, validation (or val) or test here" in problems_of(tmp_path)
     touch(tmp_path, "run/a.mp4")
-    assert "folders of classes need a split list" in problems_of(tmp_path)
+    assert "folders of classes need --split=0.8,0.1,0.1 or --split_list" in problems_of(tmp_path)
     touch(tmp_path, "trian/run/a.mp4")
     assert "but 'trian'; did you mean 'train'?" in problems_of(tmp_path)
     touch(tmp_path, "val/run/a.mp4", "validation/run/b.mp4")

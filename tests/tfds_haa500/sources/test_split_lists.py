@@ -57,7 +57,7 @@ def test_ucf101_names_are_compared_exactly(tmp_path):
     assert len(text.splitlines()) == 8
     assert "give the number of one" in problems_of(tmp_path / "clips", lists)
     assert "trainlist02.txt: no such file" in problems_of(tmp_path / "clips", lists, 2)
-    assert "has neither trainlist01.txt" in problems_of(tmp_path / "clips", tmp_path / "clips", 1)
+    assert "has none of trainlist01.txt" in problems_of(tmp_path / "clips", tmp_path / "clips", 1)
 
 
 def test_no_nearest_names_are_searched_for_thousands_of_wrong_ones(tmp_path, monkeypatch):
