@@ -17,7 +17,7 @@ PACKAGES = {package.__name__: pathlib.Path(package.__file__).parent for package 
 # A room imports from those before it, never from those after it.
 ORDER = {
     "tfds_haa500": ("streams", "sources", "runtime", "demo"),
-    "haa_jax": ("runtime", "streams", "data", "models", "learning", "weights", "prediction", "paper"),
+    "haa_jax": ("runtime", "streams", "data", "models", "learning", "weights", "prediction", "exporting", "paper"),
 }
 WITHOUT_TENSORFLOW = ("models", "learning", "streams", "runtime", "restore")
 TENSORFLOW = ("tensorflow", "tensorflow_datasets", "clu")  # clu's metric writers import TensorFlow
