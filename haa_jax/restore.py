@@ -56,6 +56,7 @@ class TrainedNetwork:
       config: the resolved config (see configs/base.py), locked.
       classes: the class names of each head, in the order of its logits.
       step: of the checkpoint; None for published weights.
+      meta: what the run saved with the checkpoint, such as its dataset and versions; {} for published weights.
     """
 
     network: nn.Module
@@ -63,6 +64,7 @@ class TrainedNetwork:
     config: ConfigDict
     classes: dict[str, tuple[str, ...]]
     step: int | None = None
+    meta: dict = dataclasses.field(default_factory=dict)
 
     @functools.cached_property
     def data(self) -> ConfigDict:
@@ -107,7 +109,7 @@ def load_run(workdir: epath.PathLike, which: str = "last") -> TrainedNetwork:
     config, classes = config_of(restored.meta), restored.meta["classes"]
     network = _build(config, classes)
     _check_variables(restored, network, config)
-    return TrainedNetwork(network, restored.state, config, _tuples(classes), restored.step)
+    return TrainedNetwork(network, restored.state, config, _tuples(classes), restored.step, restored.meta)
 
 
 def load_weights(

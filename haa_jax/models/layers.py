@@ -108,8 +108,9 @@ def max_pool(
 
     The maximum over a box is the maximum over its axes in turn. On CPU, elementwise maxima of shifted slices take,
     with their gradient, a third to a twentieth of the time of XLA's windowed form (`benchmarks/pool.py`). Other
-    devices, where this was not measured, use XLA's. If several positions hold the maximum, the gradient is shared
-    among them here, while XLA gives all of it to the first.
+    devices, where this was not measured, use XLA's; the choice is made when a program is compiled for a platform, so
+    an exported program has both. If several positions hold the maximum, the gradient is shared among them on CPU, while
+    XLA gives all of it to the first.
 
     Args:
       x: (batch, *extents, channels).
@@ -117,8 +118,12 @@ def max_pool(
       padding: "SAME", another name that `jax.lax.padtype_to_pads` knows, or (before, after) for each extent;
         the padding is -inf.
     """
-    if jax.default_backend() != "cpu":
-        return nn.max_pool(x, window, stride, padding)
+    by_axis = functools.partial(_max_pool_by_axis, window=window, stride=stride, padding=padding)
+    windowed = functools.partial(nn.max_pool, window_shape=window, strides=stride, padding=padding)
+    return jax.lax.platform_dependent(x, cpu=by_axis, default=windowed)
+
+
+def _max_pool_by_axis(x, window, stride, padding):
     pads = jax.lax.padtype_to_pads(x.shape[1:-1], window, stride, padding) if isinstance(padding, str) else padding
     for axis, (size, step, (before, after)) in enumerate(zip(window, stride, pads, strict=True), start=1):
         config = [(0, 0, 0)] * x.ndim
