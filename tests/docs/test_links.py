@@ -91,7 +91,8 @@ def missing_fields(document: str) -> list[str]:
     fields = re.findall(r"--config\.([\w.]+)", text(document))
     groups = [name for name, value in base.get_config().items() if hasattr(value, "keys")]
     settings = re.compile(rf"(?:config\.)?((?:{'|'.join(groups)})\.[\w.]+)(?:=.*)?")
-    fields += [match[1] for part in code(document) if (match := settings.fullmatch(part)) and match[1][-3:] != ".py"]
+    named = [match[1] for part in code(document) if (match := settings.fullmatch(part))]
+    fields += [name for name in named if not name.endswith((".py", ".csv"))]
     return [field for field in fields if not is_field(field)]
 
 
