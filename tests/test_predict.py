@@ -151,7 +151,7 @@ def test_windows_and_features(tiny_config, files, tmp_path):
     longest = [file for file in files(exp) if file.endswith("_019.mp4")][:1]  # 24 frames
     (outcome,) = runner.run(longest, [network], halves, lambda done, clips: seen.append((done, clips)))
     assert outcome.times == [pytest.approx(times) for times in ((0, 1.2), (1.0, 2.2), (1.2, 2.4))]
-    assert outcome.outputs[0]["atomic"].shape == (3, 4)
+    assert outcome.outputs[0]["atomic"].shape == (3, 500)
     assert seen == sorted(seen)
 
 

@@ -160,6 +160,7 @@ def prefetched(plans: Iterator[tuple[dict, list[Callable]]], threads: int, ahead
     try:
         for plan in plans:
             pending.append(submit(plan))
+            del plan  # or its clips would stay in memory after their batch was used
             if len(pending) > ahead:
                 yield _finish(*pending.popleft())
         while pending:

@@ -59,7 +59,7 @@ def test_an_example_is_what_the_builder_stores(archive_dir, data_dir):
 
 def test_fps_is_rounded_as_it_is_stored(tmp_path):
     write_video(tmp_path / "a.mp4", 3, fps=Fraction(30000, 1001))
-    assert videos.read_example(tmp_path / "a.mp4", i3d.get_config().data)["fps"] == np.float32(30000 / 1001)
+    assert videos.read_example(tmp_path / "a.mp4", i3d.get_config().data)["fps"] == float(np.float32(30000 / 1001))
 
 
 @pytest.fixture
