@@ -4,8 +4,7 @@
 
 I3D adds its two streams with equal weights (google-deepmind/kinetics-i3d evaluate_sample.py); TSN weights RGB and flow
 by `--weights=1,1.5`, also before softmax (yjxiong/temporal-segment-networks README.md). With `--softmax`, probabilities
-are averaged instead. DIR gets the files of an evaluation, like the workdir of a run (see
-predictions.py).
+are averaged instead. DIR gets the files of an evaluation, like the workdir of a run; see predictions.py.
 """
 
 import sys
@@ -14,7 +13,7 @@ import numpy as np
 from absl import app, flags
 from etils import epath
 
-from haa_jax import predictions
+from haa_jax import config_flag, predictions
 from haa_jax.averaging import fuse
 from haa_jax.predictions import EvaluationError
 
@@ -96,4 +95,4 @@ def _top1(results: dict) -> str:
 
 if __name__ == "__main__":
     flags.mark_flag_as_required("out")
-    app.run(main)
+    app.run(main, flags_parser=config_flag.parse)

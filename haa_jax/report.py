@@ -18,7 +18,7 @@ import numpy as np
 from absl import app, flags
 from etils import epath
 
-from haa_jax import predictions
+from haa_jax import config_flag, predictions
 from haa_jax.errors import user_errors
 from haa_jax.reporting import curves, groups, page, pictures, tables, thumbnails
 from haa_jax.reporting.runs import ReportError, Run, open_runs
@@ -27,7 +27,7 @@ from haa_jax.runtime.files import atomic_write
 from haa_jax.runtime.logs import set_up_logging
 
 PAGE = "report.html"
-LARGEST_MAP = 1_500_000  # bytes of a t-SNE picture within the page
+MOST_MAP_BYTES = 900_000  # of all t-SNE pictures within the page, so that it stays below 5 MB
 
 
 def main(argv: list[str]) -> None:
@@ -159,12 +159,10 @@ def _curves(runs: Sequence[Run], notes: dict) -> dict[str, dict[str, curves.Curv
     """Run -> tag -> curve, for the runs that have any."""
     found, lines = {}, []
     for run in runs:
-        # A fusion was not trained itself.
-        own, problems = (
-            ({}, [])
-            if run.workdir is None or "fusion" in run.results
-            else curves.read(run.workdir, run.meta, run.evaluated)
-        )
+        if "fusion" in run.results:
+            lines.append(f"No training curves of {run.name}: it is a fusion of other runs")
+            continue
+        own, problems = ({}, []) if run.workdir is None else curves.read(run.workdir, run.meta, run.evaluated)
         lines += problems
         if own:
             found[run.name] = own
@@ -180,13 +178,15 @@ def _maps(runs: Sequence[Run], notes: dict) -> dict[str, bytes]:
     found, lines = {}, []
     for run in runs:
         path = run.file.parent / f"tsne_{run.split}.png"
+        if "fusion" in run.results:
+            continue  # it has no features
         if not path.exists():
             lines.append(
                 f"No map of {run.name}: python -m haa_jax.embed --config=CONFIG --workdir={path.parent} "
                 f"--split={run.split} draws {path.name}"
             )
-        elif path.stat().length > LARGEST_MAP:
-            lines.append(f"No map of {run.name}: {path} has more than {LARGEST_MAP} bytes")
+        elif sum(map(len, found.values())) + path.stat().length > MOST_MAP_BYTES:
+            lines.append(f"No map of {run.name} on this page, since there is no room for it; it is in {path}")
         else:
             found[run.name] = path.read_bytes()
     if lines:
@@ -203,4 +203,4 @@ def _define_flags() -> None:
 
 if __name__ == "__main__":
     _define_flags()
-    app.run(main)
+    app.run(main, flags_parser=config_flag.parse)

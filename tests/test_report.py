@@ -107,10 +107,10 @@ def test_the_map_of_embed_is_shown(tmp_path, no_pictures, monkeypatch):
     data = data_of(report.report([folder]))
     assert data["runs"][0]["map"] == "data:image/png;base64,iVBORyBwaWN0dXJl"
     assert "maps" not in data["notes"]
-    monkeypatch.setattr(report, "LARGEST_MAP", 5)
+    monkeypatch.setattr(report, "MOST_MAP_BYTES", 5)
     data = data_of(report.report([folder]))
     assert data["runs"][0]["map"] is None
-    assert "more than 5 bytes" in data["notes"]["maps"][0]
+    assert "there is no room for" in data["notes"]["maps"][0]
 
 
 def test_500_classes_stay_small(tmp_path, no_pictures):
@@ -125,7 +125,7 @@ def test_500_classes_stay_small(tmp_path, no_pictures):
 
 def test_every_shown_clip_of_the_page_is_first_in_line_for_a_thumbnail(tmp_path):
     from haa_jax.reporting import runs as opened
-    from haa_jax.reporting import tables
+    from haa_jax.reporting import tables, thumbnails
 
     run = opened.open_runs([made.write_run(tmp_path, made.haa500())])
     first = list(dict.fromkeys(page.shown_clips(run)))
@@ -133,7 +133,7 @@ def test_every_shown_clip_of_the_page_is_first_in_line_for_a_thumbnail(tmp_path)
     found = tables.extremes(run[0].heads["atomic"])
     worst = tables.pairs(run[0].heads["atomic"])[:10]
     wanted = {*found["hardest"], *found["surest"], *(clip for pair in worst for clip in pair["clips"])}
-    assert wanted <= set(first[:180])
+    assert wanted <= set(first[: thumbnails.MOST_CLIPS])
 
 
 def test_the_module_is_a_command(tmp_path):

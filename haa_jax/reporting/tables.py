@@ -158,7 +158,7 @@ def pair_table(run: Run, head: str) -> tuple[list[str], list[list]]:
     rows = [
         [
             *(names[pair["first"]], names[pair["second"]], len(pair["clips"])),
-            *(pair["first_as_second"], pair["second_as_first"], " ".join(ids[pair["clips"]])),
+            *(pair["first_as_second"], pair["second_as_first"], "; ".join(ids[pair["clips"]])),
         ]
         for pair in pairs(run.heads[head])
     ]

@@ -16,8 +16,8 @@ FRAMES = 6
 HEIGHT = 96  # pixels
 WIDEST = 176  # pixels; wider frames lose their sides
 QUALITY = 60  # of the JPEG
-MOST_CLIPS = 180
-MOST_BYTES = 3_600_000  # of all strips in base64, so that a page stays below 5 MB
+MOST_CLIPS = 160
+MOST_BYTES = 3_000_000  # of all strips in base64, so that a page stays below 5 MB
 
 
 @dataclasses.dataclass(frozen=True)

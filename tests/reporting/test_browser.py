@@ -9,7 +9,7 @@ from haa_jax.reporting import groups, tables
 from haa_jax.reporting import runs as opened
 from tests.reporting import runs as made
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install '.[browser]'")
+sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
 pytestmark = pytest.mark.slow
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 
