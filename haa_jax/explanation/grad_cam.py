@@ -6,12 +6,14 @@ If linear heads follow an average over the positions, it is CAM (Zhou et al., ar
 positions.
 """
 
+import dataclasses
 import functools
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import linen as nn
 
 from haa_jax import models
 from haa_jax.data.views import Clip
@@ -56,7 +58,7 @@ def grad_cam(
 
     Raises:
       ExplanationError: unknown endpoint, or one without positions or that does not lead to the logits; unknown head
-        or class.
+        or class; logits that are not finite.
     """
     return class_maps(trained, clips, (endpoint,), head, class_index).maps[endpoint]
 
@@ -77,26 +79,44 @@ def class_maps(
 
     try:
         logits, classes, maps = _run(
-            trained.network, head, endpoints, by_person, trained.variables, inputs, np.broadcast_to(wanted, len(inputs))
+            _Static(trained.network, head, endpoints, by_person),
+            trained.variables,
+            inputs,
+            np.broadcast_to(wanted, len(inputs)),
         )
     except gradients.UnusedError as error:
         raise ExplanationError(f"the {head} logits are not computed from endpoint {error}") from error
+    if not np.isfinite(logits).all():
+        raise ExplanationError(f"the network's {head} logits are not finite")
     return ClassMaps(np.asarray(logits), np.asarray(classes), {name: np.asarray(each) for name, each in maps.items()})
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
-def _run(network, head: str, endpoints: tuple[str, ...], by_person: bool, variables, inputs, wanted):
+@dataclasses.dataclass(frozen=True)
+class _Static:
+    """What `_run` is compiled for, apart from shapes; networks can be compared, but not hashed."""
+
+    network: nn.Module
+    head: str
+    endpoints: tuple[str, ...]
+    by_person: bool
+
+    def __hash__(self) -> int:
+        return hash((type(self.network), self.head, self.endpoints))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _run(static: _Static, variables, inputs, wanted):
     """Logits, classes and maps as in ClassMaps; compiled once for a network and the shape of its inputs."""
 
     def logits_and_endpoints(variables, inputs):
-        logits, values = network.apply(variables, inputs, train=False, endpoints=endpoints)
-        return logits[head], values
+        logits, values = static.network.apply(variables, inputs, train=False, endpoints=static.endpoints)
+        return logits[static.head], values
 
     logits, values, pull_back = gradients.vjp(logits_and_endpoints, variables, inputs)
     classes = jnp.where(wanted < 0, logits.argmax(-1), wanted)
     # Clips do not depend on one another at test: the gradient of the sum is that of each clip.
     slopes = pull_back(jax.nn.one_hot(classes, logits.shape[1], dtype=logits.dtype))
-    if by_person:  # (batch * people, time, joints, channels)
+    if static.by_person:  # (batch * people, time, joints, channels)
         values, slopes = jax.tree.map(lambda x: x.reshape(*inputs.shape[:2], *x.shape[1:]), (values, slopes))
     return logits, classes, {name: _weighted(value, slopes[name]) for name, value in values.items()}
 

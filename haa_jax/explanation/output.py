@@ -26,6 +26,9 @@ def describe(found: Explanation) -> str:
 
 
 def _where(found: Explanation, endpoint: str, values: np.ndarray) -> str:
+    unseen = found.unseen.get(endpoint, 0.0)
+    if not values.any() and unseen:
+        return "all of the map is where nobody was detected"
     if not values.any():
         return "the map is 0 everywhere: no channel that counts for the class is active"
     axes = (0, 2) if found.people is not None else (1, 2)
@@ -36,7 +39,6 @@ def _where(found: Explanation, endpoint: str, values: np.ndarray) -> str:
         place = f"{100 * x:.0f} % from the left, {100 * y:.0f} % from the top"
         return f"{text}; highest in frame {found.view.frames[step]}, {place}"
     shares = [f"{name} {100 * share:.0f} %" for name, share in skeletons.strongest(values, found.skeleton)]
-    unseen = found.unseen[endpoint]
     left_out = f"; {100 * unseen:.0f} % of it, where nobody was detected, is left out" if unseen >= 0.005 else ""
     return f"{text}; {', '.join(shares)}{left_out}"
 
