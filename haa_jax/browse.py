@@ -5,9 +5,9 @@
     python -m haa_jax.browse --config=configs/tsn.py:demo --split=test --config.eval.crops=10 --views=10 --out=test.html
 
 Each clip is shown as the network's input after the config's sampling, augmentation and preprocessing, with the
-normalization undone, once for each stream: the very views that the first epochs of a training with this config and seed
-see of it, and its views at test. Clips of other splits than train only have the latter. The page is one file, can be
-searched and filtered, and loads nothing from elsewhere. (`python -m tfds_haa500.browse` shows what is stored.)
+normalization undone, one animation for each stream: exactly the views that the first epochs of a training with this
+config and seed see, and the views at test. Clips of other splits than train have test views only. The page can be
+searched and filtered, and is one self-contained file. (`python -m tfds_haa500.browse` shows what is stored.)
 """
 
 import os
@@ -53,9 +53,9 @@ def browse(config, *, split="train", classes=(), clips: int = 24, epochs: int = 
       config: see configs/base.py.
       split: of the clips.
       classes: show only clips of these; all by default.
-      clips: at most so many.
+      clips: the maximum number of clips.
       epochs: training views of each clip, if `split` is "train".
-      most_views: at most so many test views of each clip.
+      most_views: the maximum number of test views of each clip.
 
     Raises:
       checks.ConfigError: a setting that cannot work.
@@ -128,9 +128,9 @@ def _define_flags() -> None:
     flags.DEFINE_string("out", None, "The page, an HTML file.")
     flags.DEFINE_enum("split", "train", SPLITS, "Clips to show.")
     flags.DEFINE_list("classes", [], "Only clips of these classes, by name.")
-    flags.DEFINE_integer("clips", 24, "At most so many clips.", 1, MOST)
-    flags.DEFINE_integer("epochs", 3, "Training views of each clip: those of so many first epochs.", 0, 20)
-    flags.DEFINE_integer("views", 4, "At most so many test views of each clip.", 1, 100)
+    flags.DEFINE_integer("clips", 24, "Maximum number of clips.", 1, MOST)
+    flags.DEFINE_integer("epochs", 3, "Number of epochs whose training views are shown.", 0, 20)
+    flags.DEFINE_integer("views", 4, "Maximum number of test views of each clip.", 1, 100)
 
 
 if __name__ == "__main__":

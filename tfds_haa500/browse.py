@@ -5,9 +5,9 @@
     --dataset=haa500/full --out=rows.html --classes=rowing_boat,canoeing_sprint
     --dataset=haa500/full --out=music.html --area=musical_instruments --seed=1    other clips, at random
 
-Each clip moves, with its flow, joints and boxes if the data set has them, its labels and what else is known of it. The
-page can be searched and filtered, is one file, and loads nothing from elsewhere. JAX is not needed. (`python -m
-haa_jax.browse` shows clips as a network sees them.)
+Each clip is an animated thumbnail, with its flow, joints and boxes if the data set has them, labels and metadata.
+The page can be searched and filtered, is one self-contained file, and needs no JAX. (`python -m haa_jax.browse` shows
+clips as a network sees them.)
 """
 
 import os
@@ -47,7 +47,7 @@ def browse(
     Args:
       name: of the data set, as `tfds.load` takes it.
       splits, classes, area: show only clips of these; all by default.
-      clips: at most so many.
+      clips: the maximum number of clips.
       seed: of the choice of clips.
 
     Raises:
@@ -78,8 +78,8 @@ def _define_flags() -> None:
     flags.DEFINE_list("splits", [], "Only clips of these splits (default: all).")
     flags.DEFINE_list("classes", [], "Only clips of these classes, by name.")
     flags.DEFINE_string("area", "", "Only clips of this area.")
-    flags.DEFINE_integer("clips", 60, "At most so many clips.", 1, MOST)
-    flags.DEFINE_integer("seed", 0, "Of the choice of clips.", 0)
+    flags.DEFINE_integer("clips", 60, "Maximum number of clips.", 1, MOST)
+    flags.DEFINE_integer("seed", 0, "Seed of the choice of clips.", 0)
 
 
 if __name__ == "__main__":

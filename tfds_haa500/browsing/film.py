@@ -1,7 +1,7 @@
-"""Short silent films for a page: still pictures side by side in one image, which CSS moves behind a window.
+"""Animated thumbnails for a page: pictures side by side in one image (a film strip), which CSS moves behind a window.
 
-Unlike animated images, films of one clip stay in step, can be paused, and stand still for those who ask their system
-for less motion.
+Unlike animated images, the films of one clip stay in step, can be paused, and respect the system's setting for reduced
+motion.
 """
 
 import base64
@@ -19,14 +19,14 @@ QUALITY = 60  # of WebP
 
 @dataclasses.dataclass(frozen=True)
 class Film:
-    """Pictures of one size, to be shown again and again.
+    """Pictures of one size, played in a loop.
 
     Attributes:
       caption: what they show, as plain text.
       strip: WebP bytes, all pictures side by side.
       frames: how many there are.
       size: (width, height) of each, pixels.
-      seconds: how long they are shown, all together.
+      seconds: the duration of the loop.
     """
 
     caption: str

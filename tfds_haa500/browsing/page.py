@@ -1,6 +1,6 @@
-"""A page of clips, as one HTML file that needs nothing else: no server, no network, no JAX.
+"""A page of clips as one self-contained HTML file: no server, no network, no JAX.
 
-Whatever text a data set holds is escaped, and the page's own policy lets a browser load nothing from elsewhere.
+All text of the data set is escaped, and the page's content security policy lets the browser load nothing else.
 """
 
 import dataclasses
