@@ -100,6 +100,22 @@ def test_counts_are_within_the_size_of_one_source(seed):
         assert abs(found[split] - fraction * len(classes)) <= max(sizes)
 
 
+@pytest.mark.parametrize("seed", [34, 36, 62])
+def test_sources_are_moved_until_every_class_is_in_every_split(seed):
+    """Placing the sources one after another leaves a class out of a split here."""
+    rng = random.Random(seed)
+    classes = {
+        f"{name}/{source}-{k}": name
+        for source in range(rng.randint(5, 12))
+        for name in "abc"
+        if rng.random() < 0.5
+        for k in range(rng.randint(1, 6))
+    }
+    splits, problems = assign(classes, RandomSplit((0.6, 0.2, 0.2), seed, r"(\d+)-"))
+    assert not problems
+    assert len(counted(classes, splits)) == 9
+
+
 def test_names_without_a_source_and_classes_of_too_few_are_all_reported():
     classes = {"run/a_1": "run", "run/b_1": "run", "run/b_2": "run", "run/c": "run", "jump/a_3": "jump"}
     assert assign(classes, RandomSplit((0.8, 0, 0.2), group="(.+)_"))[1] == [
