@@ -16,7 +16,6 @@ the one given by --class. DIR (--out, by default the current folder) gets `<vide
 and `explain.grad_cam` gives the maps of stored clips without drawing.
 """
 
-import functools
 import sys
 
 from absl import app, flags
@@ -60,19 +59,17 @@ def _only(found: list[str], given: str) -> list[str]:
 def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     """Not at import: other commands define flags of the same names."""
     network_flags.define(flag_values)
-    string = functools.partial(flags.DEFINE_string, flag_values=flag_values)
-    string("class", None, "Name of the class to explain (default: the one with the highest score).")
-    string("head", None, "Head of the class (default: the one that the test evaluates).")
-    string("out", ".", "Folder for the pictures.")
-    flags.DEFINE_list(
-        "endpoint", [], "Endpoints to map (default: the network's last ones with positions).", flag_values=flag_values
-    )
+    own = {"flag_values": flag_values}
+    flags.DEFINE_string("class", None, "Class to explain (default: the one with the highest score).", **own)
+    flags.DEFINE_string("head", None, "Head of the class (default: the one that the test evaluates).", **own)
+    flags.DEFINE_string("out", ".", "Folder for the pictures.", **own)
+    flags.DEFINE_list("endpoint", [], "Endpoints to map (default: the network's last ones with positions).", **own)
     flags.DEFINE_enum(
         "flow_method",
         videos.FLOW_METHODS[0],
         videos.FLOW_METHODS,
         "How flow is computed, or images to read it: as for the dataset that the network was trained on.",
-        flag_values=flag_values,
+        **own,
     )
 
 

@@ -89,9 +89,9 @@ def test_the_class_and_the_endpoints_can_be_chosen(video, command, tmp_path):
         assert (found.label, found.head, found.top) == (label, "composite", found.score > 0.5)
         assert {name: x.shape[0] for name, x in found.maps.items()} == {"slow_res5": 16, "fast_res5": 16}
     assert sum(scores.values()) == pytest.approx(1, abs=1e-5)
-    arguments = ("--head=composite", "--class=y", f"--out={tmp_path}", "--endpoint=fast_res5,slow_res5")
+    arguments = ("--head=composite", "--class=y", f"--out={tmp_path}", "--endpoint=slow_res5,fast_res5")
     printed = command(trained, video, *arguments)
-    assert re.findall(r"^  (\w+):", printed, re.M) == ["fast_res5", "slow_res5"]
+    assert re.findall(r"^  (\w+):", printed, re.M) == ["slow_res5", "fast_res5"]
     assert Image.open(tmp_path / "clip_y.gif").size == (3 * 320, 240)
 
 

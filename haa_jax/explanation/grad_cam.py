@@ -88,7 +88,7 @@ def class_maps(
         raise ExplanationError(f"the {head} logits are not computed from endpoint {error}") from error
     if not np.isfinite(logits).all():
         raise ExplanationError(f"the network's {head} logits are not finite")
-    return ClassMaps(np.asarray(logits), np.asarray(classes), {name: np.asarray(each) for name, each in maps.items()})
+    return ClassMaps(np.asarray(logits), np.asarray(classes), {name: np.asarray(maps[name]) for name in endpoints})
 
 
 @dataclasses.dataclass(frozen=True)
