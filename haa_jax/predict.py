@@ -13,7 +13,6 @@ still predicted. If the command is interrupted, the same command resumes it.
 Exit codes: 0 done; 1 an error, or some videos cannot be used; 130 interrupted.
 """
 
-import functools
 import os
 import sys
 from collections.abc import Sequence
@@ -125,23 +124,27 @@ def options_of(chosen: flags.FlagValues) -> command.Options:
 def define_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     """Not at import: other commands define flags of the same names."""
     network_flags.define(flag_values)
-    string = functools.partial(flags.DEFINE_string, flag_values=flag_values)
-    flags.DEFINE_integer("top_k", 5, "Labels of each clip.", lower_bound=1, flag_values=flag_values)
-    string("views", None, "Views of each clip, WINDOWSxCROPS, such as 1x1 (default: those of the test).")
-    string("window", None, "Length of the clips that a video is divided into: 2s, or 64f for frames.")
-    string("step", None, "From the start of a clip to that of the next (default: --window).")
-    flags.DEFINE_bool("join", False, "Join successive clips with the same first label.", flag_values=flag_values)
-    string("out", None, "File for the results, .csv or .json.")
-    string("features", None, "Folder for features (NAME.npy and NAME.times.npy) instead of predictions.")
-    string("video_out", None, "Folder for copies of the videos with the predictions drawn in.")
+    own = {"flag_values": flag_values}
+    flags.DEFINE_integer("top_k", 5, "Labels of each clip.", lower_bound=1, **own)
+    flags.DEFINE_string(
+        "views", None, "Views averaged, WINDOWSxCROPS, such as 1x1 (default: those of the test).", **own
+    )
+    flags.DEFINE_string(
+        "window", None, "Length of the clips that videos are divided into: 2s, or 64f for frames.", **own
+    )
+    flags.DEFINE_string("step", None, "From the start of a clip to that of the next (default: --window).", **own)
+    flags.DEFINE_bool("join", False, "Join successive clips with the same first label.", **own)
+    flags.DEFINE_string("out", None, "File for the results, .csv or .json.", **own)
+    flags.DEFINE_string("features", None, "Folder for features (NAME.npy and NAME.times.npy) instead of labels.", **own)
+    flags.DEFINE_string("video_out", None, "Folder for copies of the videos with the labels drawn in.", **own)
     flags.DEFINE_enum(
         "flow_method",
         videos.FLOW_METHODS[0],
         videos.FLOW_METHODS,
         "How flow is computed, or images to read it: as for the dataset that the network was trained on.",
-        flag_values=flag_values,
+        **own,
     )
-    flags.DEFINE_list("fusion_weights", [], "Weights of several networks (default: 1 each).", flag_values=flag_values)
+    flags.DEFINE_list("fusion_weights", [], "Weights of several networks (default: 1 each).", **own)
 
 
 def run() -> None:
