@@ -1,6 +1,7 @@
 """A small archive of four real class names in the release's layout, and the dataset built from it."""
 
 import atexit
+import contextlib
 import fcntl
 import importlib.metadata
 import os
@@ -180,6 +181,9 @@ def _child_processes() -> list[str]:
     found = []
     for children in pathlib.Path("/proc/self/task").glob("*/children"):
         for number in children.read_text().split():
-            line = pathlib.Path(f"/proc/{number}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            found.append(f"{number}: {line}")
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+                line = (
+                    pathlib.Path(f"/proc/{number}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                )
+                found.append(f"{number}: {line}")
     return found

@@ -1,12 +1,14 @@
 """The report in a real browser: needs playwright, and Chromium as a package or by `playwright install chromium`."""
 
 import shutil
+import time
 
 import pytest
 
 from haa_jax import report
 from haa_jax.reporting import groups, tables
 from haa_jax.reporting import runs as opened
+from tests.conftest import _child_processes
 from tests.reporting import runs as made
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
@@ -24,6 +26,9 @@ def browser():
             pytest.skip(f"Chromium does not start: {error.message.splitlines()[0]}")
         yield running
         running.close()
+    deadline = time.monotonic() + 10  # its processes end a moment later
+    while any("playwright" in line or "chrom" in line for line in _child_processes()) and time.monotonic() < deadline:
+        time.sleep(0.1)
 
 
 @pytest.fixture

@@ -210,6 +210,13 @@ def test_reading_takes_the_newest_whole_one_and_changes_nothing(tmp_path, caplog
     assert contents(tmp_path) == before
 
 
+def test_the_meta_is_that_of_the_newest_undamaged_checkpoint(tmp_path):
+    saved(tmp_path, [1, 2], scores={1: 0.5, 2: 0.75})
+    assert checkpoint_reader.read_meta(tmp_path) == {"history": {"1": 0.5, "2": 0.75}, "note": 2}
+    damage(largest_file(tmp_path, 2))
+    assert checkpoint_reader.read_meta(tmp_path) == {"history": {"1": 0.5}, "note": 1}
+
+
 def test_reading_where_there_is_nothing_leaves_nothing(tmp_path):
     with pytest.raises(CheckpointError, match="holds no checkpoint"):
         read(tmp_path / "none", ABSTRACT)
