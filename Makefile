@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
-IN_TWO := -n 2 --dist loadfile
+IN_TWO := -n 2 --dist loadfile --no-loadscope-reorder
 DEMO := demo_run
 comma := ,
 space := $(subst ,, )
@@ -25,7 +25,7 @@ demo: $(VENV)/installed
 	@echo
 	@echo "Trained, tested, and tried on three video files. The checkpoints and TensorBoard logs are in $(DEMO)/i3d."
 	@echo "  $(RUN) -m $(DEMO_PREDICT)"
-	@echo "  $(RUN) -m haa_jax.report $(DEMO)/i3d    wrote the page $(DEMO)/i3d/report/index.html"
+	@echo "  $(RUN) -m haa_jax.report $(DEMO)/i3d    wrote the page $(DEMO)/i3d/report/report.html"
 	@echo "What to try next:"
 	@echo "  $(VENV)/bin/tensorboard --logdir=$(DEMO)"
 	@echo "  make demo-one-frame                              the same network with one frame: it cannot see motion"

@@ -30,6 +30,7 @@ from flax import traverse_util
 from ml_collections import ConfigDict
 
 from haa_jax import checks, models, streams
+from haa_jax.configs import base
 from haa_jax.data import pipeline
 from haa_jax.data.views import Clip
 from haa_jax.errors import UserError
@@ -107,6 +108,7 @@ def load_run(workdir: epath.PathLike, which: str = "last") -> TrainedNetwork:
     """
     restored = checkpoint_reader.read(paths.folder(workdir), best=is_best(which))
     config, classes = config_of(restored.meta), restored.meta["classes"]
+    _check_settings(restored, config)
     network = _build(config, classes)
     _check_variables(restored, network, config)
     return TrainedNetwork(network, restored.state, config, _tuples(classes), restored.step, restored.meta)
@@ -208,6 +210,19 @@ def _tuples(tree):
 
 def _build(config: ConfigDict, classes: Classes) -> nn.Module:
     return models.build(config.model, {head: len(names) for head, names in classes.items()})
+
+
+def _check_settings(restored: Restored, config: ConfigDict) -> None:
+    """Raises RestoreError if the config lacks settings that using a network reads."""
+    known = base.get_config()
+    missing = [
+        f"{part}.{field}" for part in ("data", "model", "eval") for field in known[part] if field not in config[part]
+    ]
+    if missing:
+        raise RestoreError(
+            f"the checkpoint at step {restored.step} was saved by a version of haa_jax "
+            f"({restored.meta['versions']['haa_jax']}) without {', '.join(missing[:5])}; use that version"
+        )
 
 
 def _check_variables(restored: Restored, network: nn.Module, config: ConfigDict) -> None:

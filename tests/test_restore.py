@@ -141,6 +141,18 @@ def test_a_checkpoint_of_a_network_that_was_built_differently_is_refused(run, mo
         restore.load_run(workdir)
 
 
+def test_a_checkpoint_whose_config_has_other_settings_is_refused(run, monkeypatch):
+    _, _, workdir = run
+    known = restore.base.get_config()
+    with known.unlocked():
+        known.data.loudness = 0.5
+    monkeypatch.setattr(restore.base, "get_config", lambda: known)
+    with pytest.raises(
+        restore.RestoreError, match=r"step 2 was saved by a version .* without data\.loudness; use that"
+    ):
+        restore.load_run(workdir)
+
+
 def test_a_workdir_without_checkpoints(tmp_path):
     with pytest.raises(CheckpointError, match="holds no checkpoint"):
         restore.load_run(tmp_path / "none")
