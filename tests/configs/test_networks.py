@@ -117,7 +117,13 @@ def test_one_step_and_one_evaluation(name, mini_dir, monkeypatch):
     jax.tree.map(lambda many, one: np.testing.assert_allclose(many, one, rtol=2e-3, atol=2e-4), together, alone)
 
 
-@pytest.mark.parametrize("name", ["i3d", "slowfast 4x16", "tsn bninception", "tpn slowonly", "stgcn coco17"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("i3d", "tsn bninception", "stgcn coco17"),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("slowfast 4x16", "tpn slowonly")),
+    ],
+)
 def test_bfloat16_stays_near_float32(name):
     config = small(name, "")
     shape = (2, *experiment.clip_shape(config))
