@@ -1,9 +1,9 @@
 """One training step of I3D on small clips, in float32, against this project's own numbers in float64.
 
 The slow tests of test_i3d.py show that the step is the published one, at the published size, which takes half a minute.
-Here the same code runs on a fraction of the pixels, and i3d_small_step.json has what it gave in float64 then: a change of
-a gradient or a statistic is noticed. If a change is meant, and the slow tests pass with it, write the numbers again, which
-takes four minutes: python -m tests.models.test_i3d_step
+Here the same code runs on a fraction of the pixels, and i3d_small_step.json has what it gave in float64 then: a change
+of a gradient or a statistic is noticed. If a change is meant, and the slow tests pass with it, write the numbers again,
+which takes four minutes: python -m tests.models.test_i3d_step
 """
 
 import json
