@@ -1,6 +1,7 @@
 """Predictions that are combined: those of a clip's views to one per clip, and those of several networks to one."""
 
 import functools
+from collections.abc import Sequence
 
 import jax
 import numpy as np
@@ -59,6 +60,30 @@ def fuse(logits: list[np.ndarray], weights: list[float], softmax: bool = False) 
         return np.tensordot(weights, streams, 1).astype(np.float32)
     kept = weights > 0
     # As logarithms, so that a probability that rounds to 0 still has a rank.
-    log_softmax = streams - np.logaddexp.reduce(streams, axis=-1, keepdims=True)
+    log_softmax = _log_softmax(streams)
     log_weights = np.log(weights[kept] / weights.sum())[:, None, None]
     return np.logaddexp.reduce(log_softmax[kept] + log_weights, axis=0).astype(np.float32)
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Probabilities float64 (..., classes)."""
+    return np.exp(_log_softmax(np.asarray(logits, np.float64)))
+
+
+def weights_fault(flag: str, weights: Sequence[float], networks: int, what: str) -> str:
+    """What is wrong with the weights of a fusion, as a line; "" if nothing is.
+
+    Args:
+      flag: that gave the weights.
+      networks: how many there are to be weighted.
+      what: they are called.
+    """
+    if len(weights) != networks:
+        return f"{flag} has {len(weights)} numbers for {networks} {what}"
+    if not all(np.isfinite(weight) and weight >= 0 for weight in weights) or not any(weights):
+        return f"{flag}={','.join(map(str, weights))}: each must be 0 or more, and one above 0"
+    return ""
+
+
+def _log_softmax(logits: np.ndarray) -> np.ndarray:
+    return logits - np.logaddexp.reduce(logits, axis=-1, keepdims=True)

@@ -9,12 +9,11 @@ are averaged instead. DIR gets the files of an evaluation, like the workdir of a
 
 import sys
 
-import numpy as np
 from absl import app, flags
 from etils import epath
 
 from haa_jax import config_flag, predictions
-from haa_jax.averaging import fuse
+from haa_jax.averaging import fuse, weights_fault
 from haa_jax.predictions import EvaluationError
 
 _WEIGHTS = flags.DEFINE_list("weights", None, "One number for each file (default: 1 each).")
@@ -81,10 +80,8 @@ def fuse_files(paths: list[epath.PathLike], weights: list[float], softmax: bool,
 
 def check_weights(weights: list[float], files: int) -> None:
     """Raises EvaluationError unless there is a weight for each file, none negative and not all 0."""
-    if len(weights) != files:
-        raise EvaluationError(f"--weights has {len(weights)} numbers for {files} files")
-    if not all(np.isfinite(weight) and weight >= 0 for weight in weights) or not any(weights):
-        raise EvaluationError(f"--weights={','.join(map(str, weights))}: each must be 0 or more, and one above 0")
+    if fault := weights_fault("--weights", weights, files, "files"):
+        raise EvaluationError(fault)
 
 
 def _top1(results: dict) -> str:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from etils import epath
 
-from haa_jax import metrics
+from haa_jax import averaging, metrics
 from haa_jax.errors import UserError
 from haa_jax.runtime.files import atomic_write
 
@@ -71,7 +71,7 @@ def table(run: Run) -> tuple[list[str], list[list]]:
     columns, lists = ["clip_id", "area"], [run["clip_ids"].tolist(), run["areas"].tolist()]
     for head in heads(run):
         names, labels = run[f"{head}_classes"], run[f"{head}_labels"]
-        order, scores = ranked(run[f"{head}_logits"], labels), softmax(run[f"{head}_logits"])
+        order, scores = ranked(run[f"{head}_logits"], labels), averaging.softmax(run[f"{head}_logits"])
         rank = 1 + (order == labels[:, None]).argmax(axis=1)
         found = {
             "label": names[labels].tolist(),
@@ -94,12 +94,6 @@ def ranked(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """
     is_label = np.arange(logits.shape[1]) == labels[:, None]
     return np.lexsort((is_label, -logits), axis=1)
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Probabilities float64 (N, classes)."""
-    logits = logits.astype(np.float64)
-    return np.exp(logits - np.logaddexp.reduce(logits, axis=1, keepdims=True))
 
 
 def read(path: epath.PathLike) -> Run:

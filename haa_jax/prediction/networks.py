@@ -84,10 +84,8 @@ def check_fusion(networks: Sequence[TrainedNetwork], weights: Sequence[float]) -
                     f"the {head} classes of network {number} are not those of the first one "
                     f"(different: {different or 'their order'}); only networks with the same classes can be fused"
                 )
-    if len(weights) != len(networks):
-        raise NetworksError(f"--fusion_weights has {len(weights)} numbers for {len(networks)} networks")
-    if not all(np.isfinite(weight) and weight >= 0 for weight in weights) or not any(weights):
-        raise NetworksError(f"--fusion_weights={','.join(map(str, weights))}: each must be 0 or more, and one above 0")
+    if fault := averaging.weights_fault("--fusion_weights", weights, len(networks), "networks"):
+        raise NetworksError(fault)
 
 
 def fused(outputs: Sequence[Mapping[str, np.ndarray]], weights: Sequence[float]) -> dict[str, np.ndarray]:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
+from haa_jax import averaging
 from haa_jax.errors import UserError
 from haa_jax.runtime.files import atomic_write
 
@@ -25,12 +26,6 @@ class ResultsError(UserError, ValueError):
     """A file of results that cannot be used."""
 
 
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Scores (..., classes) that add up to 1, in float64."""
-    x = np.exp(np.asarray(logits, np.float64) - np.max(logits, axis=-1, keepdims=True))
-    return x / x.sum(-1, keepdims=True)
-
-
 def top(logits: np.ndarray, names: Sequence[str], count: int) -> list[dict]:
     """The classes with the highest scores, the highest first: [{"label", "score"}].
 
@@ -39,7 +34,7 @@ def top(logits: np.ndarray, names: Sequence[str], count: int) -> list[dict]:
       names: of the classes.
       count: how many; all if there are fewer.
     """
-    scores = softmax(logits)
+    scores = averaging.softmax(logits)
     best = np.argsort(-scores, kind="stable")[:count]
     return [{"label": names[i], "score": float(scores[i])} for i in best]
 

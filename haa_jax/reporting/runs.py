@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from etils import epath
 
-from haa_jax import predictions
+from haa_jax import averaging, predictions
 from haa_jax.errors import UserError
 from haa_jax.predictions import PREDICTIONS_FILE
 from haa_jax.runtime import checkpoint_reader, paths
@@ -157,5 +157,5 @@ def _meta(workdir: epath.Path | None) -> tuple[dict, str]:
 
 def _answers(arrays: predictions.Run, head: str) -> Answers:
     logits, labels = arrays[f"{head}_logits"], arrays[f"{head}_labels"]
-    order, scores = predictions.ranked(logits, labels), predictions.softmax(logits)
+    order, scores = predictions.ranked(logits, labels), averaging.softmax(logits)
     return Answers(tuple(arrays[f"{head}_classes"].tolist()), labels, order, scores)
