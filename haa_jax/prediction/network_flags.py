@@ -5,6 +5,7 @@ from absl import flags
 from haa_jax import config_flag, restore
 from haa_jax.errors import UserError
 from haa_jax.restore import TrainedNetwork
+from haa_jax.runtime import checkpoint_reader, paths
 from haa_jax.weights import class_names, kinetics
 
 
@@ -58,10 +59,10 @@ def load(flag_values: flags.FlagValues = flags.FLAGS) -> TrainedNetwork:
 
 
 def _load_run(workdir: str, which: str | None) -> TrainedNetwork:
-    trained = restore.load_run(workdir, which or "last")
-    if which is None and trained.config.eval.checkpoint == "best":
-        return restore.load_run(workdir, "best")
-    return trained
+    if which is None:
+        meta = checkpoint_reader.read_meta(paths.folder(workdir))
+        which = restore.config_of(meta).eval.checkpoint
+    return restore.load_run(workdir, which)
 
 
 def _refuse(flag_values: flags.FlagValues, with_what: str, *names: str) -> None:

@@ -8,22 +8,22 @@ from absl import flags
 from haa_jax import config_flag, restore
 from haa_jax.configs import slowfast
 from haa_jax.prediction import network_flags
+from haa_jax.runtime import checkpoint_reader
 from haa_jax.weights.class_names import ClassNamesError
 
 
 class Loaded:
-    """Stands for a TrainedNetwork: how it was asked for, and the config of its run."""
+    """Stands for a TrainedNetwork: how it was asked for."""
 
-    def __init__(self, *arguments, checkpoint="last"):
+    def __init__(self, *arguments):
         self.arguments = arguments
-        self.config = slowfast.get_config()
-        self.config.eval.checkpoint = checkpoint
 
 
 @pytest.fixture
 def load(monkeypatch):
     """From the arguments of a command line to the network."""
-    monkeypatch.setattr(restore, "load_run", lambda *given: Loaded(*given, checkpoint=given[0]))
+    monkeypatch.setattr(checkpoint_reader, "read_meta", lambda run: {"config": {"eval": {"checkpoint": run.name}}})
+    monkeypatch.setattr(restore, "load_run", Loaded)
     monkeypatch.setattr(restore, "load_published", Loaded)
 
     def loaded(*arguments):
