@@ -8,7 +8,7 @@ import dataclasses
 import functools
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from etils import epath
@@ -17,7 +17,7 @@ from tfds_haa500 import packaging
 from tfds_haa500.problems import BuildError, Failure, listing
 from tfds_haa500.runtime import parallel
 from tfds_haa500.runtime.interrupt import INTERRUPTED
-from tfds_haa500.sources import clip_folder
+from tfds_haa500.sources import clip_folder, video_files
 from tfds_haa500.sources import clips as sources
 from tfds_haa500.sources.clips import SPLITS, Clip
 from tfds_haa500.sources.files import File
@@ -128,24 +128,15 @@ def _measured(clips: Sequence[Clip], to_example: packaging.ToExample) -> tuple[l
 def _damaged_videos(folder: epath.PathLike) -> list[str]:
     """What is wrong with the videos of a folder, wherever they are in it."""
     root = epath.Path(folder)
-    names = [name for name in _videos(root, "") if name.partition("/")[0] not in STREAMS] if root.is_dir() else []
+    files = video_files.walk(root, "") if root.is_dir() else ()
+    videos = (name for name in files if name.lower().endswith(video_files.SUFFIXES))
+    names = [name for name in videos if name.partition("/")[0] not in STREAMS]
     if not names:
         return []
     print("The folder is not arranged as it must be, so only its videos were checked.")
     clips = [Clip(name, "train", _ANY, File(os.fspath(root), name)) for name in names]
     table_of_one = Taxonomy((_ANY,), (_ANY,), (_ANY,), (_ANY,))
     return _measured(clips, functools.partial(packaging.make_example, table_of_one, sources.encode, {}))[1]
-
-
-def _videos(folder: epath.Path, prefix: str) -> Iterator[str]:
-    """The videos in a folder and in those within it, as paths inside it; names that begin with "." are ignored."""
-    for entry in sorted(folder.iterdir()):
-        if entry.name.startswith("."):
-            continue
-        if entry.is_dir():
-            yield from _videos(entry, f"{prefix}{entry.name}/")
-        elif entry.suffix.lower() in clip_folder.SUFFIXES:
-            yield f"{prefix}{entry.name}"
 
 
 _ANY = "any"  # the class of a video whose folder says nothing

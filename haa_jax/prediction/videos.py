@@ -20,8 +20,8 @@ from haa_jax import streams
 from haa_jax.errors import UserError
 from haa_jax.runtime import paths
 from tfds_haa500.problems import ClipError, of_file
-from tfds_haa500.sources.clip_folder import SUFFIXES
 from tfds_haa500.sources.files import File
+from tfds_haa500.sources.video_files import SUFFIXES
 from tfds_haa500.streams import STREAMS, flow, is_computed, video
 
 LIST = ".txt"

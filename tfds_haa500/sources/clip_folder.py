@@ -23,7 +23,6 @@ from tfds_haa500.sources.files import File
 from tfds_haa500.sources.random_split import RandomSplit, assign
 from tfds_haa500.streams import STREAMS
 
-SUFFIXES = video_files.SUFFIXES
 _SPLIT_FOLDERS = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
 _MAX_COMPARED = 10_000  # pairs of names
 
@@ -131,7 +130,7 @@ def _scan_random(root, how: RandomSplit) -> tuple[list[Clip], set[str], list[str
         f"{name}: has videos, but is the name of a stream, and not of a class; rename the folder"
         for name in STREAMS
         if (root / name).is_dir()
-        and any(entry.lower().endswith(SUFFIXES) for entry in video_files.entries(root / name))
+        and any(entry.lower().endswith(video_files.SUFFIXES) for entry in video_files.entries(root / name))
     ]
     classes = {key: key.partition("/")[0] for key in files}
     assigned, faults = assign(classes, how)

@@ -47,9 +47,9 @@ def entries(folder) -> list[str]:
 
 
 def walk(root, folder: str) -> Iterator[str]:
-    """All files under a folder, as paths inside `root`."""
+    """All files under a folder, "" for `root` itself, as paths inside `root`; hidden ones are left out."""
     for name in entries(root / folder):
-        path = f"{folder}/{name}"
+        path = f"{folder}/{name}" if folder else name
         if (root / path).is_dir():
             yield from walk(root, path)
         else:

@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import SIZE, numbered_frame
 from tests.tfds_haa500.videos import brightness, gray_frame, write_encoded, write_gif
 from tfds_haa500.problems import ClipError
-from tfds_haa500.sources import clip_folder, cut
+from tfds_haa500.sources import cut, video_files
 from tfds_haa500.streams import video
 
 # Suffix -> what is usually in such a file, as far as PyAV's wheels have an encoder of it.
@@ -31,7 +31,7 @@ CODECS = {
 
 
 def test_every_suffix_but_gif_has_its_codecs():
-    assert set(CODECS) == set(clip_folder.SUFFIXES) - {".gif"}
+    assert set(CODECS) == set(video_files.SUFFIXES) - {".gif"}
 
 
 @pytest.mark.parametrize(("suffix", "codec"), [(suffix, codec) for suffix in CODECS for codec in CODECS[suffix]])
