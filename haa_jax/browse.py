@@ -10,11 +10,7 @@ config and seed see, and the views at test. Clips of other splits than train hav
 searched and filtered, and is one self-contained file. (`python -m tfds_haa500.browse` shows what is stored.)
 """
 
-import os
 import sys
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # as in main.py
 
 import numpy as np
 import tqdm
