@@ -69,7 +69,6 @@ def clips_per_second(step, train_state, batch) -> float:
 
 def forward_flops(config) -> float:
     """FLOPs of one clip by XLA's count of the plain forward pass; other forms of a layer do extra work."""
-    config.model.stem = "conv"
     model = models.build(config.model, {"atomic": CLASSES})
     clips = jax.ShapeDtypeStruct((1, *clip_shape(config)), np.float32)
     variables = jax.eval_shape(lambda: model.init(jax.random.key(0), np.zeros(clips.shape, np.float32), train=False))

@@ -87,7 +87,6 @@ def _model() -> ConfigDict:
     model.dtype = "float32"  # of activations: float32 | bfloat16; parameters are always float32
     model.dropout = 0.5  # rate, before the heads
     model.bn_momentum = 0.999  # running statistics: momentum * old + (1 - momentum) * batch; less in the first steps
-    model.stem = "space_to_depth"  # i3d: how the first convolution is computed: conv | space_to_depth, equal results
     model.shift = "blockres"  # tsm: shift the input of the residual branch (blockres) or of projections too (inplace)
     model.information_flow = "cascade"  # tpn: cascade (released code and weights) | parallel (paper)
     model.aux_head = True  # tpn: auxiliary head on layer3 in training

@@ -2,7 +2,6 @@
 
 import jax
 import numpy as np
-from flax import linen as nn
 from flax import traverse_util
 from jax import export
 
@@ -31,16 +30,6 @@ def export_network(trained: TrainedNetwork, platforms: tuple[str, ...] = PLATFOR
 
     def logits(arrays, clips):
         variables = traverse_util.unflatten_dict(arrays, sep="/")
-        return _apply(trained.network, variables, trained.preprocess(clips))
+        return trained.network.apply(variables, trained.preprocess(clips), train=False)[0]
 
     return export.export(jax.jit(logits), platforms=platforms)(arrays, clips)
-
-
-def _apply(network: nn.Module, variables: dict, x: jax.Array) -> dict[str, jax.Array]:
-    def form(network):
-        return lambda variables, x: network.apply(variables, x, train=False)[0]
-
-    if getattr(network, "stem", None) != "space_to_depth":
-        return form(network)(variables, x)
-    # I3D's blocks pay off on CPUs only; on a TPU they take 2.3 times the memory of the plain convolution.
-    return jax.lax.platform_dependent(variables, x, cpu=form(network), default=form(network.clone(stem="conv")))

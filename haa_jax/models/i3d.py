@@ -20,6 +20,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from ml_collections import ConfigDict
 
+from haa_jax.models import layers
 from haa_jax.models.heads import LinearHeads, average_pool, check_endpoints
 from haa_jax.models.layers import Triple, max_pool, scale
 
@@ -27,8 +28,7 @@ from haa_jax.models.layers import Triple, max_pool, scale
 PADDING = "SAME"
 BN_EPSILON = 1e-3
 LOGITS_WINDOW = (2, 7, 7)
-STEM_FORMS = ("conv", "space_to_depth")
-CHOICES = {"variant": ("",), "stem": STEM_FORMS}
+CHOICES = {"variant": ("",)}
 INPUT, HEADS, STEM = "clips", ("Logits",), ("Conv3d_1a_7x7",)
 
 
@@ -78,13 +78,12 @@ ENDPOINTS = (*TRUNK, "features")
 
 
 def build(config: ConfigDict, heads: Mapping[str, int]) -> "I3D":
-    """Returns the I3D of `config`: width, dtype, dropout, bn_momentum, stem (see I3D's attributes)."""
+    """Returns the I3D of `config`: width, dtype, dropout, bn_momentum (see I3D's attributes)."""
     return I3D(
         heads=heads,
         width=config.width,
         dropout=config.dropout,
         bn_momentum=config.bn_momentum,
-        stem=config.stem,
         dtype=jnp.dtype(config.dtype),
     )
 
@@ -107,8 +106,6 @@ class I3D(nn.Module):
       width: multiplies every channel count of the trunk, rounded to the nearest, at least 1; published 1.0.
       dropout: rate before the linear layers; published 0.5.
       bn_momentum: weight of the old running statistics in an update; published 0.999 (Sonnet's decay_rate).
-      stem: how the first convolution is computed, "conv" or "space_to_depth": same parameters, same result.
-        "space_to_depth" is faster on CPU (benchmarks/stem.py).
       dtype: of activations and convolutions. Parameters, BatchNorm statistics and logits are float32.
     """
 
@@ -116,7 +113,6 @@ class I3D(nn.Module):
     width: float = 1.0
     dropout: float = 0.5
     bn_momentum: float = 0.999
-    stem: str = "space_to_depth"
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
@@ -147,8 +143,7 @@ class I3D(nn.Module):
         for name, spec in TRUNK.items():
             match spec:
                 case Conv(channels, kernel, stride):
-                    blocked = self.stem == "space_to_depth" and name == "Conv3d_1a_7x7"
-                    x = unit(scale(channels, self.width), kernel, stride, blocked, name=name)(x, train=train)
+                    x = unit(scale(channels, self.width), kernel, stride, name=name)(x, train=train)
                 case MaxPool(window, stride):
                     x = max_pool(x, window, stride, PADDING)
                 case Inception():
@@ -199,12 +194,11 @@ class Branch(nn.Module):
 
 
 class Unit3D(nn.Module):
-    """Convolution without bias, BatchNorm without gamma, ReLU. Attributes as in I3D and nn.Conv."""
+    """Convolution without bias, BatchNorm without gamma, ReLU. Attributes as in I3D and layers.Conv."""
 
     channels: int
     kernel: Triple
     stride: Triple = (1, 1, 1)
-    space_to_depth: bool = False
     bn_momentum: float = 0.999
     dtype: jnp.dtype = jnp.float32
 
@@ -212,10 +206,7 @@ class Unit3D(nn.Module):
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         """Maps (batch, time, height, width, channels) to extents / stride, rounded up, and `channels`."""
         options = {"kernel_init": sonnet_init, "dtype": self.dtype, "name": "conv_3d"}
-        if self.space_to_depth:
-            x = SpaceToDepthConv(self.channels, self.kernel, **options)(x)
-        else:
-            x = nn.Conv(self.channels, self.kernel, self.stride, PADDING, use_bias=False, **options)(x)
+        x = layers.Conv(self.channels, self.kernel, self.stride, PADDING, **options)(x)
         norm = nn.BatchNorm(
             momentum=self.bn_momentum,
             epsilon=BN_EPSILON,
@@ -224,46 +215,3 @@ class Unit3D(nn.Module):
             name="batch_norm",
         )
         return nn.relu(norm(x, use_running_average=not train))
-
-
-class SpaceToDepthConv(nn.Module):
-    """Convolution of stride 2, SAME padding and no bias, computed at stride 1 on blocks of 2x2x2 positions.
-
-    The same parameter as nn.Conv's and, to float rounding, the same output at every input size. A 7x7x7
-    kernel over 3 channels becomes 4x4x4 over 24. Attributes are those of nn.Conv.
-    """
-
-    features: int
-    kernel_size: Triple
-    kernel_init: Callable[..., jax.Array]
-    dtype: jnp.dtype
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps (batch, time, height, width, channels) to half of each extent, rounded up, and `features`."""
-        kernel = self.param("kernel", self.kernel_init, (*self.kernel_size, x.shape[-1], self.features))
-        taps = [math.ceil(size / 2) for size in self.kernel_size]
-        fill = [(0, 2 * n - size) for n, size in zip(taps, self.kernel_size, strict=True)]
-        kernel = jnp.moveaxis(jnp.pad(kernel.astype(self.dtype), [*fill, (0, 0), (0, 0)]), -1, 0)
-        pads = [blocked_same(*sizes) for sizes in zip(x.shape[1:4], self.kernel_size, taps, strict=True)]
-        return jax.lax.conv_general_dilated(
-            to_blocks(jnp.pad(x.astype(self.dtype), [(0, 0), *pads, (0, 0)])),
-            jnp.moveaxis(to_blocks(kernel), 0, -1),
-            window_strides=(1, 1, 1),
-            padding="VALID",
-            dimension_numbers=("NDHWC", "DHWIO", "NDHWC"),
-        )
-
-
-def blocked_same(size: int, kernel: int, taps: int) -> tuple[int, int]:
-    """Padding of an axis before and after: SAME's at stride 2, then up to the end of the last block read."""
-    out = math.ceil(size / 2)
-    before = max(2 * (out - 1) + kernel - size, 0) // 2
-    return before, 2 * (out - 1 + taps) - size - before
-
-
-def to_blocks(x: jax.Array) -> jax.Array:
-    """(N, T, H, W, C) to (N, T/2, H/2, W/2, 8C): the 2x2x2 positions of a block become channels."""
-    n, t, h, w, c = x.shape
-    x = x.reshape(n, t // 2, 2, h // 2, 2, w // 2, 2, c)
-    return x.transpose(0, 1, 3, 5, 2, 4, 6, 7).reshape(n, t // 2, h // 2, w // 2, 8 * c)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-Triple = tuple[int, int, int]  # over time, height, width
+from haa_jax.models.convolution import Triple, convolve
 
 # He initialization by fan-out, the default of the residual networks.
 he_normal = jax.nn.initializers.variance_scaling(2.0, "fan_out", "normal")
@@ -23,15 +23,14 @@ def scale(channels: int, width: float) -> int:
 class Conv(nn.Module):
     """Convolution over time, height and width, with the same padding on both sides of each axis.
 
-    This is PyTorch's padding, which differs from XLA's SAME at stride 2. A kernel of extent 1 over time, or of extent 1
-    over height and width, is computed as a 2-D convolution, the form for which libraries are tuned; its parameter
-    keeps all three axes.
+    This is PyTorch's padding, which differs from XLA's SAME at stride 2.
 
     Attributes:
       features: output channels.
       kernel: extents over time, height, width.
       stride: along the same three axes.
-      padding: zeros on each side of each axis; None for half the kernel, rounded down.
+      padding: zeros on each side of each axis; None for half the kernel, rounded down; "SAME" for TensorFlow's, which
+        at stride 2 may differ from side to side.
       groups: channel groups; both channel counts must be multiples of it.
       dtype: of the computation; parameters are float32.
     """
@@ -39,7 +38,7 @@ class Conv(nn.Module):
     features: int
     kernel: Triple
     stride: Triple = (1, 1, 1)
-    padding: Triple | None = None
+    padding: Triple | str | None = None
     groups: int = 1
     use_bias: bool = False
     kernel_init: Callable[..., jax.Array] = he_normal
@@ -47,32 +46,21 @@ class Conv(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps (batch, time, height, width, channels) to (extent + 2 * padding - kernel) // stride + 1, features."""
+        """Maps (batch, time, height, width, channels) to (extent + padding - kernel) // stride + 1, features."""
         shape = (*self.kernel, x.shape[-1] // self.groups, self.features)
         kernel = self.param("kernel", self.kernel_init, shape).astype(self.dtype)
-        pads = [(each, each) for each in self.padding or [extent // 2 for extent in self.kernel]]
-        y = _convolve(x.astype(self.dtype), kernel, self.stride, pads, self.groups)
+        x = x.astype(self.dtype)
+        if isinstance(self.padding, str):
+            pads = jax.lax.padtype_to_pads(x.shape[1:4], self.kernel, self.stride, self.padding)
+        else:
+            pads = [(each, each) for each in self.padding or [extent // 2 for extent in self.kernel]]
+        if self.groups > 1:
+            y = _convolve_groups(x, kernel, self.stride, pads, self.groups)
+        else:
+            y = convolve(x, kernel, self.stride, pads)
         if self.use_bias:
             y += self.param("bias", nn.initializers.zeros, (self.features,)).astype(self.dtype)
         return y
-
-
-def _convolve(x: jax.Array, kernel: jax.Array, stride: Triple, pads: Sequence[tuple[int, int]], groups: int):
-    batch, time, height, width, channels = x.shape
-    if groups > 1:
-        return _convolve_groups(x, kernel, stride, pads, groups)
-    if kernel.shape[0] == 1 and stride[0] == 1 and pads[0] == (0, 0):  # a frame at a time
-        y = _convolve_2d(x.reshape(batch * time, height, width, channels), kernel[0], stride[1:], pads[1:])
-        return y.reshape(batch, time, *y.shape[1:])
-    if kernel.shape[1:3] == (1, 1) and tuple(stride[1:]) == (1, 1) and not any(map(any, pads[1:])):  # a pixel at a time
-        x = x.reshape(batch, time, height * width, channels)
-        y = _convolve_2d(x, kernel[:, 0], (stride[0], 1), [pads[0], (0, 0)])
-        return y.reshape(batch, y.shape[1], height, width, y.shape[-1])
-    return jax.lax.conv_general_dilated(x, kernel, stride, pads, dimension_numbers=("NDHWC", "DHWIO", "NDHWC"))
-
-
-def _convolve_2d(x, kernel, stride, pads):
-    return jax.lax.conv_general_dilated(x, kernel, stride, pads, dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
 def _convolve_groups(x, kernel, stride, pads, groups):

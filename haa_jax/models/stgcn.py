@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from ml_collections import ConfigDict
 
+from haa_jax.models.convolution import convolve
 from haa_jax.models.heads import LinearHeads, at_least_float32, check_endpoints
 from haa_jax.models.layers import scale
 from haa_jax.models.skeleton import PARTITIONS, SKELETONS, spatial_adjacency
@@ -158,19 +159,43 @@ class Block(nn.Module):
         Args:
           adjacency: (subsets, joints, joints).
         """
-        conv = partial(nn.Conv, kernel_init=conv_init, dtype=self.dtype)
-        strides = (self.stride, 1)
+        conv = partial(TimeConv, dtype=self.dtype)
         importance = self.param("edge_importance", nn.initializers.ones, adjacency.shape)
         weights = (adjacency * importance).astype(self.dtype)
-        y = conv(len(adjacency) * self.channels, (1, 1), name="gcn_conv")(x)
+        y = conv(len(adjacency) * self.channels, name="gcn_conv")(x)
         y = y.reshape(*x.shape[:3], len(adjacency), self.channels)  # (batch, time, joints, subsets, channels)
         y = jnp.einsum("ntvkc,kvw->ntwc", y, weights)
         y = nn.relu(self.norm(name="gcn_bn")(y, use_running_average=not train))
-        pads = ((TEMPORAL // 2, TEMPORAL // 2), (0, 0))
-        y = conv(self.channels, (TEMPORAL, 1), strides, pads, name="tcn_conv")(y)
+        y = conv(self.channels, TEMPORAL, self.stride, name="tcn_conv")(y)
         y = self.norm(name="tcn_bn")(y, use_running_average=not train)
         y = nn.Dropout(self.dropout, deterministic=not train)(y)
         if self.project:
-            x = conv(self.channels, (1, 1), strides, "VALID", name="residual_conv")(x)
+            x = conv(self.channels, 1, self.stride, name="residual_conv")(x)
             x = self.norm(name="residual_bn")(x, use_running_average=not train)
         return nn.relu(y + x if self.residual else y)
+
+
+class TimeConv(nn.Module):
+    """Convolution over time of each joint, with padding of half the extent on both sides, and a bias.
+
+    Attributes:
+      features: output channels.
+      extent: of the kernel, frames; odd.
+      stride: over time.
+      dtype: of the computation; parameters are float32.
+    """
+
+    features: int
+    extent: int = 1
+    stride: int = 1
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps (batch, time, joints, channels) to (batch, time / stride, joints, features)."""
+        kernel = self.param("kernel", conv_init, (self.extent, 1, x.shape[-1], self.features)).astype(self.dtype)
+        bias = self.param("bias", nn.initializers.zeros, (self.features,)).astype(self.dtype)
+        pads = [(self.extent // 2,) * 2, (0, 0), (0, 0)]
+        # The joints as rows of one column.
+        y = convolve(x[:, :, :, None].astype(self.dtype), kernel[:, None], (self.stride, 1, 1), pads)
+        return y[:, :, :, 0] + bias

@@ -42,7 +42,7 @@ SHAPES = {
 
 def config(**changes) -> ConfigDict:
     fields = {"name": "i3d", "width": 1.0, "dtype": "float32", "dropout": 0.5, "bn_momentum": 0.999}
-    return ConfigDict(fields | {"variant": "", "stem": "conv"} | changes)
+    return ConfigDict(fields | {"variant": ""} | changes)
 
 
 def narrow(heads=None, **changes) -> nn.Module:
@@ -68,9 +68,9 @@ def evaluate(module: nn.Module, variables: dict, clips, endpoints=()):
     return jax.jit(lambda v, x: module.apply(v, x, train=False, endpoints=endpoints))(variables, clips)
 
 
-def parity_errors(stem: str) -> dict[str, float]:
+def parity_errors() -> dict[str, float]:
     """Relative error of every stage and of the logits, for formula weights and 16 frames in float32."""
-    module = models.build(config(stem=stem), PUBLISHED)
+    module = models.build(config(), PUBLISHED)
     clips = golden.clips(1, 3, 16, 224, 224)
     shapes, published = shapes_of(module, clips.shape), golden.state_dict("i3d", "shape")
     fit = importer.match({name: x.shape for name, x in published.items()}, "i3d", shapes, "atomic")
@@ -86,9 +86,8 @@ def test_formula_is_the_one_of_the_golden_tables():
     np.testing.assert_allclose(first, [0.99511419, -0.30040534, 0.55908852, -0.78470275], atol=5e-9)
 
 
-@pytest.mark.parametrize("stem", i3d.STEM_FORMS)
-def test_outputs_are_the_published_ones(stem):
-    errors = parity_errors(stem)
+def test_outputs_are_the_published_ones():
+    errors = parity_errors()
     assert len(errors) == 17
     assert max(errors.values()) < TOLERANCE, errors
 
@@ -98,19 +97,19 @@ def test_outputs_are_the_published_ones(stem):
 @pytest.mark.parametrize(("constant", "wrong"), [("BN_EPSILON", 1e-5), ("PADDING", "SAME_LOWER")])
 def test_parity_fails_on_a_wrong_constant(monkeypatch, constant, wrong):
     monkeypatch.setattr(i3d, constant, wrong)
-    errors = parity_errors("conv")
+    errors = parity_errors()
     assert errors["Conv3d_1a_7x7"] > 10 * TOLERANCE
     assert errors["logits"] > 10 * TOLERANCE
 
 
-def golden_step(stem: str, dtype=jnp.float32) -> dict:
+def golden_step(dtype=jnp.float32) -> dict:
     """One training step without dropout on two clips of labels 3 and 7: loss, gradients, new statistics.
 
     The golden gradient norm is that of a PyTorch port, whose BatchNorms carry gammas, all 1 here. We have
     none, so the interceptor multiplies them in behind our BatchNorms to get their gradients; at 1 it changes
     nothing.
     """
-    module = i3d.I3D(PUBLISHED, dropout=0.0, bn_momentum=0.99, stem=stem, dtype=dtype)
+    module = i3d.I3D(PUBLISHED, dropout=0.0, bn_momentum=0.99, dtype=dtype)
     clips = golden.clips(2, 3, 16, 224, 224)
     variables = formula_variables(module, clips, dtype)
 
@@ -202,9 +201,8 @@ def test_training_step_is_the_published_one_in_float64():
 
 
 @pytest.mark.parametrize(("channels", "expected"), [(2, 12_668_032), (3, 12_689_984), (6, 12_755_840), (8, 12_799_744)])
-@pytest.mark.parametrize("stem", i3d.STEM_FORMS)
-def test_parameter_counts(channels, expected, stem):
-    variables = shapes_of(models.build(config(stem=stem), PUBLISHED), (1, 32, 224, 224, channels))
+def test_parameter_counts(channels, expected):
+    variables = shapes_of(models.build(config(), PUBLISHED), (1, 32, 224, 224, channels))
     assert count(variables["params"]) == expected
     assert count(variables["batch_stats"]) == 14_560
     assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(variables))
@@ -333,27 +331,7 @@ def test_kernels_start_as_in_sonnet():
     assert 1.9 < np.abs(kernel).max() <= 2
 
 
-def output_and_gradient(module: nn.Module, variables: dict, clips) -> tuple[jax.Array, jax.Array]:
-    output, transpose = jax.vjp(lambda v: module.apply(v, clips), variables)
-    (gradient,) = transpose(jnp.asarray(golden.uniform("cotangent", output.shape), jnp.float32))
-    return output, gradient["params"]["kernel"]
-
-
-@pytest.mark.parametrize("extents", [(16, 14, 12), (15, 13, 17), (8, 7, 10), (1, 2, 3), (4, 1, 9)])
-@pytest.mark.parametrize("channels", [2, 3])
-def test_space_to_depth_is_the_same_convolution(extents, channels):
-    plain = nn.Conv(8, (7, 7, 7), (2, 2, 2), "SAME", use_bias=False, kernel_init=i3d.sonnet_init)
-    blocked = i3d.SpaceToDepthConv(8, (7, 7, 7), i3d.sonnet_init, jnp.float32)
-    clips = golden.clips(2, channels, *extents)
-    variables = plain.init(jax.random.key(0), clips)
-    jax.tree.map(np.testing.assert_array_equal, variables, blocked.init(jax.random.key(0), clips))
-    want, want_grad = output_and_gradient(plain, variables, clips)
-    got, got_grad = output_and_gradient(blocked, variables, clips)
-    np.testing.assert_allclose(got, want, atol=3e-6, strict=True)
-    np.testing.assert_allclose(got_grad, want_grad, atol=1e-5 * np.abs(want_grad).max(), strict=True)
-
-
-@pytest.mark.parametrize("field", ["name", "stem", "dtype"])
+@pytest.mark.parametrize("field", ["name", "dtype"])
 def test_unknown_value_is_an_error_that_names_the_known(field):
     with pytest.raises(ValueError, match=rf"config\.model\.{field} is 'nonsense'.*{config()[field]}"):
         models.build(config(**{field: "nonsense"}), PUBLISHED)

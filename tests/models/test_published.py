@@ -68,7 +68,7 @@ FIRST = {(name, variant): shape for name, variant, shape, *_ in reversed(COUNTS)
 
 @pytest.mark.parametrize(("name", "variant", "shape", "at_400", "at_500", "statistics", "cost"), COUNTS)
 def test_counts_and_cost(name, variant, shape, at_400, at_500, statistics, cost):
-    module = models.build(config(name, variant, stem="conv"), {"atomic": 500})
+    module = models.build(config(name, variant), {"atomic": 500})
     variables, clips = {}, jax.ShapeDtypeStruct((1, *shape), jnp.float32)
 
     def apply(key, x):  # initialization has the same convolutions and products, so that the network is traced once

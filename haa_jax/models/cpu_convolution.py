@@ -1,0 +1,136 @@
+"""The forms of a convolution, and of its gradients, that are fast on a CPU: chosen by its shape alone.
+
+XLA's own are two to ten times slower there (`benchmarks/convolution.py`), the gradients most of all.
+
+    1x1x1                     a matrix product of the positions that the stride keeps
+    over time alone           the taps side by side as channels, then a matrix product
+    others                    a 2-D convolution of each frame, with the taps over time side by side as channels: of the
+                              input, or of the output, whichever are fewer
+    gradient of the input     the same with the flipped kernel; at other strides, the transpose of the same
+    gradient of the kernel    matrix products over all positions, with taps side by side as channels
+
+Clips are (batch, time, height, width, channels), kernels (three extents, channels, features).
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+
+TIME, ROWS, COLUMNS = 1, 2, 3  # axes of clips
+FEW = 4  # channels: those of an image, or of a field of flow
+
+
+def forward(x, kernel, stride, pads):
+    x, stride = _skip(x, kernel, stride, pads)
+    time, rows, columns, channels, features = kernel.shape
+    if stride[0] == 1 and channels > features and time > 1:  # side by side as channels of the output, then added up
+        wide = jnp.moveaxis(kernel, 0, 3).reshape(rows, columns, channels, time * features)
+        y = _by_frame(x, wide, stride[1:], pads[1:])
+        y = jnp.pad(y.reshape(*y.shape[:-1], time, features), [(0, 0), pads[0], *[(0, 0)] * 4])
+        end = y.shape[TIME] - time + 1
+        return sum(y[:, tap : tap + end, :, :, tap] for tap in range(time))
+    x = _side_by_side(x, TIME, time, stride[0], pads[0])
+    kernel = jnp.moveaxis(kernel, 0, 2).reshape(rows, columns, time * channels, features)
+    return _by_frame(x, kernel, stride[1:], pads[1:])
+
+
+def gradient_of_x(x, kernel, dy, stride, pads):
+    """The gradient for x, given dy, that for the convolution's output."""
+    skip = functools.partial(_skip, kernel=kernel, stride=stride, pads=pads)
+    _, left = skip(x)
+    if left == (1, 1, 1):
+        flipped = jnp.flip(kernel, (0, 1, 2)).swapaxes(3, 4)
+        opposite = [_opposite(extent, pad) for extent, pad in zip(kernel.shape, pads, strict=False)]
+        dx = forward(dy, flipped, left, opposite)
+        return jax.linear_transpose(lambda x: skip(x)[0], x)(dx)[0]
+    return jax.linear_transpose(lambda x: forward(x, kernel, stride, pads), x)(dy)[0]
+
+
+def gradient_of_kernel(x, kernel, dy, stride, pads):
+    """The gradient for the kernel, given dy, that for the convolution's output."""
+    x, stride = _skip(x, kernel, stride, pads)
+    if kernel.shape[3] > FEW or stride == (1, 1, 1):
+        return _products(x, dy, kernel.shape, stride, pads)
+    # At a stride of 2, a pair of neighbors becomes one position with the channels of both.
+    for axis, (step, (before, _)) in enumerate(zip(stride, pads, strict=True)):
+        blocks = dy.shape[axis + 1] - 1 + -(-kernel.shape[axis] // step)
+        x = _gather(x, axis + 1, 4, step, (before, step * blocks - x.shape[axis + 1] - before))
+
+    def gathered(kernel):
+        for axis, step in enumerate(stride):
+            kernel = _gather(kernel, axis, 3, step, (0, -kernel.shape[axis] % step))
+        return kernel
+
+    products = _products(x, dy, jax.eval_shape(gathered, kernel).shape, (1, 1, 1), ((0, 0),) * 3)
+    return jax.linear_transpose(gathered, kernel)(products)[0]
+
+
+def _skip(x, kernel, stride, pads):
+    """x at the positions that count, and the strides that are left: an axis of extent 1 has none."""
+    skipped = [step if kernel.shape[axis] == 1 and pads[axis] == (0, 0) else 1 for axis, step in enumerate(stride)]
+    x = x[:, :: skipped[0], :: skipped[1], :: skipped[2]]
+    return x, tuple(step // skip for skip, step in zip(skipped, stride, strict=True))
+
+
+def _by_frame(x, kernel, stride, pads):
+    if kernel.shape[:2] == stride == (1, 1) and not any(map(any, pads)):
+        return x @ kernel[0, 0]
+    frames, numbers = x.reshape(-1, *x.shape[2:]), ("NHWC", "HWIO", "NHWC")
+    y = jax.lax.conv_general_dilated(frames, kernel, stride, pads, dimension_numbers=numbers)
+    return y.reshape(*x.shape[:2], *y.shape[1:])
+
+
+def _products(x, dy, shape, stride, pads):
+    """The gradient of a kernel of this shape, as matrix products over all positions.
+
+    The taps over height are side by side as channels of dy, the last first, where the stride is 1; those over time are
+    in products of their own, but for a kernel over time alone. All others are side by side as channels of x.
+    """
+    *extents, channels, features = shape
+    loop = 1
+    if not extents[1] == extents[2] == 1:
+        loop, x = extents[0], _pad(x, TIME, pads[0])
+    on_dy = {ROWS} if stride[1] == 1 else set()
+    if loop == 1 and stride[0] == 1 and features < channels:
+        on_dy |= {TIME}
+    for axis in (COLUMNS, ROWS, TIME):
+        extent, step, pad = extents[axis - 1], stride[axis - 1], pads[axis - 1]
+        if axis in on_dy:
+            dy = _side_by_side(dy, axis, extent, 1, _opposite(extent, pad))
+        elif axis != TIME or loop == 1:
+            x = _side_by_side(x, axis, extent, step, pad)
+    step = stride[0] if loop > 1 else 1
+    reach = step * (dy.shape[TIME] - 1) + 1
+    products = [_product(jax.lax.slice_in_dim(x, tap, tap + reach, step, TIME), dy) for tap in range(loop)]
+    order = [axis for axis in (TIME, ROWS, COLUMNS) if axis not in on_dy] + [4, *sorted(on_dy), 5]
+    products = jnp.stack(products).reshape([shape[axis - 1] for axis in order])
+    products = products.transpose([order.index(axis) for axis in range(1, 6)])
+    return jnp.flip(products, [axis - 1 for axis in on_dy])
+
+
+def _product(x, dy):
+    wide = jnp.promote_types(x.dtype, jnp.float32)
+    return jnp.einsum("bthwi,bthwo->io", x, dy, preferred_element_type=wide).astype(x.dtype)
+
+
+def _opposite(extent, pad):
+    """The padding for the convolution by the flipped kernel."""
+    return extent - 1 - pad[0], extent - 1 - pad[1]
+
+
+def _side_by_side(x, axis, extent, step, pad):
+    """The taps of a kernel along one axis as channels, the first tap first."""
+    x = _pad(x, axis, pad)
+    end = x.shape[axis] - extent + 1
+    return jnp.concatenate([jax.lax.slice_in_dim(x, tap, tap + end, step, axis) for tap in range(extent)], axis=-1)
+
+
+def _gather(a, axis, channels, step, pad):
+    """Each run of `step` positions along an axis as one position, their channels along the axis `channels`."""
+    a = _pad(a, axis, pad)
+    return jnp.concatenate([jax.lax.slice_in_dim(a, at, None, step, axis) for at in range(step)], channels)
+
+
+def _pad(a, axis, pad):
+    return jax.lax.pad(a, jnp.zeros((), a.dtype), [(*pad, 0) if at == axis else (0, 0, 0) for at in range(a.ndim)])

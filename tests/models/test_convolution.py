@@ -1,0 +1,80 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from haa_jax.models.convolution import convolve
+
+# kernel, stride, padding, channels, features: every branch of cpu_convolution, odd sizes, one-sided padding.
+CASES = {
+    "1x1x1": ((1, 1, 1), (1, 1, 1), [(0, 0)] * 3, 6, 5),
+    "1x1x1, strided": ((1, 1, 1), (2, 2, 2), [(0, 0)] * 3, 6, 5),
+    "1x1x1, padded": ((1, 1, 1), (1, 2, 1), [(0, 0), (1, 1), (0, 0)], 6, 5),
+    "time": ((3, 1, 1), (1, 1, 1), [(1, 1), (0, 0), (0, 0)], 4, 7),
+    "time, to fewer features": ((5, 1, 1), (1, 1, 1), [(2, 2), (0, 0), (0, 0)], 9, 4),
+    "time, strided": ((5, 1, 1), (3, 1, 1), [(2, 2), (0, 0), (0, 0)], 6, 5),
+    "frames": ((1, 3, 3), (1, 1, 1), [(0, 0), (1, 1), (1, 1)], 6, 5),
+    "frames, strided": ((1, 3, 3), (1, 2, 2), [(0, 0), (1, 1), (1, 1)], 6, 5),
+    "all": ((3, 3, 5), (1, 1, 1), [(1, 1), (1, 1), (2, 2)], 5, 7),
+    "all, to fewer features": ((3, 3, 3), (1, 1, 1), [(1, 1)] * 3, 9, 4),
+    "all, without padding": ((3, 2, 3), (1, 1, 1), [(0, 0)] * 3, 5, 6),
+    "all, strided": ((3, 3, 5), (2, 2, 1), [(0, 0), (1, 1), (2, 2)], 9, 6),
+    "rows strided alone": ((3, 3, 1), (1, 2, 1), [(1, 1), (1, 0), (0, 0)], 5, 6),
+    "I3D's stem": ((7, 7, 7), (2, 2, 2), [(2, 3), (2, 3), (3, 3)], 3, 8),
+    "I3D's stem on flow": ((7, 7, 7), (2, 2, 2), [(2, 3), (3, 3), (2, 3)], 2, 8),
+    "SlowFast's stem": ((5, 7, 7), (1, 2, 2), [(2, 2), (3, 3), (3, 3)], 3, 4),
+    "ResNet's stem": ((1, 7, 7), (1, 2, 2), [(0, 0), (3, 3), (3, 3)], 3, 8),
+}
+
+
+def by_xla(x, kernel, stride, pads):
+    return jax.lax.conv_general_dilated(x, kernel, stride, pads, dimension_numbers=("NDHWC", "DHWIO", "NDHWC"))
+
+
+def with_gradients(form, x, kernel):
+    y, pull_back = jax.vjp(form, x, kernel)
+    return y, *pull_back(jnp.cos(jnp.arange(y.size, dtype=y.dtype)).reshape(y.shape))
+
+
+@pytest.mark.parametrize("sizes", [(8, 9, 11), (5, 8, 6)])
+@pytest.mark.parametrize("case", CASES)
+def test_values_and_both_gradients_are_those_of_xla(case, sizes):
+    extents, stride, pads, channels, features = CASES[case]
+    rng = np.random.default_rng(0)
+    x = jnp.asarray(rng.normal(size=(2, *sizes, channels)), jnp.float32)
+    kernel = jnp.asarray(rng.normal(size=(*extents, channels, features)), jnp.float32)
+    forms = (functools.partial(form, stride=stride, pads=pads) for form in (convolve, by_xla))
+    found, wanted = (jax.jit(functools.partial(with_gradients, form))(x, kernel) for form in forms)
+    for got, want in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(got, want, atol=2e-6 * np.abs(want).max(), rtol=0, strict=True)
+
+
+def lowered(function, *shapes, platform: str) -> str:
+    shapes = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
+    return jax.jit(function).trace(*shapes).lower(lowering_platforms=(platform,)).as_text()
+
+
+def test_accelerators_keep_the_convolutions_of_xla_and_compute_no_gradient_that_nobody_asks_for():
+    def loss(kernels, clips):
+        x = convolve(clips, kernels[0], (1, 2, 2), [(1, 1)] * 3)
+        return convolve(x, kernels[1], (1, 1, 1), [(1, 1)] * 3).sum()
+
+    shapes = (2, 4, 8, 8, 3), (3, 3, 3, 3, 6), (3, 3, 3, 6, 5)
+    gradient = jax.grad(lambda first, second, clips: loss((first, second), clips), argnums=(0, 1))
+    frozen = jax.grad(lambda second, first, clips: loss((first, second), clips))
+    clips, first, second = shapes
+    for platform in ("tpu", "cuda"):
+        # The first convolution, the gradients of the second, that of the first kernel; the loss is a sum.
+        assert lowered(gradient, first, second, clips, platform=platform).count("stablehlo.convolution") == 1 + 1 + 2
+        assert lowered(frozen, second, first, clips, platform=platform).count("stablehlo.convolution") == 1 + 1
+    assert "stablehlo.dot_general" in lowered(gradient, first, second, clips, platform="cpu")
+    assert "stablehlo.dot_general" not in lowered(gradient, first, second, clips, platform="tpu")
+
+
+def test_an_exported_program_has_both_forms():
+    x, kernel = (jnp.ones(shape) for shape in ((1, 3, 4, 4, 2), (3, 3, 3, 2, 5)))
+    form = functools.partial(convolve, stride=(1, 1, 1), pads=[(1, 1)] * 3)
+    exported = jax.export.export(jax.jit(form), platforms=("cpu", "tpu"))(x, kernel)
+    np.testing.assert_allclose(exported.call(x, kernel), by_xla(x, kernel, (1, 1, 1), [(1, 1)] * 3), rtol=1e-5)
