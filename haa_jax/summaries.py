@@ -1,38 +1,71 @@
 """What TensorBoard shows of a run."""
 
 import contextlib
+import itertools
 import os
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from typing import BinaryIO
 
 import jax
 import numpy as np
 from etils import epath
+from tensorboard.compat.proto import event_pb2
+from tensorboard.plugins.scalar.summary_v2 import scalar_pb
+from tensorboard.summary.writer.record_writer import RecordWriter
 
 from haa_jax.learning import losses
 
-if TYPE_CHECKING:  # imports TensorFlow, which takes seconds and which only writing needs
-    from clu.metric_writers import MetricWriter
+_numbers = itertools.count()  # of the files of this process, which may begin two in a second
+
+
+class MetricWriter:
+    """Writes one of TensorBoard's files: TFRecords, each an event. These parts of TensorBoard need no TensorFlow."""
+
+    def __init__(self, file: BinaryIO):
+        self._records = RecordWriter(file)
+        self._write(event_pb2.Event(file_version="brain.Event:2"))
+
+    def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
+        """Writes values by tag and flushes them, so that a run that is killed keeps its curves.
+
+        Raises:
+          OSError: they cannot be written, on a full disk for example.
+        """
+        event = event_pb2.Event(step=step)
+        for tag, value in scalars.items():
+            event.summary.MergeFrom(scalar_pb(tag, value))  # appends to the event's values
+        self._write(event)
+        self._records.flush()
+
+    def _write(self, event: event_pb2.Event) -> None:
+        event.wall_time = time.time()
+        self._records.write(event.SerializeToString())
 
 
 @contextlib.contextmanager
-def metric_writer(workdir: epath.PathLike) -> Iterator["MetricWriter"]:
-    """Writes TensorBoard's files; only process 0 does.
+def metric_writer(workdir: epath.PathLike) -> Iterator[MetricWriter]:
+    """Opens a new file for TensorBoard in `workdir`; only process 0 does, what the others write is dropped.
 
-    An error within the context is not replaced by a second one from closing the files on a full disk.
+    An error within the context is not replaced by a second one from closing the file on a full disk.
+
+    In a bucket, etils leaves the file to TensorFlow, which is imported for that and raises errors of its own. Objects
+    cannot be appended to: it writes a local temporary file, and each flush uploads all of it again, while the training
+    waits.
+
+    Raises:
+      OSError: the file cannot be opened, or not be written when it is closed.
     """
-    _prepare_tensorflow()
-    from clu import metric_writers
-
-    writer = metric_writers.create_default_writer(str(workdir), just_logging=jax.process_index() > 0)
-    try:
-        yield writer
-    except BaseException:
-        with contextlib.suppress(Exception):
-            writer.close()
-        raise
-    writer.flush()
-    writer.close()
+    path = os.devnull if jax.process_index() else epath.Path(workdir) / _new_name()
+    with contextlib.ExitStack() as opened:
+        file = opened.enter_context(epath.Path(path).open("wb"))
+        try:
+            yield MetricWriter(file)
+        except BaseException:
+            with contextlib.suppress(Exception):
+                opened.close()
+            raise
 
 
 def evaluation_scalars(results: dict, logits: dict[str, np.ndarray], labels: dict[str, np.ndarray]) -> dict[str, float]:
@@ -50,10 +83,6 @@ def evaluation_scalars(results: dict, logits: dict[str, np.ndarray], labels: dic
     return found
 
 
-def _prepare_tensorflow() -> None:
-    """TensorFlow only writes files here: it leaves accelerators to JAX."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # it computes nothing, but would log them
-    import tensorflow as tf
-
-    tf.config.set_visible_devices([], "GPU")  # or it would reserve their memory
+def _new_name() -> str:
+    """Names of later files sort behind: TensorBoard and the report read a workdir's files in that order."""
+    return f"events.out.tfevents.{int(time.time()):010}.{socket.gethostname()}.{os.getpid()}.{next(_numbers)}"

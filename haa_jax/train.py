@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import logging
 import time
-from typing import TYPE_CHECKING
 
 import jax
 from etils import epath
@@ -19,9 +18,6 @@ from haa_jax.runtime.checkpoint import CheckpointError, Checkpoints
 from haa_jax.runtime.lock import locked
 from haa_jax.runtime.progress import Progress, clock
 from haa_jax.runtime.signals import Interrupted, StopSignals
-
-if TYPE_CHECKING:
-    from clu.metric_writers import MetricWriter
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +68,7 @@ def _train(
     exp: Experiment,
     workdir: epath.Path,
     checkpoints: Checkpoints,
-    writer: "MetricWriter",
+    writer: summaries.MetricWriter,
     stop: StopSignals,
 ) -> TrainState:
     """Runs the remaining steps."""
@@ -151,7 +147,7 @@ class _Run:
         self.check_finite()  # a bad state must never become the newest checkpoint
         self.checkpoints.save(self.step, self.state, {**self.exp.meta, "history": dict(self.history)})
 
-    def validate_or_save(self, writer: "MetricWriter", stop: StopSignals) -> None:
+    def validate_or_save(self, writer: summaries.MetricWriter, stop: StopSignals) -> None:
         """Validates and saves a checkpoint, or only saves, if either is due at this step."""
         config = self.exp.config
         if self._due(config.eval.every_epochs) and str(self.step) not in self.history and config.eval.every_epochs:

@@ -23,7 +23,7 @@ ORDER = {
     ),
 }
 WITHOUT_TENSORFLOW = ("models", "learning", "streams", "runtime", "restore")
-TENSORFLOW = ("tensorflow", "tensorflow_datasets", "clu")  # clu's metric writers import TensorFlow
+TENSORFLOW = ("tensorflow", "tensorflow_datasets")
 
 
 @functools.cache
@@ -93,8 +93,8 @@ def test_the_dataset_half_imports_nothing_of_the_other():
             assert not roots & {"haa_jax", "jax", "flax", "optax", "orbax", "ml_collections"}, module
 
 
-def reached(module: str) -> set[str]:
-    """Everything that is imported with a module."""
+def reached(module: str, *, lazily: bool = False) -> set[str]:
+    """Everything that is imported with a module; with `lazily`, also what its functions and those of others import."""
     seen, left = set(), [module]
     while left:
         each = left.pop()
@@ -102,7 +102,7 @@ def reached(module: str) -> set[str]:
             continue
         seen.add(each)
         if each in modules():
-            left += imports(each, lazily=False)
+            left += imports(each, lazily=lazily)
             parts = each.split(".")
             left += [".".join(parts[:n]) for n in range(1, len(parts))]
     return seen
@@ -117,7 +117,17 @@ def test_what_computes_on_a_device_imports_no_tensorflow():
     for module in free_of_tensorflow():
         found = {name.partition(".")[0] for name in reached(module)}
         assert not found & set(TENSORFLOW), module
-    # TFDS loads TensorFlow when it is used, so what evaluates does without, too; training writes its logs with it.
-    names = ", ".join([*free_of_tensorflow(), "haa_jax.train", "haa_jax.evaluate", "haa_jax.embed"])
-    loaded = f"import sys, {names}; assert 'tensorflow' not in sys.modules"
+
+
+def test_only_the_reader_of_its_checkpoints_names_tensorflow():
+    users = {module for module in modules() if "tensorflow" in {name.partition(".")[0] for name in imports(module)}}
+    assert users == {"haa_jax.weights.tensorflow_file"}
+
+
+def test_what_trains_and_what_evaluates_loads_no_tensorflow():
+    """TFDS loads it when it writes a dataset; tests/shallow_main.py checks it at the end of whole trainings."""
+    training = {name for name in reached("haa_jax.main", lazily=True) & modules().keys() if name.startswith("haa_jax")}
+    assert {"haa_jax.train", "haa_jax.summaries", "haa_jax.weights.tensorflow_file"} <= training
+    names = ", ".join(sorted({*training, *free_of_tensorflow(), "haa_jax.embed"}))
+    loaded = f"import sys, {names}; loaded = {{'tensorflow', 'keras'}} & {{*sys.modules}}; assert not loaded, loaded"
     subprocess.run([sys.executable, "-c", loaded], check=True)

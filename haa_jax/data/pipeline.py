@@ -20,7 +20,7 @@ from haa_jax import streams
 from haa_jax.data import sampling
 from haa_jax.data.views import Clip, ClipViews, empty_clips, row, train_clip
 
-if TYPE_CHECKING:  # opening a dataset needs TensorFlow, batches do not
+if TYPE_CHECKING:  # opening a dataset needs TFDS, batches do not
     from haa_jax.data.dataset import Split
 
 

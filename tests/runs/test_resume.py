@@ -17,7 +17,7 @@ from haa_jax import evaluate, train
 from haa_jax.runtime import seal
 from haa_jax.runtime.lock import WorkdirInUse
 from haa_jax.runtime.signals import EXIT_INTERRUPTED
-from tests.runs.test_train import assert_bitwise_equal, final_state
+from tests.runs.test_train import assert_bitwise_equal, final_state, scalars
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 STEPS = 12
@@ -114,6 +114,13 @@ def assert_same_end(tiny_config, straight, workdir):
     assert_bitwise_equal(reference.state, found.state)
     for name in (evaluate.METRICS_FILE, evaluate.PREDICTIONS_FILE):
         assert (straight / name).read_bytes() == (workdir / name).read_bytes()
+
+
+def test_a_training_loads_no_tensorflow_and_leaves_its_curves(straight):
+    """That none is loaded is what shallow_main.py checks when the run ends."""
+    plotted = scalars(straight)
+    assert sorted(plotted["train/loss"]) == list(range(2, STEPS + 1))  # the first step's time is that of compiling
+    assert list(plotted["test/atomic_top1"]) == [STEPS]
 
 
 def test_killed_in_a_save_and_interrupted_it_ends_bitwise_the_same(tiny_config, data_dir, straight, tmp_path):
