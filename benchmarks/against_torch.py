@@ -14,7 +14,6 @@ PyTorch runs eagerly, with neither torch.compile nor folded BatchNorms.
 
 import gc
 import importlib.util
-import math
 import os
 import pathlib
 import platform
@@ -63,26 +62,29 @@ SETTINGS = {
     "stgcn": Setting("stgcn.py", 4, 4),
 }
 INSTALL = "pip install torch"
-SAMPLE_SECONDS = 0.5  # shorter calls are repeated for as long, and a sample is their mean
+SAMPLE_SECONDS = 0.5
 COLUMNS = ("network", "pass", "clips", "ours, ms", "PyTorch, ms (format)", "ours / PyTorch", "compilation of ours, s")
-
-_NETWORKS = flags.DEFINE_list("networks", list(SETTINGS), f"Which of {', '.join(SETTINGS)}.")
-_ROUNDS = flags.DEFINE_integer("rounds", 5, "Samples of each; they alternate.", lower_bound=1)
 
 
 def main(argv):
     config_flag.no_arguments(argv, "options are --networks and --rounds")
-    if importlib.util.find_spec("torch") is None:
-        sys.exit(f"error: PyTorch is not installed; haa_jax does not need it, but this comparison does: {INSTALL}")
-    if unknown := [name for name in _NETWORKS.value if name not in SETTINGS]:
-        sys.exit(f"error: --networks has no {unknown[0]!r}; it has {', '.join(SETTINGS)}")
+    networks, rounds = flags.FLAGS.networks, flags.FLAGS.rounds
+    check(networks)
     jax.config.update("jax_platforms", "cpu")
-    print(machine(), end="\n\n")
+    print(f"{machine()}, {rounds} rounds: median [least, most]\n")
     print(line(COLUMNS), line(["---"] * len(COLUMNS)), sep="\n", flush=True)
-    for name in _NETWORKS.value:
-        measure(name)
+    for name in networks:
+        measure(name, rounds)
         jax.clear_caches()
         gc.collect()
+
+
+def check(networks: list[str]) -> None:
+    """Ends the process if PyTorch is missing, or a network is not in SETTINGS."""
+    if unknown := [name for name in networks if name not in SETTINGS]:
+        sys.exit(f"error: --networks has no {unknown[0]!r}; it has {', '.join(SETTINGS)}")
+    if importlib.util.find_spec("torch") is None:
+        sys.exit(f"error: PyTorch is not installed; haa_jax does not need it, but this comparison does: {INSTALL}")
 
 
 def machine() -> str:
@@ -94,7 +96,7 @@ def machine() -> str:
     found = re.search(r"model name\s*: (.*)", information.read_text()) if information.exists() else None
     cpu = found[1] if found else platform.processor() or platform.machine()
     versions = f"JAX {jax.__version__}, PyTorch {torch.__version__}, Python {platform.python_version()}"
-    return f"{cpu}, {cores()} threads, {versions}, {_ROUNDS.value} rounds: median [least, most]"
+    return f"{cpu}, {cores()} threads, {versions}"
 
 
 def config_of(name: str):
@@ -107,7 +109,7 @@ def config_of(name: str):
     return config
 
 
-def measure(name: str) -> None:
+def measure(name: str, rounds: int) -> None:
     """Prints the rows of one network. Ends the process if the two sides have not equally many parameters."""
     from benchmarks.torch_networks import passes
 
@@ -125,13 +127,13 @@ def measure(name: str) -> None:
     ours, seconds = our_forward(config, model, state, clips)
     given = np.asarray(streams.preprocess(clips, config.data))
     calls = {each: passes.forward_pass(config.model, network, given, each) for each, network in theirs.items()}
-    print(row(name, "forward", setting.forward, alternate({"ours": ours, **calls}), seconds), flush=True)
+    print(row(name, "forward", setting.forward, alternate({"ours": ours, **calls}, rounds), seconds), flush=True)
 
     clips, labels = random_batch(config, setting.training, setting.classes)
     ours, seconds = our_training(config, model, optimizer, state, {"clips": clips, "labels": {"atomic": labels}})
     given = np.asarray(streams.preprocess(clips, config.data))
     calls = {each: passes.training_step(config, network, given, labels, each) for each, network in theirs.items()}
-    print(row(name, "training step", setting.training, alternate({"ours": ours, **calls}), seconds), flush=True)
+    print(row(name, "training step", setting.training, alternate({"ours": ours, **calls}, rounds), seconds), flush=True)
 
 
 def roles_of(config, model) -> dict:
@@ -179,28 +181,19 @@ def compile_timed(function, *arguments) -> tuple[Callable, float]:
     return compiled, time.perf_counter() - start
 
 
-def alternate(calls: Mapping[str, Callable[[], object]]) -> dict[str, list[float]]:
-    """Milliseconds of each call in each round, in which all take turns."""
-    repeats = {name: math.ceil(SAMPLE_SECONDS / warmed_up(call)) for name, call in calls.items()}
-    times = {name: [] for name in calls}
-    for _ in range(_ROUNDS.value):
-        for name, call in calls.items():
-            times[name].append(1000 * seconds_of(call, repeats[name]))
-    return times
+def alternate(calls: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """Milliseconds of each call in each round, in which all take turns; two rounds warm up and do not count."""
+    samples = [{name: sample(call) for name, call in calls.items()} for _ in range(2 + rounds)]
+    return {name: [each[name] for each in samples[2:]] for name in calls}
 
 
-def warmed_up(call: Callable[[], object]) -> float:
-    """Seconds of the third of three calls."""
-    seconds_of(call, 2)
-    return seconds_of(call, 1)
-
-
-def seconds_of(call: Callable[[], object], repeats: int) -> float:
-    """The mean over calls that run one after the other."""
-    start = time.perf_counter()
-    for _ in range(repeats):
+def sample(call: Callable[[], object]) -> float:
+    """Milliseconds of a call, the mean over as many as fill SAMPLE_SECONDS, at least one."""
+    count, start = 0, time.perf_counter()
+    while not count or time.perf_counter() - start < SAMPLE_SECONDS:
         jax.block_until_ready(call())
-    return (time.perf_counter() - start) / repeats
+        count += 1
+    return 1000 * (time.perf_counter() - start) / count
 
 
 def row(name: str, kind: str, clips: int, times: Mapping[str, list[float]], seconds: float) -> str:
@@ -228,4 +221,6 @@ def line(cells) -> str:
 
 
 if __name__ == "__main__":
+    flags.DEFINE_list("networks", list(SETTINGS), f"Which of {', '.join(SETTINGS)}.")
+    flags.DEFINE_integer("rounds", 5, "Samples of each, which alternate, after two that warm up.", lower_bound=1)
     app.run(main, flags_parser=config_flag.parse)
