@@ -1,4 +1,4 @@
-"""What README.md, CONTRIBUTING.md and docs/ name must exist: links, paths, modules, flags, configs, fields, targets."""
+"""What the documents name must exist: links, paths, modules, flags, configs, fields, targets."""
 
 import functools
 import importlib.util
@@ -13,7 +13,12 @@ from haa_jax.configs import base
 
 ROOT = pathlib.Path(__file__).parents[2]
 INSTALLED = pathlib.Path(haa_jax.__file__).parents[1]  # where haa_jax and tfds_haa500 are without a checkout
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", *(f"docs/{path.name}" for path in sorted(ROOT.glob("docs/*.md"))))
+DOCUMENTS = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "benchmarks/README.md",
+    *(f"docs/{path.name}" for path in sorted(ROOT.glob("docs/*.md"))),
+)
 OURS = "haa_jax|tfds_haa500|benchmarks|tools|tests"
 every_document = pytest.mark.parametrize("document", DOCUMENTS)
 
