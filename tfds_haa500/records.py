@@ -115,7 +115,7 @@ def read_record(path: epath.PathLike, offset: int) -> bytes:
 def iter_records(path: epath.PathLike) -> Iterator[tuple[int, bytes]]:
     """All records of a shard with their offsets, checked; errors as `read_record`."""
     with epath.Path(path).open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
+        size = _size(file)
         file.seek(0)
         while (offset := file.tell()) < size:
             yield offset, _read_one(file, path)
@@ -183,12 +183,17 @@ def checked_index(builder, split: str) -> ClipIndex:
     return index
 
 
+def _size(file) -> int:
+    file.seek(0, os.SEEK_END)
+    return file.tell()  # not what `seek` returns: in a bucket that is None
+
+
 def _wrong_length(path: epath.Path, last_offset: int) -> str:
     """What is wrong with the length of a shard whose last record starts at `last_offset`; "" for nothing."""
     if not path.exists():
         return f"shard missing: {path}"
     with path.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
+        size = _size(file)
         file.seek(last_offset)
         header = file.read(_HEADER.size)
     if len(header) < _HEADER.size:

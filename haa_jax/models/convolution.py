@@ -1,10 +1,11 @@
-"""Convolution over clips: XLA's own form on accelerators, `cpu_convolution`'s on a CPU.
+"""Convolution over clips: XLA's own form on accelerators, `cpu_convolution`'s on a CPU if it is worth compiling.
 
 The result is the same to float rounding. The choice is made when a program is compiled for a platform, so an exported
 program has both.
 """
 
 import functools
+import math
 from collections.abc import Sequence
 
 import jax
@@ -14,6 +15,7 @@ from haa_jax.models import cpu_convolution
 
 Triple = tuple[int, int, int]  # over time, height, width
 Pads = Sequence[tuple[int, int]]  # zeros before and after, for the same three axes
+SMALL = 10**6  # multiply-adds a clip, below which a form that takes twice as long to compile does not pay
 
 
 def convolve(x: jax.Array, kernel: jax.Array, stride: Triple, pads: Pads) -> jax.Array:
@@ -33,9 +35,17 @@ def convolve(x: jax.Array, kernel: jax.Array, stride: Triple, pads: Pads) -> jax
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def _convolve(x, kernel, stride, pads):
-    options = {"stride": stride, "pads": pads}
-    on_cpu, by_xla = (functools.partial(form, **options) for form in (cpu_convolution.forward, _by_xla))
+    by_xla = functools.partial(_by_xla, stride=stride, pads=pads)
+    if _is_small(x, kernel, stride):
+        return by_xla(x, kernel)
+    on_cpu = functools.partial(cpu_convolution.forward, stride=stride, pads=pads)
     return jax.lax.platform_dependent(x, kernel, cpu=on_cpu, default=by_xla)
+
+
+def _is_small(x, kernel, stride) -> bool:
+    if math.prod(kernel.shape[:3]) == 1:  # a matrix product, soon compiled
+        return False
+    return math.prod(x.shape[1:4]) * math.prod(kernel.shape) < SMALL * math.prod(stride)
 
 
 def _save(x, kernel, stride, pads):
@@ -57,6 +67,8 @@ def _gradients(stride, pads, saved, dy):
         return jax.linear_transpose(lambda kernel: _by_xla(x, kernel, **options), kernel)(dy)[0]
 
     def gradient(on_cpu, by_xla):
+        if _is_small(x, kernel, stride):
+            return by_xla(x, kernel, dy)
         return jax.lax.platform_dependent(x, kernel, dy, cpu=functools.partial(on_cpu, **options), default=by_xla)
 
     return (

@@ -88,21 +88,23 @@ def _products(x, dy, shape, stride, pads):
     in products of their own, but for a kernel over time alone. All others are side by side as channels of x.
     """
     *extents, channels, features = shape
-    loop = 1
-    if not extents[1] == extents[2] == 1:
-        loop, x = extents[0], _pad(x, TIME, pads[0])
+    over_time_alone = extents[1] == extents[2] == 1
     on_dy = {ROWS} if stride[1] == 1 else set()
-    if loop == 1 and stride[0] == 1 and features < channels:
+    if over_time_alone and stride[0] == 1 and features < channels:
         on_dy |= {TIME}
     for axis in (COLUMNS, ROWS, TIME):
         extent, step, pad = extents[axis - 1], stride[axis - 1], pads[axis - 1]
         if axis in on_dy:
             dy = _side_by_side(dy, axis, extent, 1, _opposite(extent, pad))
-        elif axis != TIME or loop == 1:
+        elif axis == TIME and not over_time_alone:
+            x = _pad(x, axis, pad)
+        else:
             x = _side_by_side(x, axis, extent, step, pad)
-    step = stride[0] if loop > 1 else 1
-    reach = step * (dy.shape[TIME] - 1) + 1
-    products = [_product(jax.lax.slice_in_dim(x, tap, tap + reach, step, TIME), dy) for tap in range(loop)]
+    frames = [x]
+    if not over_time_alone:
+        reach = stride[0] * (dy.shape[TIME] - 1) + 1
+        frames = [jax.lax.slice_in_dim(x, tap, tap + reach, stride[0], TIME) for tap in range(extents[0])]
+    products = [_product(each, dy) for each in frames]
     order = [axis for axis in (TIME, ROWS, COLUMNS) if axis not in on_dy] + [4, *sorted(on_dy), 5]
     products = jnp.stack(products).reshape([shape[axis - 1] for axis in order])
     products = products.transpose([order.index(axis) for axis in range(1, 6)])
@@ -122,6 +124,9 @@ def _opposite(extent, pad):
 def _side_by_side(x, axis, extent, step, pad):
     """The taps of a kernel along one axis as channels, the first tap first."""
     x = _pad(x, axis, pad)
+    if extent == step == 1:
+        return x
+    x = jax.lax.optimization_barrier(x)  # or what makes x would be fused into, and computed for, every tap
     end = x.shape[axis] - extent + 1
     return jnp.concatenate([jax.lax.slice_in_dim(x, tap, tap + end, step, axis) for tap in range(extent)], axis=-1)
 

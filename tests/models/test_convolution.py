@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from haa_jax.models import convolution, cpu_convolution
 from haa_jax.models.convolution import convolve
 
 # kernel, stride, padding, channels, features: every branch of cpu_convolution, odd sizes, one-sided padding.
@@ -17,6 +18,7 @@ CASES = {
     "time, strided": ((5, 1, 1), (3, 1, 1), [(2, 2), (0, 0), (0, 0)], 6, 5),
     "frames": ((1, 3, 3), (1, 1, 1), [(0, 0), (1, 1), (1, 1)], 6, 5),
     "frames, strided": ((1, 3, 3), (1, 2, 2), [(0, 0), (1, 1), (1, 1)], 6, 5),
+    "frames, padded over time": ((1, 3, 3), (2, 1, 1), [(1, 2), (1, 1), (1, 1)], 6, 5),
     "all": ((3, 3, 5), (1, 1, 1), [(1, 1), (1, 1), (2, 2)], 5, 7),
     "all, to fewer features": ((3, 3, 3), (1, 1, 1), [(1, 1)] * 3, 9, 4),
     "all, without padding": ((3, 2, 3), (1, 1, 1), [(0, 0)] * 3, 5, 6),
@@ -33,9 +35,19 @@ def by_xla(x, kernel, stride, pads):
     return jax.lax.conv_general_dilated(x, kernel, stride, pads, dimension_numbers=("NDHWC", "DHWIO", "NDHWC"))
 
 
+def cotangent(y):
+    return jnp.cos(jnp.arange(y.size, dtype=y.dtype)).reshape(y.shape)
+
+
 def with_gradients(form, x, kernel):
     y, pull_back = jax.vjp(form, x, kernel)
-    return y, *pull_back(jnp.cos(jnp.arange(y.size, dtype=y.dtype)).reshape(y.shape))
+    return y, *pull_back(cotangent(y))
+
+
+def own_forms(x, kernel, **options):
+    y = cpu_convolution.forward(x, kernel, **options)
+    gradients = cpu_convolution.gradient_of_x, cpu_convolution.gradient_of_kernel
+    return y, *(gradient(x, kernel, cotangent(y), **options) for gradient in gradients)
 
 
 @pytest.mark.parametrize("sizes", [(8, 9, 11), (5, 8, 6)])
@@ -45,8 +57,9 @@ def test_values_and_both_gradients_are_those_of_xla(case, sizes):
     rng = np.random.default_rng(0)
     x = jnp.asarray(rng.normal(size=(2, *sizes, channels)), jnp.float32)
     kernel = jnp.asarray(rng.normal(size=(*extents, channels, features)), jnp.float32)
-    forms = (functools.partial(form, stride=stride, pads=pads) for form in (convolve, by_xla))
-    found, wanted = (jax.jit(functools.partial(with_gradients, form))(x, kernel) for form in forms)
+    options = {"stride": stride, "pads": pads}
+    wanted = jax.jit(functools.partial(with_gradients, functools.partial(by_xla, **options)))(x, kernel)
+    found = jax.jit(functools.partial(own_forms, **options))(x, kernel)
     for got, want in zip(found, wanted, strict=True):
         np.testing.assert_allclose(got, want, atol=2e-6 * np.abs(want).max(), rtol=0, strict=True)
 
@@ -56,7 +69,7 @@ def lowered(function, *shapes, platform: str) -> str:
     return jax.jit(function).trace(*shapes).lower(lowering_platforms=(platform,)).as_text()
 
 
-def test_accelerators_keep_the_convolutions_of_xla_and_compute_no_gradient_that_nobody_asks_for():
+def test_accelerators_keep_the_convolutions_of_xla_and_compute_no_gradient_that_nobody_asks_for(monkeypatch):
     def loss(kernels, clips):
         x = convolve(clips, kernels[0], (1, 2, 2), [(1, 1)] * 3)
         return convolve(x, kernels[1], (1, 1, 1), [(1, 1)] * 3).sum()
@@ -65,6 +78,7 @@ def test_accelerators_keep_the_convolutions_of_xla_and_compute_no_gradient_that_
     gradient = jax.grad(lambda first, second, clips: loss((first, second), clips), argnums=(0, 1))
     frozen = jax.grad(lambda second, first, clips: loss((first, second), clips))
     clips, first, second = shapes
+    monkeypatch.setattr(convolution, "SMALL", 0)
     for platform in ("tpu", "cuda"):
         # The first convolution, the gradients of the second, that of the first kernel; the loss is a sum.
         assert lowered(gradient, first, second, clips, platform=platform).count("stablehlo.convolution") == 1 + 1 + 2
@@ -73,8 +87,18 @@ def test_accelerators_keep_the_convolutions_of_xla_and_compute_no_gradient_that_
     assert "stablehlo.dot_general" not in lowered(gradient, first, second, clips, platform="tpu")
 
 
-def test_an_exported_program_has_both_forms():
+def test_an_exported_program_has_both_forms(monkeypatch):
+    monkeypatch.setattr(convolution, "SMALL", 0)
     x, kernel = (jnp.ones(shape) for shape in ((1, 3, 4, 4, 2), (3, 3, 3, 2, 5)))
     form = functools.partial(convolve, stride=(1, 1, 1), pads=[(1, 1)] * 3)
     exported = jax.export.export(jax.jit(form), platforms=("cpu", "tpu"))(x, kernel)
     np.testing.assert_allclose(exported.call(x, kernel), by_xla(x, kernel, (1, 1, 1), [(1, 1)] * 3), rtol=1e-5)
+
+
+def test_the_gradients_of_the_whole_are_those_of_its_form(monkeypatch):
+    x, kernel = jax.random.normal(jax.random.key(0), (2, 4, 5, 6, 3)), jnp.ones((3, 3, 3, 3, 4))
+    form = functools.partial(convolve, stride=(1, 2, 1), pads=[(1, 1)] * 3)
+    small = with_gradients(form, x, kernel)
+    monkeypatch.setattr(convolution, "SMALL", 0)
+    for got, want in zip(with_gradients(form, x, kernel), small, strict=True):
+        np.testing.assert_allclose(got, want, atol=1e-5 * np.abs(want).max())
