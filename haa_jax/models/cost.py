@@ -10,7 +10,7 @@ def multiply_adds(function: Callable, *arguments) -> int:
     """Multiply-adds of all convolutions and matrix products in `function(*arguments)`, which papers call FLOPs.
 
     Nothing is computed; the arguments may be shapes (jax.ShapeDtypeStruct). The body of a loop counts once per
-    iteration.
+    iteration. Where a platform has a form of its own (`jax.lax.platform_dependent`), the plain one counts.
     """
     return _count(jax.make_jaxpr(function)(*arguments).jaxpr)
 
@@ -29,6 +29,8 @@ def _count_equation(equation) -> int:
     if name == "dot_general":
         (contracted, _), _ = parameters["dimension_numbers"]
         return out * math.prod(equation.invars[0].aval.shape[axis] for axis in contracted)
+    if name == "cond":
+        return _count(parameters["branches"][-1].jaxpr)  # what `platform_dependent` calls default
     inner = sum(_count(getattr(value, "jaxpr", value)) for value in parameters.values() if _is_jaxpr(value))
     return inner * parameters.get("length", 1) if name == "scan" else inner
 

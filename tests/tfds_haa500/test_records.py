@@ -1,5 +1,6 @@
 """Random access to stored clips, from several processes too, and shards that are damaged."""
 
+import io
 import multiprocessing
 import pickle
 import shutil
@@ -83,3 +84,11 @@ def test_a_reader_is_a_source_of_grain(builder):
     assert len(clips) == 4
     assert shown != reader.index.clip_id
     assert sorted(shown) == sorted(reader.index.clip_id)
+
+
+def test_the_size_of_a_file_whose_seek_returns_nothing_as_in_a_bucket():
+    class Object(io.BytesIO):
+        def seek(self, *arguments):
+            super().seek(*arguments)
+
+    assert records._size(Object(b"12345")) == 5
