@@ -18,6 +18,7 @@ from haa_jax import config_flag, models, streams
 from haa_jax.experiment import train_step
 from haa_jax.learning.optimizers import make_optimizer
 from haa_jax.learning.train_state import abstract_state
+from haa_jax.models import convolution
 from haa_jax.models.parameters import abstract_variables
 from haa_jax.runtime import mesh
 
@@ -36,6 +37,7 @@ def main(argv):
     counts = [int(count) for count in options.devices]
     jax.config.update("jax_platforms", "cpu")
     jax.config.update("jax_num_cpu_devices", max(counts))
+    convolution.SMALL = math.inf  # the plain form, which accelerators have
     print(f"{options.config.model.name}, {CLASSES} classes, {options.clips_per_device} clips per device")
     print("| devices | mesh.model | collectives | MB per step and device | MB of state per device |")
     print("|---|---|---|---|---|")
