@@ -1,4 +1,5 @@
-"""Times a CPU's forms of a convolution and its gradients (`haa_jax.models.cpu_convolution`) against XLA's own.
+"""Times a CPU's forms of a convolution and its gradients (`haa_jax.models.cpu_convolution`) against XLA's own
+(`haa_jax.models.xla_convolution`).
 
     python -m benchmarks.convolution
 
@@ -14,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from haa_jax.models import convolution, cpu_convolution
+from haa_jax.models import cpu_convolution, xla_convolution
 
 # Clips, kernel, stride, features.
 SETTINGS = {
@@ -36,26 +37,18 @@ def passes(shape, extents, stride, features) -> dict[str, tuple]:
     pads = tuple((extent // 2, extent // 2) for extent in extents)
     options = {"stride": stride, "pads": pads}
     x, kernel = (jnp.asarray(rng.normal(size=size), jnp.float32) for size in (shape, (*extents, shape[-1], features)))
-    plain = functools.partial(convolution._by_xla, **options)
-    dy = jnp.asarray(rng.normal(size=jax.eval_shape(plain, x, kernel).shape), jnp.float32)
-    forms = {
-        "forward": (cpu_convolution.forward, lambda x, kernel, dy: plain(x, kernel)),
-        "for the clips": (cpu_convolution.gradient_of_x, lambda x, kernel, dy: jax.vjp(plain, x, kernel)[1](dy)[0]),
-        "for the kernel": (
-            cpu_convolution.gradient_of_kernel,
-            lambda x, kernel, dy: jax.vjp(plain, x, kernel)[1](dy)[1],
-        ),
-    }
-    forward = functools.partial(cpu_convolution.forward, **options)
-    compiled = {}
-    for name, (own, xla) in forms.items():
-        if name == "for the clips" and max(stride) > 1:
-            continue
-        own = jax.jit(
-            (lambda x, kernel, dy: forward(x, kernel)) if name == "forward" else functools.partial(own, **options)
+    y = jax.eval_shape(functools.partial(xla_convolution.forward, **options), x, kernel)
+    dy = jnp.asarray(rng.normal(size=y.shape), jnp.float32)
+    wanted = {"forward": ("forward", (x, kernel)), "for the kernel": ("gradient_of_kernel", (x, kernel, dy))}
+    if max(stride) == 1:
+        wanted["for the clips"] = ("gradient_of_x", (x, kernel, dy))
+    return {
+        label: tuple(
+            functools.partial(jax.jit(functools.partial(getattr(form, name), **options)), *arrays)
+            for form in (cpu_convolution, xla_convolution)
         )
-        compiled[name] = [functools.partial(form, x, kernel, dy) for form in (own, jax.jit(xla))]
-    return compiled
+        for label, (name, arrays) in wanted.items()
+    }
 
 
 def best_ms(calls) -> list[float]:

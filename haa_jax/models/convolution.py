@@ -1,4 +1,4 @@
-"""Convolution over clips: XLA's own form on accelerators, `cpu_convolution`'s on a CPU if it is worth compiling.
+"""Convolution over clips: `xla_convolution` on accelerators, `cpu_convolution` on a CPU if that is worth compiling.
 
 The result is the same to float rounding. The choice is made when a program is compiled for a platform, so an exported
 program has both.
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import jax
 from jax.custom_derivatives import SymbolicZero
 
-from haa_jax.models import cpu_convolution
+from haa_jax.models import cpu_convolution, xla_convolution
 
 Triple = tuple[int, int, int]  # over time, height, width
 Pads = Sequence[tuple[int, int]]  # zeros before and after, for the same three axes
@@ -35,11 +35,16 @@ def convolve(x: jax.Array, kernel: jax.Array, stride: Triple, pads: Pads) -> jax
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def _convolve(x, kernel, stride, pads):
-    by_xla = functools.partial(_by_xla, stride=stride, pads=pads)
+    return _compute("forward", x, kernel, stride=stride, pads=pads)
+
+
+def _compute(name, x, kernel, *dy, stride, pads):
+    """Calls a function of that form which is best for the platform: `forward`, or one of the gradients."""
+    forms = (cpu_convolution, xla_convolution)
+    on_cpu, by_xla = (functools.partial(getattr(form, name), stride=stride, pads=pads) for form in forms)
     if _is_small(x, kernel, stride):
-        return by_xla(x, kernel)
-    on_cpu = functools.partial(cpu_convolution.forward, stride=stride, pads=pads)
-    return jax.lax.platform_dependent(x, kernel, cpu=on_cpu, default=by_xla)
+        return by_xla(x, kernel, *dy)
+    return jax.lax.platform_dependent(x, kernel, *dy, cpu=on_cpu, default=by_xla)
 
 
 def _is_small(x, kernel, stride) -> bool:
@@ -58,40 +63,11 @@ def _gradients(stride, pads, saved, dy):
     x, kernel, wanted = saved
     if isinstance(dy, SymbolicZero):
         return None, None
-    options = {"stride": stride, "pads": pads}
-
-    def of_x(x, kernel, dy):
-        return jax.linear_transpose(lambda x: _by_xla(x, kernel, **options), x)(dy)[0]
-
-    def of_kernel(x, kernel, dy):
-        return jax.linear_transpose(lambda kernel: _by_xla(x, kernel, **options), kernel)(dy)[0]
-
-    def gradient(on_cpu, by_xla):
-        if _is_small(x, kernel, stride):
-            return by_xla(x, kernel, dy)
-        return jax.lax.platform_dependent(x, kernel, dy, cpu=functools.partial(on_cpu, **options), default=by_xla)
-
-    return (
-        None if wanted[0] is None else gradient(cpu_convolution.gradient_of_x, of_x),
-        None if wanted[1] is None else gradient(cpu_convolution.gradient_of_kernel, of_kernel),
+    names = ("gradient_of_x", "gradient_of_kernel")
+    return tuple(
+        None if marked is None else _compute(name, x, kernel, dy, stride=stride, pads=pads)
+        for name, marked in zip(names, wanted, strict=True)
     )
 
 
 _convolve.defvjp(_save, _gradients, symbolic_zeros=True)
-
-
-def _by_xla(x, kernel, stride, pads):
-    """A kernel of extent 1 over time, or over height and width, as a 2-D convolution, for which libraries are tuned."""
-    batch, time, height, width, channels = x.shape
-    if kernel.shape[0] == 1 and stride[0] == 1 and pads[0] == (0, 0):  # a frame at a time
-        y = _by_xla_2d(x.reshape(batch * time, height, width, channels), kernel[0], stride[1:], pads[1:])
-        return y.reshape(batch, time, *y.shape[1:])
-    if kernel.shape[1:3] == (1, 1) and stride[1:] == (1, 1) and not any(map(any, pads[1:])):  # a pixel at a time
-        x = x.reshape(batch, time, height * width, channels)
-        y = _by_xla_2d(x, kernel[:, 0], (stride[0], 1), [pads[0], (0, 0)])
-        return y.reshape(batch, y.shape[1], height, width, y.shape[-1])
-    return jax.lax.conv_general_dilated(x, kernel, stride, pads, dimension_numbers=("NDHWC", "DHWIO", "NDHWC"))
-
-
-def _by_xla_2d(x, kernel, stride, pads):
-    return jax.lax.conv_general_dilated(x, kernel, stride, pads, dimension_numbers=("NHWC", "HWIO", "NHWC"))
