@@ -23,7 +23,7 @@ ORDER = {
     ),
 }
 WITHOUT_TENSORFLOW = ("models", "learning", "streams", "runtime", "restore")
-TENSORFLOW = ("tensorflow", "tensorflow_datasets")
+TENSORFLOW = ("tensorflow", "tensorflow_datasets", "clu")  # clu's metric writers import TensorFlow
 
 
 @functools.cache

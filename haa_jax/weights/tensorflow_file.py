@@ -1,6 +1,5 @@
 """TensorFlow's V2 checkpoints: an index and data files with a common prefix. Needs TensorFlow to read them."""
 
-import io
 import math
 import re
 
@@ -31,8 +30,7 @@ def find_prefix(path: epath.Path) -> epath.Path | None:
         return path.parent / shard[1]
     if path.exists():
         with path.open("rb") as file:
-            size = file.seek(0, io.SEEK_END)
-            file.seek(max(0, size - len(_TABLE_MAGIC)))
+            file.seek(max(0, path.stat().length - len(_TABLE_MAGIC)))
             is_index = file.read() == _TABLE_MAGIC
         if is_index and not path.name.endswith(".index"):
             raise ValueError(

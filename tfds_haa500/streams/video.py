@@ -58,7 +58,8 @@ def open_video(file) -> Iterator[tuple]:
       ClipError: the file is empty, cannot be read as a video, has no video stream or no frame rate; or FFmpeg fails
         within the `with` block.
     """
-    if not file.seek(0, io.SEEK_END):
+    file.seek(0, io.SEEK_END)
+    if not file.tell():  # not what `seek` returns: in a bucket that is None
         raise ClipError("the file is empty")
     file.seek(0)
     try:
