@@ -10,6 +10,7 @@ from tfds_haa500.demo import motion as body
 Color = tuple[int, int, int]
 SUBPIXEL_BITS = 4
 MARGIN = 16  # pixels of background beyond each edge of the frame, for the camera to pan over
+CIRCLE = np.stack([function(np.linspace(0, 2 * np.pi, 24, endpoint=False)) for function in (np.cos, np.sin)], axis=1)
 FAR, SLEEVE = 0.72, 0.85  # how much darker the far limbs and the sleeves are, so that they stand out
 
 
@@ -36,9 +37,10 @@ class Camera:
 
     def box(self, shapes: list[Shape], size: tuple[int, int]) -> list[float]:
         """The part inside a frame of `size` (width, height) of the shapes' box: [x, y, w, h] pixels."""
-        ends = [self.pixels(s.points) + sign * s.width * self.scale / 2 for s in shapes for sign in (-1, 1)]
-        corners = np.concatenate(ends)
-        low, high = np.clip(corners.min(0), 0, size), np.clip(corners.max(0), 0, size)
+        points = self.pixels(np.concatenate([shape.points for shape in shapes]))
+        widths = np.repeat([shape.width for shape in shapes], [len(shape.points) for shape in shapes])
+        reach = widths[:, None] * self.scale / 2
+        low, high = np.clip((points - reach).min(0), 0, size), np.clip((points + reach).max(0), 0, size)
         return [round(float(value), 2) for value in (*low, *(high - low))]
 
 
@@ -61,16 +63,15 @@ def shade(color: Color, factor: float) -> Color:
 
 def oval(center, radii, turn: float = 0.0) -> np.ndarray:
     """The outline of an ellipse, turned by `turn` radians: (24, 2)."""
-    angle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
-    ring = np.stack([np.cos(angle), np.sin(angle)], axis=1) * radii
     turning = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
-    return np.asarray(center) + ring @ turning
+    return np.asarray(center) + (CIRCLE * radii) @ turning
 
 
 def paint(image: np.ndarray, shapes: list[Shape], camera: Camera) -> None:
     """Draws shapes into `image` (h, w, 3) uint8 in place, first to last."""
-    for shape in shapes:
-        points = np.round(camera.pixels(shape.points) * 2**SUBPIXEL_BITS).astype(np.int32)
+    ends = np.cumsum([len(shape.points) for shape in shapes])
+    subpixels = np.round(camera.pixels(np.concatenate([s.points for s in shapes])) * 2**SUBPIXEL_BITS).astype(np.int32)
+    for shape, points in zip(shapes, np.split(subpixels, ends[:-1]), strict=True):
         width = shape.width * camera.scale
         if shape.width == 0:
             cv2.fillPoly(image, [points], shape.color, cv2.LINE_AA, SUBPIXEL_BITS)
