@@ -26,7 +26,7 @@ from haa_jax import config_flag, evaluate, restore, streams
 from haa_jax.evaluate import EvaluationError
 from haa_jax.experiment import Experiment, create_experiment
 from haa_jax.learning import steps
-from haa_jax.runtime import mesh, paths
+from haa_jax.runtime import compiling, mesh, paths
 from haa_jax.runtime.files import atomic_write
 from haa_jax.runtime.logs import set_up_logging
 
@@ -46,6 +46,7 @@ def main(argv: list[str]) -> None:
     config_flag.require("config", "workdir")
     options = flags.FLAGS
     set_up_logging()
+    compiling.set_flags()
     if options.multihost:
         jax.distributed.initialize()
         set_up_logging(jax.process_index())
@@ -123,7 +124,8 @@ def features(experiment: Experiment, variables, split: str) -> np.ndarray:
         model=experiment.model,
         preprocess=functools.partial(streams.preprocess, data=experiment.test_data),
     )
-    compiled = jax.jit(step, out_shardings=mesh.batch_sharding(experiment.mesh))
+    options = compiling.options(experiment.mesh)
+    compiled = jax.jit(step, out_shardings=mesh.batch_sharding(experiment.mesh), compiler_options=options)
     outputs = evaluate.run_split(experiment, compiled, variables, split, jnp.mean, experiment.test_views)
     found = outputs["features"]
     evaluate.check_finite(experiment, split, found, "features")

@@ -16,7 +16,7 @@ from haa_jax.learning import losses, objectives, steps
 from haa_jax.learning.optimizers import make_optimizer
 from haa_jax.learning.train_state import TrainState, abstract_state, fresh_state
 from haa_jax.models.parameters import abstract_variables
-from haa_jax.runtime import mesh
+from haa_jax.runtime import compiling, mesh
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,6 +103,7 @@ class Experiment:
                 preprocess=functools.partial(streams.preprocess, data=self.test_data),
             ),
             out_shardings=mesh.batch_sharding(self.mesh),
+            compiler_options=compiling.options(self.mesh),
         )
 
     @functools.cached_property

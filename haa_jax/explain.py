@@ -26,7 +26,7 @@ from haa_jax.explanation.grad_cam import ExplanationError, grad_cam
 from haa_jax.explanation.output import describe, write
 from haa_jax.explanation.video import Explanation, explain
 from haa_jax.prediction import network_flags, videos
-from haa_jax.runtime import paths
+from haa_jax.runtime import compiling, paths
 from haa_jax.runtime.logs import set_up_logging
 
 __all__ = ["Explanation", "ExplanationError", "describe", "explain", "grad_cam", "write"]
@@ -35,6 +35,7 @@ __all__ = ["Explanation", "ExplanationError", "describe", "explain", "grad_cam",
 def main(argv: list[str]) -> None:
     options = flags.FLAGS
     set_up_logging()
+    compiling.set_flags()
     if len(argv) != 2:
         sys.exit(f"error: one video is needed, not {len(argv) - 1}; options are given as --name=value")
     try:

@@ -14,7 +14,7 @@ from typing import NoReturn
 from absl import app, flags
 
 from haa_jax import config_flag
-from haa_jax.runtime import paths
+from haa_jax.runtime import compiling, paths
 from haa_jax.runtime.logs import set_up_logging
 
 _CONFIG = config_flag.define()
@@ -44,6 +44,7 @@ def parse(argv: list[str]) -> list[str]:
 def main(argv: list[str]) -> None:
     workdir = _usable_workdir()
     set_up_logging()  # the number of this process is known only after joining the others
+    compiling.set_flags()
     process = _join_other_processes()
     set_up_logging(process)
 

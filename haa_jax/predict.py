@@ -22,6 +22,7 @@ from absl import app, flags
 from haa_jax import config_flag
 from haa_jax.prediction import command, network_flags, networks, results, runner, videos, windows
 from haa_jax.restore import TrainedNetwork
+from haa_jax.runtime import compiling
 from haa_jax.runtime.logs import set_up_logging
 from tfds_haa500.streams import flow
 
@@ -72,6 +73,7 @@ def main(argv: list[str]) -> None:
     if len(argv) < 2:
         sys.exit("error: give videos, folders of videos, or lists of videos (.txt)")
     set_up_logging()
+    compiling.set_flags()
     from haa_jax.errors import user_errors
 
     try:

@@ -13,7 +13,7 @@ from haa_jax.data import pipeline
 from haa_jax.experiment import Experiment, create_experiment, train_step
 from haa_jax.learning.schedules import learning_rate
 from haa_jax.learning.train_state import TrainState
-from haa_jax.runtime import hosts, mesh, paths
+from haa_jax.runtime import compiling, hosts, mesh, paths
 from haa_jax.runtime.checkpoint import CheckpointError, Checkpoints
 from haa_jax.runtime.lock import locked
 from haa_jax.runtime.progress import Progress, clock
@@ -174,6 +174,7 @@ def _compiled_step(exp: Experiment):
         in_shardings=(shardings, mesh.batch_sharding(exp.mesh)),
         out_shardings=(shardings, mesh.replicated(exp.mesh)),
         donate_argnums=0,
+        compiler_options=compiling.options(exp.mesh),
     )
 
 

@@ -9,7 +9,7 @@ import optax
 from flax import linen as nn
 from jax.sharding import Mesh
 
-from haa_jax.runtime import mesh
+from haa_jax.runtime import compiling, mesh
 
 
 @flax.struct.dataclass
@@ -55,7 +55,7 @@ def fresh_state(
 ) -> TrainState:
     """`init_state`, compiled, with each array laid out as `shardings` has it: none is ever whole on one device."""
     # Hundreds of random arrays, made once: optimizing that program takes a minute and gains nothing.
-    options = {"xla_backend_optimization_level": 0}
+    options = {"xla_backend_optimization_level": 0, **compiling.options(jax.tree.leaves(shardings)[0].mesh)}
     init = functools.partial(init_state, seed, clip_shape, model=model, optimizer=optimizer)
     return jax.jit(init, out_shardings=shardings, compiler_options=options)()
 

@@ -22,7 +22,7 @@ from haa_jax.learning import steps
 from haa_jax.prediction import read_ahead, videos, windows
 from haa_jax.prediction.windows import Length, Part
 from haa_jax.restore import TrainedNetwork
-from haa_jax.runtime import mesh
+from haa_jax.runtime import compiling, mesh
 from tfds_haa500.streams import flow
 
 
@@ -134,7 +134,7 @@ class _Compiled:
             name: jax.ShapeDtypeStruct((self.rows, *shape), dtype, sharding=batch)
             for name, (shape, dtype) in streams.clip_spec(self.data).items()
         }
-        step = jax.jit(self._step, out_shardings=batch)
+        step = jax.jit(self._step, out_shardings=batch, compiler_options=compiling.options(self._mesh))
         return step.lower(variables, {"clips": clips}).compile(), variables
 
     def __call__(self, clips: dict[str, np.ndarray]) -> dict[str, jax.Array]:

@@ -1,0 +1,29 @@
+"""Settings of XLA that make programs for a CPU quick to compile and leave them as fast.
+
+To a CPU's compiler a network's step is thousands of small loops, and compiling them is most of a short run. Half of
+that time goes into unrolling loops and into a second way of generating their code, which do not make the step faster:
+`python -m benchmarks.compile_time` compares. Other platforms are left alone.
+"""
+
+import importlib.metadata
+import os
+import typing
+
+if typing.TYPE_CHECKING:  # a command sets the flags before it loads JAX
+    from jax.sharding import Mesh
+
+NO_UNROLLING = "--xla_backend_extra_options=xla_cpu_disable_loop_unrolling=true"
+# XLA names this option in these releases only, and an option that it does not know is an error.
+HAS_FUSION_EMITTERS = importlib.metadata.version("jaxlib").startswith("0.10.")
+
+
+def set_flags() -> None:
+    """Adds to XLA_FLAGS, which XLA reads when JAX looks for its devices. What the user has set wins."""
+    os.environ["XLA_FLAGS"] = f"{NO_UNROLLING} {os.environ.get('XLA_FLAGS', '')}".strip()
+
+
+def options(device_mesh: "Mesh") -> dict[str, bool | int | str]:
+    """The argument `compiler_options` of `jax.jit` for a program that runs on the devices of `device_mesh`."""
+    if device_mesh.devices.flat[0].platform != "cpu" or not HAS_FUSION_EMITTERS:
+        return {}
+    return {"xla_cpu_use_fusion_emitters": False}
