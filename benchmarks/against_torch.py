@@ -39,7 +39,7 @@ from haa_jax.learning import steps
 from haa_jax.learning.optimizers import make_optimizer
 from haa_jax.learning.train_state import TrainState, fresh_state
 from haa_jax.models.parameters import abstract_variables
-from haa_jax.runtime import mesh
+from haa_jax.runtime import compiling, mesh
 
 
 class Setting(NamedTuple):
@@ -71,6 +71,7 @@ def main(argv):
     networks, rounds = flags.FLAGS.networks, flags.FLAGS.rounds
     check(networks)
     jax.config.update("jax_platforms", "cpu")
+    compiling.set_flags()
     print(f"{machine()}, {rounds} rounds: median [least, most]\n")
     print(line(COLUMNS), line(["---"] * len(COLUMNS)), sep="\n", flush=True)
     for name in networks:
@@ -177,7 +178,7 @@ def our_training(config, model, optimizer, state: TrainState, batch: dict) -> tu
 
 def compile_timed(function, *arguments) -> tuple[Callable, float]:
     start = time.perf_counter()
-    compiled = function.lower(*arguments).compile()
+    compiled = function.lower(*arguments).compile(compiling.options(mesh.make_mesh()))
     return compiled, time.perf_counter() - start
 
 
