@@ -60,12 +60,12 @@ def row(config, device_mesh, clips_per_device: int) -> str:
 
 def compile_step(config, device_mesh, clips_per_device: int):
     """Returns the training step, compiled soon and not well, and the bytes of its state on each device."""
-    lowered, held = lower_step(config, device_mesh, clips_per_device)
-    return lowered.compile({"xla_backend_optimization_level": 0}), held
+    traced, held = trace_step(config, device_mesh, clips_per_device)
+    return traced.lower().compile({"xla_backend_optimization_level": 0}), held
 
 
-def lower_step(config, device_mesh, clips_per_device: int):
-    """Returns the training step as `haa_jax.train` compiles it, and the bytes of its state on each device."""
+def trace_step(config, device_mesh, clips_per_device: int):
+    """Returns the training step that `haa_jax.train` compiles, traced, and the bytes of its state on each device."""
     model = models.build(config.model, {"atomic": CLASSES})
     batch_size = clips_per_device * device_mesh.size
     variables = abstract_variables(model, streams.network_shape(config.data))
@@ -80,7 +80,7 @@ def lower_step(config, device_mesh, clips_per_device: int):
         out_shardings=(shardings, mesh.replicated(device_mesh)),
         donate_argnums=0,
     )
-    return jitted.lower(state, batch_shapes(config, batch_size)), mesh.bytes_per_device(state)
+    return jitted.trace(state, batch_shapes(config, batch_size)), mesh.bytes_per_device(state)
 
 
 def batch_shapes(config, batch_size: int) -> dict:

@@ -22,6 +22,8 @@ import sys
 import time
 from typing import NamedTuple
 
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
 import jax
 from absl import app, flags
 from jax.experimental import topologies
@@ -69,19 +71,22 @@ def main(argv):
     options = flags.FLAGS
     jax.config.update("jax_platforms", "cpu")  # what this machine has is not asked
     target = find_target(options.topology, options.gpu_target)
-    device_mesh = mesh.make_mesh(options.config.mesh.model, target.devices)
-    lowered, held = collectives.lower_step(options.config, device_mesh, options.batch_per_device)
+    found = row(options.config, options.topology, target, options.batch_per_device, options.effort)
+    print(f"{HEADER}\n{found}")
+
+
+def row(config, topology: str, target: Target, clips: int, effort: float) -> str:
+    """Compiles the training step for `clips` a device; returns the line of the table."""
+    traced, held = collectives.trace_step(config, mesh.make_mesh(config.mesh.model, target.devices), clips)
+    lowered = traced.lower()
     start = time.monotonic()
     try:
-        compiled = lowered.compile({"exec_time_optimization_effort": options.effort})
-        found = measure(compiled)
+        found = measure(lowered.compile({"exec_time_optimization_effort": effort}))
     except jax.errors.JaxRuntimeError as error:
         found = refused(str(error))
-    seconds = time.monotonic() - start
-    print(HEADER)
-    first = [options.config.model.name, options.topology, options.config.model.dtype, str(options.batch_per_device)]
-    middle = cells(found, target.memory, held, options.batch_per_device)
-    print(f"| {' | '.join([*first, *middle, f'{seconds:.0f}', f'{options.effort:g}'])} |")
+    seconds = f"{time.monotonic() - start:.0f}"
+    first = [config.model.name, topology, config.model.dtype, str(clips)]
+    return f"| {' | '.join([*first, *cells(found, target.memory, held, clips), seconds, f'{effort:g}'])} |"
 
 
 def find_target(topology: str, gpu_target: str | None) -> Target:
@@ -151,7 +156,7 @@ def cells(found: Measured | str, memory: int | None, held: int, clips: int) -> l
     if isinstance(found, str):
         return [f"no: {found}", "-", "-", state, "-", "-"]
     fits = "yes" if memory is None or found.peak < memory else f"no: {found.peak / 1e9:.1f} of {memory / 1e9:.1f} GB"
-    flops = f"{found.flops / clips / 1e9:.0f}" if found.flops else "-"
+    flops = f"{found.flops / clips / 1e9:,.1f}" if found.flops else "-"
     operations = ", ".join(
         f"{count} {kind} ({' + '.join(f'{size / 1e6:.1f} {dtype}' for dtype, size in sorted(by_dtype.items()))})"
         for kind, (count, by_dtype) in found.collectives.items()

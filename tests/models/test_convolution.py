@@ -5,8 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from benchmarks import collectives
+from haa_jax import config_flag
 from haa_jax.models import convolution, cpu_convolution
 from haa_jax.models.convolution import convolve
+from haa_jax.runtime import mesh
 
 # kernel, stride, padding, channels, features: every branch of cpu_convolution, odd sizes, one-sided padding.
 CASES = {
@@ -85,6 +88,31 @@ def test_accelerators_keep_the_convolutions_of_xla_and_compute_no_gradient_that_
         assert lowered(frozen, second, first, clips, platform=platform).count("stablehlo.convolution") == 1 + 1
     assert "stablehlo.dot_general" in lowered(gradient, first, second, clips, platform="cpu")
     assert "stablehlo.dot_general" not in lowered(gradient, first, second, clips, platform="tpu")
+
+
+# Network -> its convolutions without groups, those of them that see the clips as they come, and its max pools.
+NETWORKS = {"i3d": (57, 1, 13), "slowfast": (110, 2, 2), "tsn": (53, 1, 1), "tpn": (59, 1, 1), "stgcn": (22, 0, 0)}
+
+
+def count_on_a_tpu(name: str) -> tuple[int, int]:
+    """Convolutions, and gradients of max pools, in the whole training step as it is lowered for a TPU."""
+    traced, _ = collectives.trace_step(config_flag.load(f"{name}.py"), mesh.make_mesh(1, jax.devices()[:1]), 1)
+    program = traced.lower(lowering_platforms=("tpu",)).as_text()
+    return program.count("stablehlo.convolution"), program.count("stablehlo.select_and_scatter")
+
+
+def plain(convolutions: int, on_clips: int, pools: int) -> tuple[int, int]:
+    """The same counts by construction: each convolution with both gradients, but nobody asks for that of the clips."""
+    return 3 * convolutions - on_clips, pools
+
+
+@pytest.mark.parametrize("name", [*(pytest.param(n, marks=pytest.mark.slow) for n in list(NETWORKS)[:-1]), "stgcn"])
+def test_no_form_of_a_cpu_is_in_the_training_step_of_a_tpu(name):
+    assert count_on_a_tpu(name) == plain(*NETWORKS[name])
+
+
+def test_no_form_of_a_cpu_is_in_four_blocks_of_i3d_on_a_tpu(shallow_i3d):
+    assert count_on_a_tpu("i3d") == plain(7, 1, 3)
 
 
 def test_an_exported_program_has_both_forms(monkeypatch):
