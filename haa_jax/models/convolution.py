@@ -1,7 +1,9 @@
-"""Convolution over clips: `xla_convolution` on accelerators, `cpu_convolution` on a CPU if that is worth compiling.
+"""Convolution over clips: `cpu_convolution` on a CPU, `tpu_convolution` on a TPU, `xla_convolution` elsewhere.
+
+Small ones are XLA's everywhere, since another form would not be worth compiling.
 
 The result is the same to float rounding. The choice is made when a program is compiled for a platform, so an exported
-program has both.
+program has a form for each of its platforms.
 """
 
 import functools
@@ -11,7 +13,7 @@ from collections.abc import Sequence
 import jax
 from jax.custom_derivatives import SymbolicZero
 
-from haa_jax.models import cpu_convolution, xla_convolution
+from haa_jax.models import cpu_convolution, tpu_convolution, xla_convolution
 
 Triple = tuple[int, int, int]  # over time, height, width
 Pads = Sequence[tuple[int, int]]  # zeros before and after, for the same three axes
@@ -40,11 +42,11 @@ def _convolve(x, kernel, stride, pads):
 
 def _compute(name, x, kernel, *dy, stride, pads):
     """Calls a function of that form which is best for the platform: `forward`, or one of the gradients."""
-    forms = (cpu_convolution, xla_convolution)
-    on_cpu, by_xla = (functools.partial(getattr(form, name), stride=stride, pads=pads) for form in forms)
+    forms = (cpu_convolution, tpu_convolution, xla_convolution)
+    on_cpu, on_tpu, by_xla = (functools.partial(getattr(form, name), stride=stride, pads=pads) for form in forms)
     if _is_small(x, kernel, stride):
         return by_xla(x, kernel, *dy)
-    return jax.lax.platform_dependent(x, kernel, *dy, cpu=on_cpu, default=by_xla)
+    return jax.lax.platform_dependent(x, kernel, *dy, cpu=on_cpu, tpu=on_tpu, default=by_xla)
 
 
 def _is_small(x, kernel, stride) -> bool:

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks import collectives
 from haa_jax import config_flag
-from haa_jax.models import convolution, cpu_convolution
+from haa_jax.models import convolution, cpu_convolution, tpu_convolution
 from haa_jax.models.convolution import convolve
 from haa_jax.runtime import mesh
 
@@ -33,6 +33,17 @@ CASES = {
     "ResNet's stem": ((1, 7, 7), (1, 2, 2), [(0, 0), (3, 3), (3, 3)], 3, 8),
 }
 
+# Those that reach the form of a TPU, and one that does not.
+ON_A_TPU = (
+    "all",
+    "all, strided",
+    "all, without padding",
+    "I3D's stem",
+    "I3D's stem on flow",
+    "SlowFast's stem",
+    "time",
+)
+
 
 def by_xla(x, kernel, stride, pads):
     return jax.lax.conv_general_dilated(x, kernel, stride, pads, dimension_numbers=("NDHWC", "DHWIO", "NDHWC"))
@@ -47,22 +58,25 @@ def with_gradients(form, x, kernel):
     return y, *pull_back(cotangent(y))
 
 
-def own_forms(x, kernel, **options):
-    y = cpu_convolution.forward(x, kernel, **options)
-    gradients = cpu_convolution.gradient_of_x, cpu_convolution.gradient_of_kernel
+def own_forms(x, kernel, form, **options):
+    y = form.forward(x, kernel, **options)
+    gradients = form.gradient_of_x, form.gradient_of_kernel
     return y, *(gradient(x, kernel, cotangent(y), **options) for gradient in gradients)
 
 
+FORMS = [(cpu_convolution, case) for case in CASES] + [(tpu_convolution, case) for case in ON_A_TPU]
+
+
 @pytest.mark.parametrize("sizes", [(8, 9, 11), (5, 8, 6)])
-@pytest.mark.parametrize("case", CASES)
-def test_values_and_both_gradients_are_those_of_xla(case, sizes):
+@pytest.mark.parametrize(("form", "case"), FORMS, ids=lambda each: getattr(each, "__name__", each).split(".")[-1])
+def test_values_and_both_gradients_are_those_of_xla(form, case, sizes):
     extents, stride, pads, channels, features = CASES[case]
     rng = np.random.default_rng(0)
     x = jnp.asarray(rng.normal(size=(2, *sizes, channels)), jnp.float32)
     kernel = jnp.asarray(rng.normal(size=(*extents, channels, features)), jnp.float32)
     options = {"stride": stride, "pads": pads}
     wanted = jax.jit(functools.partial(with_gradients, functools.partial(by_xla, **options)))(x, kernel)
-    found = jax.jit(functools.partial(own_forms, **options))(x, kernel)
+    found = jax.jit(functools.partial(own_forms, form=form, **options))(x, kernel)
     for got, want in zip(found, wanted, strict=True):
         np.testing.assert_allclose(got, want, atol=2e-6 * np.abs(want).max(), rtol=0, strict=True)
 
