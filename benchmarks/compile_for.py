@@ -5,7 +5,8 @@
 
 Prints a table row: whether the step fits the device's memory; megabytes of arguments (state and batch), of temporary
 memory and of state; the collective operations by kind and dtype, with the megabytes that each device receives from
-them; the compiler's count of FLOPs for one clip; and how long it compiled. Megabytes are those of one device and step.
+them; the compiler's count of FLOPs for one clip, and of what all operations read and write; and how long it compiled.
+All but the FLOPs are of one device and step.
 
 A TPU's topology is libtpu's name for it (`pip install "haa_jax[tpu]"`); "cuda:8" are eight GPUs of one host
 (`pip install "haa_jax[cuda]"`), described by a file of XLA's repository: xla/backends/gpu/target_config/specs.
@@ -45,7 +46,7 @@ TPU_ENVIRONMENT = {
 }
 HEADER = (
     "| network | devices | dtype | clips a device | fits | arguments MB | temporary MB | state MB | collectives (MB) "
-    "| GFLOP a clip | compiled in s | effort |\n|---|---|---|---|---|---|---|---|---|---|---|---|"
+    "| GFLOP a clip | GB moved | compiled in s | effort |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|"
 )
 
 
@@ -57,12 +58,14 @@ class Target(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """What a compiled program takes of each device: bytes, FLOPs (None: not counted) and collective operations."""
+    """What a compiled program takes of each device: bytes of memory, FLOPs and bytes read and written in a step (None:
+    not counted), and collective operations."""
 
     arguments: int
     temporary: int
     peak: int
     flops: float | None
+    moved: float | None
     collectives: dict[str, tuple[int, dict[str, int]]]
 
 
@@ -138,8 +141,9 @@ def measure(compiled) -> Measured:
     memory = compiled.memory_analysis()
     arguments, temporary = memory.argument_size_in_bytes, memory.temp_size_in_bytes
     peak = arguments + temporary + memory.output_size_in_bytes - memory.alias_size_in_bytes
-    flops = (compiled.cost_analysis() or {}).get("flops")
-    return Measured(arguments, temporary, peak, flops, collectives.collectives(compiled.as_text()))
+    costs = compiled.cost_analysis() or {}
+    flops, moved = costs.get("flops"), costs.get("bytes accessed")
+    return Measured(arguments, temporary, peak, flops, moved, collectives.collectives(compiled.as_text()))
 
 
 def refused(message: str) -> str:
@@ -154,14 +158,16 @@ def cells(found: Measured | str, memory: int | None, held: int, clips: int) -> l
     """The cells of the table that are about the compiled program; `found` is a text if it does not fit."""
     state = f"{held / 1e6:.1f}"
     if isinstance(found, str):
-        return [f"no: {found}", "-", "-", state, "-", "-"]
+        return [f"no: {found}", "-", "-", state, "-", "-", "-"]
     fits = "yes" if memory is None or found.peak < memory else f"no: {found.peak / 1e9:.1f} of {memory / 1e9:.1f} GB"
     flops = f"{found.flops / clips / 1e9:,.1f}" if found.flops else "-"
+    moved = f"{found.moved / 1e9:.1f}" if found.moved else "-"
     operations = ", ".join(
         f"{count} {kind} ({' + '.join(f'{size / 1e6:.1f} {dtype}' for dtype, size in sorted(by_dtype.items()))})"
         for kind, (count, by_dtype) in found.collectives.items()
     )
-    return [fits, f"{found.arguments / 1e6:.0f}", f"{found.temporary / 1e6:,.0f}", state, operations or "none", flops]
+    memory = f"{found.arguments / 1e6:,.0f}", f"{found.temporary / 1e6:,.0f}"
+    return [fits, *memory, state, operations or "none", flops, moved]
 
 
 def define_flags() -> None:

@@ -29,6 +29,7 @@ def test_what_a_program_takes_of_a_device_is_read_from_it():
     assert found.arguments == 4096
     assert found.peak >= 4096 + 4096  # the arguments and the result
     assert 1024 <= found.flops < 10 * 1024
+    assert found.moved >= 4096 + 4096
 
 
 def test_a_row_has_what_the_compiler_said(monkeypatch):
@@ -44,8 +45,10 @@ def test_a_row_has_what_the_compiler_said(monkeypatch):
 
 
 def test_a_program_larger_than_the_device_does_not_fit():
-    found = compile_for.Measured(2 * 10**6, 3 * 10**9, 4 * 10**9, None, {"all-reduce": (2, {"f32": 10**6, "bf16": 0})})
-    measured = ["2", "3,000", "1.0", "2 all-reduce (0.0 bf16 + 1.0 f32)", "-"]
+    found = compile_for.Measured(
+        2 * 10**6, 3 * 10**9, 4 * 10**9, None, 5e9, {"all-reduce": (2, {"f32": 10**6, "bf16": 0})}
+    )
+    measured = ["2", "3,000", "1.0", "2 all-reduce (0.0 bf16 + 1.0 f32)", "-", "5.0"]
     assert compile_for.cells(found, 5 * 10**9, 10**6, 8) == ["yes", *measured]
     assert compile_for.cells(found, 3 * 10**9, 10**6, 8) == ["no: 4.0 of 3.0 GB", *measured]
 

@@ -1,4 +1,5 @@
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -64,19 +65,25 @@ def own_forms(x, kernel, form, **options):
     return y, *(gradient(x, kernel, cotangent(y), **options) for gradient in gradients)
 
 
-FORMS = [(cpu_convolution, case) for case in CASES] + [(tpu_convolution, case) for case in ON_A_TPU]
+FORMS = [
+    *((cpu_convolution, case, {}) for case in CASES),
+    *((tpu_convolution, case, {}) for case in ON_A_TPU),
+    (tpu_convolution, "1x1x1, strided", {"in_3d": True}),
+    (tpu_convolution, "all", {"in_3d": True}),
+]
+IDS = [f"{form.__name__.split('.')[-1]}, {case}{', in 3d' if more else ''}" for form, case, more in FORMS]
 
 
 @pytest.mark.parametrize("sizes", [(8, 9, 11), (5, 8, 6)])
-@pytest.mark.parametrize(("form", "case"), FORMS, ids=lambda each: getattr(each, "__name__", each).split(".")[-1])
-def test_values_and_both_gradients_are_those_of_xla(form, case, sizes):
+@pytest.mark.parametrize(("form", "case", "more"), FORMS, ids=IDS)
+def test_values_and_both_gradients_are_those_of_xla(form, case, more, sizes):
     extents, stride, pads, channels, features = CASES[case]
     rng = np.random.default_rng(0)
     x = jnp.asarray(rng.normal(size=(2, *sizes, channels)), jnp.float32)
     kernel = jnp.asarray(rng.normal(size=(*extents, channels, features)), jnp.float32)
     options = {"stride": stride, "pads": pads}
     wanted = jax.jit(functools.partial(with_gradients, functools.partial(by_xla, **options)))(x, kernel)
-    found = jax.jit(functools.partial(own_forms, form=form, **options))(x, kernel)
+    found = jax.jit(functools.partial(own_forms, form=form, **options, **more))(x, kernel)
     for got, want in zip(found, wanted, strict=True):
         np.testing.assert_allclose(got, want, atol=2e-6 * np.abs(want).max(), rtol=0, strict=True)
 
@@ -127,6 +134,17 @@ def test_no_form_of_a_cpu_is_in_the_training_step_of_a_tpu(name):
 
 def test_no_form_of_a_cpu_is_in_four_blocks_of_i3d_on_a_tpu(shallow_i3d):
     assert count_on_a_tpu("i3d") == plain(7, 1, 3)
+
+
+def test_on_a_tpu_clips_are_convolved_by_frames_and_a_1x1x1_kernel_as_its_neighbors_are():
+    def shapes(kernel, channels, **options):
+        form = functools.partial(convolve, stride=(1, 1, 1), pads=[(1, 1)] * 3, **options)
+        program = lowered(form, (2, 16, 64, 64, channels), (*kernel, channels, 64), platform="tpu")
+        return re.findall(r"stablehlo\.convolution.*\(tensor<(\w+)>, tensor<(\w+)>\)", program)
+
+    assert shapes((3, 3, 3), 3) == [("32x64x64x9xf32", "3x3x9x64xf32")]
+    assert shapes((3, 3, 3), 16) == [("2x16x64x64x16xf32", "3x3x3x16x64xf32")]
+    assert shapes((1, 1, 1), 16, in_3d=True) == [("2x16x64x64x16xf32", "1x1x1x16x64xf32")]
 
 
 def test_an_exported_program_has_both_forms(monkeypatch):
