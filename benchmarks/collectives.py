@@ -38,7 +38,7 @@ def main(argv):
     counts = [int(count) for count in options.devices]
     jax.config.update("jax_platforms", "cpu")
     jax.config.update("jax_num_cpu_devices", max(counts))
-    convolution.SMALL = math.inf  # the form of accelerators, but for 1x1x1
+    convolution.SMALL = math.inf  # XLA's own form, but for 1x1x1
     print(f"{options.config.model.name}, {CLASSES} classes, {options.clips_per_device} clips per device")
     print("| devices | mesh.model | collectives | MB per step and device | MB of state per device |")
     print("|---|---|---|---|---|")
