@@ -26,8 +26,9 @@ CLASSES = 500
 
 KINDS = ("all-reduce", "all-gather", "reduce-scatter", "collective-permute", "all-to-all")
 BYTES = {"pred": 1, "u8": 1, "s8": 1, "bf16": 2, "f16": 2, "u16": 2, "f32": 4, "s32": 4, "u32": 4, "f64": 8, "s64": 8}
-# "%name = (f32[3,4]{1,0}, f32[]) all-reduce(%a, %b), ...": the results' shapes, the operation.
-_OPERATION = re.compile(rf"= (\(?[^=]*?\)?) ({'|'.join(KINDS)})(?:-start)?\(")
+# "%name = (f32[3,4]{1,0}, f32[]) all-reduce(%a, %b), ...": the results' shapes, the operation. Of an asynchronous one
+# the end: its start may have the operands among its results.
+_OPERATION = re.compile(rf"= (\(?[^=]*?\)?) ({'|'.join(KINDS)})(?:-done)?\(")
 _SHAPE = re.compile(r"(\w+)\[([\d,]*)\]")
 
 
@@ -37,7 +38,7 @@ def main(argv):
     counts = [int(count) for count in options.devices]
     jax.config.update("jax_platforms", "cpu")
     jax.config.update("jax_num_cpu_devices", max(counts))
-    convolution.SMALL = math.inf  # the form of accelerators, but for 1x1x1
+    convolution.SMALL = math.inf  # XLA's own form, but for 1x1x1
     print(f"{options.config.model.name}, {CLASSES} classes, {options.clips_per_device} clips per device")
     print("| devices | mesh.model | collectives | MB per step and device | MB of state per device |")
     print("|---|---|---|---|---|")
@@ -50,14 +51,21 @@ def main(argv):
 def row(config, device_mesh, clips_per_device: int) -> str:
     compiled, held = compile_step(config, device_mesh, clips_per_device)
     found = collectives(compiled.as_text())
-    operations = ", ".join(f"{count} {kind} ({size / 1e6:.2f} MB)" for kind, (count, size) in found.items())
-    total = sum(size for _, size in found.values()) / 1e6
+    sizes = {kind: (count, sum(by_dtype.values())) for kind, (count, by_dtype) in found.items()}
+    operations = ", ".join(f"{count} {kind} ({size / 1e6:.2f} MB)" for kind, (count, size) in sizes.items())
+    total = sum(size for _, size in sizes.values()) / 1e6
     ways = device_mesh.shape["model"]
     return f"| {device_mesh.size} | {ways} | {operations} | {total:.2f} | {held / 1e6:.1f} |"
 
 
 def compile_step(config, device_mesh, clips_per_device: int):
-    """Returns the compiled training step, and the bytes of its state on each device."""
+    """Returns the training step, compiled soon and not well, and the bytes of its state on each device."""
+    traced, held = trace_step(config, device_mesh, clips_per_device)
+    return traced.lower().compile({"xla_backend_optimization_level": 0}), held
+
+
+def trace_step(config, device_mesh, clips_per_device: int):
+    """Returns the training step that `haa_jax.train` compiles, traced, and the bytes of its state on each device."""
     model = models.build(config.model, {"atomic": CLASSES})
     batch_size = clips_per_device * device_mesh.size
     variables = abstract_variables(model, streams.network_shape(config.data))
@@ -70,9 +78,9 @@ def compile_step(config, device_mesh, clips_per_device: int):
         step,
         in_shardings=(shardings, mesh.batch_sharding(device_mesh)),
         out_shardings=(shardings, mesh.replicated(device_mesh)),
+        donate_argnums=0,
     )
-    lowered = jitted.lower(state, batch_shapes(config, batch_size))
-    return lowered.compile({"xla_backend_optimization_level": 0}), mesh.bytes_per_device(state)
+    return jitted.trace(state, batch_shapes(config, batch_size)), mesh.bytes_per_device(state)
 
 
 def batch_shapes(config, batch_size: int) -> dict:
@@ -83,16 +91,19 @@ def batch_shapes(config, batch_size: int) -> dict:
     return {"clips": clips, "labels": {"atomic": jax.ShapeDtypeStruct((batch_size,), "int32")}}
 
 
-def collectives(program: str) -> dict[str, tuple[int, int]]:
-    """Kind -> (count, bytes that each device receives from them), in the text of an optimized HLO program."""
+def collectives(program: str) -> dict[str, tuple[int, dict[str, int]]]:
+    """Kind -> (count, dtype -> bytes that each device receives from them), in the text of an optimized HLO program.
+
+    What is within a loop counts once.
+    """
     found = {}
     program = re.sub(r"/\*.*?\*/", "", program)  # "/*index=5*/" within the shapes
     for shapes, kind in _OPERATION.findall(program):
-        size = sum(
-            BYTES[dtype] * math.prod(map(int, filter(None, dims.split(",")))) for dtype, dims in _SHAPE.findall(shapes)
-        )
-        count, total = found.get(kind, (0, 0))
-        found[kind] = (count + 1, total + size)
+        count, by_dtype = found.get(kind, (0, {}))
+        for dtype, dims in _SHAPE.findall(shapes):
+            size = BYTES[dtype] * math.prod(map(int, filter(None, dims.split(","))))
+            by_dtype[dtype] = by_dtype.get(dtype, 0) + size
+        found[kind] = (count + 1, by_dtype)
     return found
 
 

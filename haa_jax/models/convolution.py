@@ -1,7 +1,9 @@
-"""Convolution over clips: `xla_convolution` on accelerators, `cpu_convolution` on a CPU if that is worth compiling.
+"""Convolution over clips: `cpu_convolution` on a CPU, `tpu_convolution` on a TPU, `xla_convolution` elsewhere.
+
+Small ones are XLA's everywhere, since another form would not be worth compiling.
 
 The result is the same to float rounding. The choice is made when a program is compiled for a platform, so an exported
-program has both.
+program has a form for each of its platforms.
 """
 
 import functools
@@ -11,14 +13,14 @@ from collections.abc import Sequence
 import jax
 from jax.custom_derivatives import SymbolicZero
 
-from haa_jax.models import cpu_convolution, xla_convolution
+from haa_jax.models import cpu_convolution, tpu_convolution, xla_convolution
 
 Triple = tuple[int, int, int]  # over time, height, width
 Pads = Sequence[tuple[int, int]]  # zeros before and after, for the same three axes
 SMALL = 10**6  # multiply-adds a clip, below which a form that takes twice as long to compile does not pay
 
 
-def convolve(x: jax.Array, kernel: jax.Array, stride: Triple, pads: Pads) -> jax.Array:
+def convolve(x: jax.Array, kernel: jax.Array, stride: Triple, pads: Pads, in_3d: bool = False) -> jax.Array:
     """Convolution over time, height and width.
 
     It has gradients (`jax.grad`, `jax.vjp`), but no forward-mode derivatives (`jax.jvp`).
@@ -26,25 +28,28 @@ def convolve(x: jax.Array, kernel: jax.Array, stride: Triple, pads: Pads) -> jax
     Args:
       x: (batch, time, height, width, channels).
       kernel: (three extents, channels, features), of x's dtype.
+      in_3d: whether the convolutions around it extend over all three axes, as in I3D. On a TPU, one of 1x1x1 then keeps
+        the layout of their arrays.
 
     Returns:
       (batch, (time + padding - extent) // stride + 1, and so on, features).
     """
-    return _convolve(x, kernel, tuple(stride), tuple(map(tuple, pads)))
+    return _convolve(x, kernel, tuple(stride), tuple(map(tuple, pads)), in_3d)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def _convolve(x, kernel, stride, pads):
-    return _compute("forward", x, kernel, stride=stride, pads=pads)
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def _convolve(x, kernel, stride, pads, in_3d):
+    return _compute("forward", x, kernel, stride=stride, pads=pads, in_3d=in_3d)
 
 
-def _compute(name, x, kernel, *dy, stride, pads):
+def _compute(name, x, kernel, *dy, stride, pads, in_3d):
     """Calls a function of that form which is best for the platform: `forward`, or one of the gradients."""
-    forms = (cpu_convolution, xla_convolution)
-    on_cpu, by_xla = (functools.partial(getattr(form, name), stride=stride, pads=pads) for form in forms)
+    forms = (cpu_convolution, tpu_convolution, xla_convolution)
+    on_cpu, on_tpu, by_xla = (functools.partial(getattr(form, name), stride=stride, pads=pads) for form in forms)
+    on_tpu = functools.partial(on_tpu, in_3d=in_3d)
     if _is_small(x, kernel, stride):
         return by_xla(x, kernel, *dy)
-    return jax.lax.platform_dependent(x, kernel, *dy, cpu=on_cpu, default=by_xla)
+    return jax.lax.platform_dependent(x, kernel, *dy, cpu=on_cpu, tpu=on_tpu, default=by_xla)
 
 
 def _is_small(x, kernel, stride) -> bool:
@@ -53,19 +58,19 @@ def _is_small(x, kernel, stride) -> bool:
     return math.prod(x.shape[1:4]) * math.prod(kernel.shape) < SMALL * math.prod(stride)
 
 
-def _save(x, kernel, stride, pads):
+def _save(x, kernel, stride, pads, in_3d):
     """Marks by None the gradients that nobody asks for: that of a batch of clips, or of a frozen kernel."""
     wanted = tuple(() if each.perturbed else None for each in (x, kernel))
-    return _convolve(x.value, kernel.value, stride, pads), (x.value, kernel.value, wanted)
+    return _convolve(x.value, kernel.value, stride, pads, in_3d), (x.value, kernel.value, wanted)
 
 
-def _gradients(stride, pads, saved, dy):
+def _gradients(stride, pads, in_3d, saved, dy):
     x, kernel, wanted = saved
     if isinstance(dy, SymbolicZero):
         return None, None
     names = ("gradient_of_x", "gradient_of_kernel")
     return tuple(
-        None if marked is None else _compute(name, x, kernel, dy, stride=stride, pads=pads)
+        None if marked is None else _compute(name, x, kernel, dy, stride=stride, pads=pads, in_3d=in_3d)
         for name, marked in zip(names, wanted, strict=True)
     )
 

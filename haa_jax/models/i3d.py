@@ -205,7 +205,7 @@ class Unit3D(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         """Maps (batch, time, height, width, channels) to extents / stride, rounded up, and `channels`."""
-        options = {"kernel_init": sonnet_init, "dtype": self.dtype, "name": "conv_3d"}
+        options = {"kernel_init": sonnet_init, "dtype": self.dtype, "in_3d": True, "name": "conv_3d"}
         x = layers.Conv(self.channels, self.kernel, self.stride, PADDING, **options)(x)
         norm = nn.BatchNorm(
             momentum=self.bn_momentum,

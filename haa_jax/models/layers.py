@@ -32,6 +32,7 @@ class Conv(nn.Module):
       padding: zeros on each side of each axis; None for half the kernel, rounded down; "SAME" for TensorFlow's, which
         at stride 2 may differ from side to side.
       groups: channel groups; both channel counts must be multiples of it.
+      in_3d: whether it is among convolutions over all three axes (see `convolve`).
       dtype: of the computation; parameters are float32.
     """
 
@@ -40,6 +41,7 @@ class Conv(nn.Module):
     stride: Triple = (1, 1, 1)
     padding: Triple | str | None = None
     groups: int = 1
+    in_3d: bool = False
     use_bias: bool = False
     kernel_init: Callable[..., jax.Array] = he_normal
     dtype: jnp.dtype = jnp.float32
@@ -57,7 +59,7 @@ class Conv(nn.Module):
         if self.groups > 1:
             y = _convolve_groups(x, kernel, self.stride, pads, self.groups)
         else:
-            y = convolve(x, kernel, self.stride, pads)
+            y = convolve(x, kernel, self.stride, pads, self.in_3d)
         if self.use_bias:
             y += self.param("bias", nn.initializers.zeros, (self.features,)).astype(self.dtype)
         return y

@@ -1,4 +1,4 @@
-"""A convolution and its gradients as XLA's own operations, which accelerators compute.
+"""A convolution and its gradients as XLA's own operations, which GPUs compute.
 
 Clips are (batch, time, height, width, channels), kernels (three extents, channels, features).
 """
@@ -16,6 +16,10 @@ def forward(x, kernel, stride, pads):
         x = x.reshape(batch, time, height * width, channels)
         y = _by_2d(x, kernel[:, 0], (stride[0], 1), [pads[0], (0, 0)])
         return y.reshape(batch, y.shape[1], height, width, y.shape[-1])
+    return forward_3d(x, kernel, stride, pads)
+
+
+def forward_3d(x, kernel, stride, pads):
     return jax.lax.conv_general_dilated(x, kernel, stride, pads, dimension_numbers=("NDHWC", "DHWIO", "NDHWC"))
 
 

@@ -1,12 +1,16 @@
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from haa_jax.models import convolution, cpu_convolution
+from benchmarks import collectives
+from haa_jax import config_flag
+from haa_jax.models import convolution, cpu_convolution, tpu_convolution
 from haa_jax.models.convolution import convolve
+from haa_jax.runtime import mesh
 
 # kernel, stride, padding, channels, features: every branch of cpu_convolution, odd sizes, one-sided padding.
 CASES = {
@@ -30,6 +34,17 @@ CASES = {
     "ResNet's stem": ((1, 7, 7), (1, 2, 2), [(0, 0), (3, 3), (3, 3)], 3, 8),
 }
 
+# Those that reach the form of a TPU, and one that does not.
+ON_A_TPU = (
+    "all",
+    "all, strided",
+    "all, without padding",
+    "I3D's stem",
+    "I3D's stem on flow",
+    "SlowFast's stem",
+    "time",
+)
+
 
 def by_xla(x, kernel, stride, pads):
     return jax.lax.conv_general_dilated(x, kernel, stride, pads, dimension_numbers=("NDHWC", "DHWIO", "NDHWC"))
@@ -44,22 +59,31 @@ def with_gradients(form, x, kernel):
     return y, *pull_back(cotangent(y))
 
 
-def own_forms(x, kernel, **options):
-    y = cpu_convolution.forward(x, kernel, **options)
-    gradients = cpu_convolution.gradient_of_x, cpu_convolution.gradient_of_kernel
+def own_forms(x, kernel, form, **options):
+    y = form.forward(x, kernel, **options)
+    gradients = form.gradient_of_x, form.gradient_of_kernel
     return y, *(gradient(x, kernel, cotangent(y), **options) for gradient in gradients)
 
 
+FORMS = [
+    *((cpu_convolution, case, {}) for case in CASES),
+    *((tpu_convolution, case, {}) for case in ON_A_TPU),
+    (tpu_convolution, "1x1x1, strided", {"in_3d": True}),
+    (tpu_convolution, "all", {"in_3d": True}),
+]
+IDS = [f"{form.__name__.split('.')[-1]}, {case}{', in 3d' if more else ''}" for form, case, more in FORMS]
+
+
 @pytest.mark.parametrize("sizes", [(8, 9, 11), (5, 8, 6)])
-@pytest.mark.parametrize("case", CASES)
-def test_values_and_both_gradients_are_those_of_xla(case, sizes):
+@pytest.mark.parametrize(("form", "case", "more"), FORMS, ids=IDS)
+def test_values_and_both_gradients_are_those_of_xla(form, case, more, sizes):
     extents, stride, pads, channels, features = CASES[case]
     rng = np.random.default_rng(0)
     x = jnp.asarray(rng.normal(size=(2, *sizes, channels)), jnp.float32)
     kernel = jnp.asarray(rng.normal(size=(*extents, channels, features)), jnp.float32)
     options = {"stride": stride, "pads": pads}
     wanted = jax.jit(functools.partial(with_gradients, functools.partial(by_xla, **options)))(x, kernel)
-    found = jax.jit(functools.partial(own_forms, **options))(x, kernel)
+    found = jax.jit(functools.partial(own_forms, form=form, **options, **more))(x, kernel)
     for got, want in zip(found, wanted, strict=True):
         np.testing.assert_allclose(got, want, atol=2e-6 * np.abs(want).max(), rtol=0, strict=True)
 
@@ -85,6 +109,42 @@ def test_accelerators_keep_the_convolutions_of_xla_and_compute_no_gradient_that_
         assert lowered(frozen, second, first, clips, platform=platform).count("stablehlo.convolution") == 1 + 1
     assert "stablehlo.dot_general" in lowered(gradient, first, second, clips, platform="cpu")
     assert "stablehlo.dot_general" not in lowered(gradient, first, second, clips, platform="tpu")
+
+
+# Network -> its convolutions without groups, those of them that see the clips as they come, and its max pools.
+NETWORKS = {"i3d": (57, 1, 13), "slowfast": (110, 2, 2), "tsn": (53, 1, 1), "tpn": (59, 1, 1), "stgcn": (22, 0, 0)}
+
+
+def count_on_a_tpu(name: str) -> tuple[int, int]:
+    """Convolutions, and gradients of max pools, in the whole training step as it is lowered for a TPU."""
+    traced, _ = collectives.trace_step(config_flag.load(f"{name}.py"), mesh.make_mesh(1, jax.devices()[:1]), 1)
+    program = traced.lower(lowering_platforms=("tpu",)).as_text()
+    return program.count("stablehlo.convolution"), program.count("stablehlo.select_and_scatter")
+
+
+def plain(convolutions: int, on_clips: int, pools: int) -> tuple[int, int]:
+    """The same counts by construction: each convolution with both gradients, but nobody asks for that of the clips."""
+    return 3 * convolutions - on_clips, pools
+
+
+@pytest.mark.parametrize("name", [*(pytest.param(n, marks=pytest.mark.slow) for n in list(NETWORKS)[:-1]), "stgcn"])
+def test_no_form_of_a_cpu_is_in_the_training_step_of_a_tpu(name):
+    assert count_on_a_tpu(name) == plain(*NETWORKS[name])
+
+
+def test_no_form_of_a_cpu_is_in_four_blocks_of_i3d_on_a_tpu(shallow_i3d):
+    assert count_on_a_tpu("i3d") == plain(7, 1, 3)
+
+
+def test_on_a_tpu_clips_are_convolved_by_frames_and_a_1x1x1_kernel_as_its_neighbors_are():
+    def shapes(kernel, channels, **options):
+        form = functools.partial(convolve, stride=(1, 1, 1), pads=[(1, 1)] * 3, **options)
+        program = lowered(form, (2, 16, 64, 64, channels), (*kernel, channels, 64), platform="tpu")
+        return re.findall(r"stablehlo\.convolution.*\(tensor<(\w+)>, tensor<(\w+)>\)", program)
+
+    assert shapes((3, 3, 3), 3) == [("32x64x64x9xf32", "3x3x9x64xf32")]
+    assert shapes((3, 3, 3), 16) == [("2x16x64x64x16xf32", "3x3x3x16x64xf32")]
+    assert shapes((1, 1, 1), 16, in_3d=True) == [("2x16x64x64x16xf32", "1x1x1x16x64xf32")]
 
 
 def test_an_exported_program_has_both_forms(monkeypatch):

@@ -105,15 +105,22 @@ def test_devices_exchange_gradients_and_statistics_and_nothing_else(shallow_i3d)
     found = collectives.collectives(compiled.as_text())
     assert set(found) == {"all-reduce"}
     parameters = held / 2  # the rest is momentum
-    assert parameters * 0.95 < found["all-reduce"][1] < parameters * 1.2
+    _, by_dtype = found["all-reduce"]
+    assert set(by_dtype) == {"f32"}
+    assert parameters * 0.95 < by_dtype["f32"] < parameters * 1.2
 
 
 def test_collectives_are_read_from_a_program():
     program = """
-      %r = (f32[3,4]{1,0}, /*index=1*/bf16[]) all-reduce(%a, %b), replica_groups={{0,1}}, to_apply=%sum
+      %r = (f32[3,4]{1,0:T(4,128)}, /*index=1*/bf16[]) all-reduce(%a, %b), replica_groups={{0,1}}, to_apply=%sum
       ROOT %g = f32[8]{0} all-gather(f32[4]{0} %r), dimensions={0}
       %h = f32[2]{0} all-reduce-start(%c)
       %d = f32[2]{0} all-reduce-done(%h)
+      %s = (f32[4]{0}, f32[8]{0}) all-gather-start(%r), dimensions={0}
+      %e = f32[8]{0} all-gather-done(%s)
       %n = f32[9]{0} add(%all-reduce.1, %g)
     """
-    assert collectives.collectives(program) == {"all-reduce": (2, 48 + 2 + 8), "all-gather": (1, 32)}
+    assert collectives.collectives(program) == {
+        "all-reduce": (2, {"f32": 48 + 8, "bf16": 2}),
+        "all-gather": (2, {"f32": 32 + 32}),
+    }
