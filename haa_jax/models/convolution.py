@@ -39,17 +39,23 @@ def convolve(x: jax.Array, kernel: jax.Array, stride: Triple, pads: Pads, in_3d:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
 def _convolve(x, kernel, stride, pads, in_3d):
-    return _compute("forward", x, kernel, stride=stride, pads=pads, in_3d=in_3d)
+    return _compute("forward", _is_small(x, kernel, stride), x, kernel, stride=stride, pads=pads, in_3d=in_3d)
 
 
-def _compute(name, x, kernel, *dy, stride, pads, in_3d):
+# `jit` remembers the traces: networks repeat their shapes, and each trace is of all forms. Programs are as without it.
+@functools.partial(jax.jit, static_argnames=("name", "small", "stride", "pads", "in_3d"), inline=True)
+def _compute(name, small, x, kernel, *dy, stride, pads, in_3d):
     """Calls a function of that form which is best for the platform: `forward`, or one of the gradients."""
-    forms = (cpu_convolution, tpu_convolution, xla_convolution)
-    on_cpu, on_tpu, by_xla = (functools.partial(getattr(form, name), stride=stride, pads=pads) for form in forms)
-    on_tpu = functools.partial(on_tpu, in_3d=in_3d)
-    if _is_small(x, kernel, stride):
+    on_cpu, on_tpu, by_xla = (
+        functools.partial(getattr(form, name), stride=stride, pads=pads, **options)
+        for form, options in ((cpu_convolution, {}), (tpu_convolution, {"in_3d": in_3d}), (xla_convolution, {}))
+    )
+    if small:
         return by_xla(x, kernel, *dy)
-    return jax.lax.platform_dependent(x, kernel, *dy, cpu=on_cpu, tpu=on_tpu, default=by_xla)
+    own_forms = {"cpu": on_cpu}
+    if tpu_convolution.differs(kernel, in_3d):
+        own_forms["tpu"] = on_tpu
+    return jax.lax.platform_dependent(x, kernel, *dy, **own_forms, default=by_xla)
 
 
 def _is_small(x, kernel, stride) -> bool:
@@ -68,9 +74,9 @@ def _gradients(stride, pads, in_3d, saved, dy):
     x, kernel, wanted = saved
     if isinstance(dy, SymbolicZero):
         return None, None
-    names = ("gradient_of_x", "gradient_of_kernel")
+    names, small = ("gradient_of_x", "gradient_of_kernel"), _is_small(x, kernel, stride)
     return tuple(
-        None if marked is None else _compute(name, x, kernel, dy, stride=stride, pads=pads, in_3d=in_3d)
+        None if marked is None else _compute(name, small, x, kernel, dy, stride=stride, pads=pads, in_3d=in_3d)
         for name, marked in zip(names, wanted, strict=True)
     )
 

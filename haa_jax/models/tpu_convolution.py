@@ -19,12 +19,20 @@ from haa_jax.models import xla_convolution
 FEW = 8  # channels: of clips, fused streams too
 
 
+def differs(kernel, in_3d: bool) -> bool:
+    """Whether the form for this kernel is another than `xla_convolution`'s."""
+    time, rows, columns, channels, _ = kernel.shape
+    if time == rows == columns == 1:
+        return in_3d
+    return channels <= FEW and time > 1 and not rows == columns == 1
+
+
 def forward(x, kernel, stride, pads, in_3d=False):
-    time, rows, columns, channels, features = kernel.shape
-    if in_3d and time == rows == columns == 1:
-        return xla_convolution.forward_3d(x, kernel, stride, pads)
-    if channels > FEW or time == 1 or rows == columns == 1:
+    if not differs(kernel, in_3d):
         return xla_convolution.forward(x, kernel, stride, pads)
+    time, rows, columns, channels, features = kernel.shape
+    if time == rows == columns == 1:
+        return xla_convolution.forward_3d(x, kernel, stride, pads)
     x = jax.lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), (*pads[0], 0), *[(0, 0, 0)] * 3])
     end = x.shape[1] - time + 1
     x = jnp.concatenate([jax.lax.slice_in_dim(x, tap, tap + end, stride[0], 1) for tap in range(time)], axis=-1)
