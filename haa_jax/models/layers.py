@@ -32,8 +32,8 @@ class Conv(nn.Module):
       padding: zeros on each side of each axis; None for half the kernel, rounded down; "SAME" for TensorFlow's, which
         at stride 2 may differ from side to side.
       groups: channel groups; both channel counts must be multiples of it.
-      in_3d: whether it is among convolutions over all three axes (see `convolve`).
       dtype: of the computation; parameters are float32.
+      in_3d: whether it is among convolutions over all three axes (see `convolve`).
     """
 
     features: int
@@ -41,10 +41,10 @@ class Conv(nn.Module):
     stride: Triple = (1, 1, 1)
     padding: Triple | str | None = None
     groups: int = 1
-    in_3d: bool = False
     use_bias: bool = False
     kernel_init: Callable[..., jax.Array] = he_normal
     dtype: jnp.dtype = jnp.float32
+    in_3d: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
