@@ -52,7 +52,7 @@ def _in_own_process(setting: str) -> list[float]:
 
 
 def measure(config, setting: str) -> list[float]:
-    """The values of COLUMNS, for random weights and clips that are zero."""
+    """The values of COLUMNS; weights and clips are constant."""
     if setting == "ours":
         compiling.set_flags()  # before JAX finds its devices
     device_mesh = mesh.make_mesh()
