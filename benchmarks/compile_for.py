@@ -84,8 +84,10 @@ def row(config, topology: str, target: Target, clips: int, effort: float) -> str
     lowered = traced.lower()
     start = time.monotonic()
     try:
-        found = measure(lowered.compile({"exec_time_optimization_effort": effort}))
+        found = measure(lowered.compile({"exec_time_optimization_effort": effort} if effort else {}))
     except jax.errors.JaxRuntimeError as error:
+        if "No such compile option" in str(error):
+            sys.exit(f"error: --effort={effort:g}: JAX {jax.__version__} cannot set it; use --effort=0")
         found = refused(str(error))
     seconds = f"{time.monotonic() - start:.0f}"
     first = [config.model.name, topology, config.model.dtype, str(clips)]
