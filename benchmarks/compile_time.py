@@ -3,7 +3,7 @@
     python -m benchmarks.compile_time [--config=configs/i3d.py:demo] [--rounds=3]
 
 Each setting is measured in a process of its own, in turn, since XLA reads its flags once. Prints the median and the
-range over the rounds: seconds of tracing and lowering, of compiling, CPU seconds of compiling, and milliseconds a step.
+range over the rounds: seconds and CPU seconds of compiling, and milliseconds a step.
 """
 
 import functools
@@ -19,17 +19,13 @@ import jax
 import jax.numpy as jnp
 from absl import app, flags
 
-from benchmarks.collectives import batch_shapes
-from haa_jax import config_flag, models, streams
-from haa_jax.experiment import train_step
-from haa_jax.learning.optimizers import make_optimizer
-from haa_jax.learning.train_state import abstract_state
-from haa_jax.models.parameters import abstract_variables
+from benchmarks.collectives import trace_step
+from haa_jax import config_flag
 from haa_jax.runtime import compiling, mesh
 
 SETTINGS = ("XLA's own", "ours")
-COLUMNS = ("trace, s", "compile, s", "compile, CPU s", "step, ms")
-CLASSES, STEPS = 16, 10
+COLUMNS = ("compile, s", "compile, CPU s", "step, ms")
+STEPS = 10  # the first two warm up
 CHILD = "BENCHMARK_SETTING"  # the variable that tells a process which setting to measure
 
 
@@ -57,23 +53,19 @@ def measure(config, setting: str) -> list[float]:
         compiling.set_flags()  # before JAX finds its devices
     device_mesh = mesh.make_mesh()
     options = compiling.options(device_mesh) if setting == "ours" else {}
-    model = models.build(config.model, {"atomic": CLASSES})
-    batch_size, variables = config.train.batch_size, abstract_variables(model, streams.network_shape(config.data))
-    roles = models.parameter_roles(config.model.name, variables)
-    optimizer = make_optimizer(config.optimizer, batch_size, 1000, roles)
-    arguments = abstract_state(variables, optimizer, device_mesh), batch_shapes(config, batch_size)
-    start = time.perf_counter()
-    lowered = jax.jit(train_step(config, model, optimizer), donate_argnums=0).lower(*arguments)
-    traced, used = time.perf_counter(), _cpu_seconds()
+    traced, _ = trace_step(config, device_mesh, config.train.batch_size // device_mesh.size)
+    lowered = traced.lower()
+    start, used = time.perf_counter(), _cpu_seconds()
     step = lowered.compile(options)
-    compiled, used = time.perf_counter(), _cpu_seconds() - used
+    elapsed, used = time.perf_counter() - start, _cpu_seconds() - used
+    arguments, _ = lowered.args_info
     state, batch = jax.tree.map(lambda array: jnp.full(array.shape, 0.01, array.dtype), arguments)
     seconds = []
     for _ in range(STEPS):
         begun = time.perf_counter()
         state, _ = jax.block_until_ready(step(state, batch))
         seconds.append(time.perf_counter() - begun)
-    return [traced - start, compiled - traced, used, 1000 * statistics.median(seconds[2:])]
+    return [elapsed, used, 1000 * statistics.median(seconds[2:])]
 
 
 def _cpu_seconds() -> float:

@@ -3,7 +3,6 @@
 import atexit
 import contextlib
 import fcntl
-import importlib.metadata
 import os
 import pathlib
 import shutil
@@ -11,14 +10,15 @@ import sys
 import tempfile
 from collections.abc import Callable
 
+from haa_jax.runtime.compiling import HAS_FUSION_EMITTERS  # loads no JAX, whose flags are set below
+
 # Eight devices, since much can only go wrong with several. Tests compile many programs and run each a few times:
 # compiling is most of the work, and with these flags it takes a third of the time.
 DEVICES = "--xla_force_host_platform_device_count=8"
 QUICK_TO_COMPILE = "--xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1"
 # As for users, for whole networks at full size.
 OPTIMIZED = {"xla_backend_optimization_level": 3}
-FUSION_EMITTERS_FLAG = importlib.metadata.version("jaxlib").startswith("0.10.")  # later ones end at the unknown flag
-if FUSION_EMITTERS_FLAG:
+if HAS_FUSION_EMITTERS:
     QUICK_TO_COMPILE += " --xla_cpu_use_fusion_emitters=false"
     OPTIMIZED["xla_cpu_use_fusion_emitters"] = True
 if "PYTEST_XDIST_WORKER" not in os.environ:  # workers inherit the environment

@@ -43,19 +43,20 @@ def _convolve(x, kernel, stride, pads, in_3d):
 
 
 # `jit` remembers the traces: networks repeat their shapes, and each trace is of all forms. Programs are as without it.
+# `small` is an argument so that a trace is not used again under another SMALL.
 @functools.partial(jax.jit, static_argnames=("name", "small", "stride", "pads", "in_3d"), inline=True)
 def _compute(name, small, x, kernel, *dy, stride, pads, in_3d):
     """Calls a function of that form which is best for the platform: `forward`, or one of the gradients."""
-    on_cpu, on_tpu, by_xla = (
-        functools.partial(getattr(form, name), stride=stride, pads=pads, **options)
-        for form, options in ((cpu_convolution, {}), (tpu_convolution, {"in_3d": in_3d}), (xla_convolution, {}))
-    )
+
+    def of(form, **more):
+        return functools.partial(getattr(form, name), stride=stride, pads=pads, **more)
+
     if small:
-        return by_xla(x, kernel, *dy)
-    own_forms = {"cpu": on_cpu}
+        return of(xla_convolution)(x, kernel, *dy)
+    own = {"cpu": of(cpu_convolution)}
     if tpu_convolution.differs(kernel, in_3d):
-        own_forms["tpu"] = on_tpu
-    return jax.lax.platform_dependent(x, kernel, *dy, **own_forms, default=by_xla)
+        own["tpu"] = of(tpu_convolution, in_3d=in_3d)
+    return jax.lax.platform_dependent(x, kernel, *dy, **own, default=of(xla_convolution))
 
 
 def _is_small(x, kernel, stride) -> bool:
