@@ -30,7 +30,8 @@ def cut(picture: np.ndarray, box: Box, crop: int) -> np.ndarray:
     part = picture[box.top : box.top + box.height, box.left : box.left + box.width]
     if part.shape[:2] != (crop, crop):
         part = cv2.resize(part, (crop, crop), interpolation=cv2.INTER_LINEAR)
-    return part[:, ::-1] if box.flip else part
+    # NumPy copies a mirrored view pixel by pixel, which takes longer than decoding the JPEG.
+    return cv2.flip(part, 1) if box.flip else part
 
 
 def jitter_colors(clip: np.ndarray, rng: np.random.Generator) -> None:

@@ -210,6 +210,26 @@ def test_a_picture_is_freed_after_the_last_view_that_shows_it(monkeypatch):
     assert len(pictures) == 30
 
 
+def test_a_clip_for_training_keeps_no_picture_that_it_does_not_show_again(monkeypatch):
+    alive, most, decode = weakref.WeakSet(), [], images.decode
+
+    class Picture(np.ndarray):
+        __hash__ = object.__hash__
+
+    def counted(jpeg):
+        picture = decode(jpeg).view(Picture)
+        alive.add(picture)
+        most.append(len(alive))
+        return picture
+
+    monkeypatch.setattr(images, "decode", counted)
+    train(numbered_example(31), settings(frames=16, resize=40))
+    assert most == [1] * 16
+    most.clear()
+    train(numbered_example(5), settings(frames=8, resize=40))  # in a loop: 0, 1, 2, 3, 4, 0, 1, 2
+    assert most == [1, 2, 3, 4, 4]  # none is decoded twice, and frame 3 is freed before frame 4
+
+
 @pytest.mark.parametrize("stream", ["rgb", "flow", "pose"])
 def test_the_pictures_of_a_clip_are_freed_without_a_garbage_collection(stream, monkeypatch):
     clips, init = [], StoredClip.__init__
