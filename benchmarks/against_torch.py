@@ -30,6 +30,7 @@ import jax
 import numpy as np
 from absl import app, flags
 
+from benchmarks.figures import spread
 from haa_jax import config_flag, models, streams
 from haa_jax.configs import base
 from haa_jax.data.pipeline import cores
@@ -209,12 +210,6 @@ def row(name: str, kind: str, clips: int, times: Mapping[str, list[float]], seco
     ratios = [own / other for own, other in zip(ours, times[faster], strict=True)]
     cells = (name, kind, clips, spread(ours, 1), f"{spread(times[faster], 1)} ({faster})", spread(ratios, 2))
     return line([*cells, f"{seconds:.1f}"])
-
-
-def spread(values: list[float], digits: int) -> str:
-    """Median [least, most]."""
-    middle, least, most = (f"{each:.{digits}f}" for each in (statistics.median(values), min(values), max(values)))
-    return f"{middle} [{least}, {most}]"
 
 
 def line(cells) -> str:

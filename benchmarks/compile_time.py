@@ -20,6 +20,7 @@ import jax.numpy as jnp
 from absl import app, flags
 
 from benchmarks.collectives import trace_step
+from benchmarks.figures import spread
 from haa_jax import config_flag
 from haa_jax.runtime import compiling, mesh
 
@@ -77,10 +78,7 @@ def table(found: dict[str, list[list[float]]]) -> str:
     """Markdown: a row for each setting; `found` has the values of COLUMNS of every round."""
     lines = ["| settings | " + " | ".join(COLUMNS) + " |", "|---" * (len(COLUMNS) + 1) + "|"]
     for setting, rounds in found.items():
-        cells = [
-            f"{statistics.median(values):.1f} [{min(values):.1f}, {max(values):.1f}]"
-            for values in zip(*rounds, strict=True)
-        ]
+        cells = [spread(values, 1) for values in zip(*rounds, strict=True)]
         lines.append(f"| {setting} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

@@ -1,35 +1,40 @@
 """Clips per second and core of the input pipeline, compared with its alternatives.
 
-    python -m benchmarks.input [--rounds=3]
+    python -m benchmarks.input [--rounds=5]
 
 Generates 720p H.264 clips of 64 frames, packages them with `tfds_haa500`, and reads 32 frames of each at a
-224-pixel crop with each of these methods in turn, for several rounds; the best round of each counts:
+224-pixel crop with each of these methods in turn, for several rounds:
 
     haa_jax          stored JPEG frames, only the sampled ones decoded (haa_jax.data.pipeline)
-    tf crop-decode   the same records and frames, with TensorFlow's fused decoding and cropping
+    haa_jax train    the same with random windows, crops and mirroring, as for training
+    tf crop-decode   the records and frames of haa_jax, with TensorFlow's fused decoding and cropping
     tfds             as `tfds.load` does: every frame decoded, then 32 selected
     pyav             the 720p mp4 decoded, scaled to a short side of 256 and cropped
 
-Cores are counted as CPU time, so that a method with more threads does not appear faster.
+Cores are counted as CPU time, so that a method with more threads does not appear faster. Printed are medians, and in
+brackets the smallest and largest.
 """
 
+import contextlib
 import os
 import pathlib
 import resource
 import tempfile
 import time
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import av
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
-from absl import app, flags
+from absl import app, flags, logging
+from av.video.reformatter import VideoReformatter
 
+from benchmarks.figures import spread
 from haa_jax import config_flag
 from haa_jax.configs import base
-from haa_jax.data import dataset, pipeline, sampling
+from haa_jax.data import dataset, pipeline, sampling, views
 from haa_jax.learning import objectives
 from haa_jax.streams import images
 from tfds_haa500 import Haa500Config
@@ -37,18 +42,20 @@ from tfds_haa500.haa500_dataset_builder import Builder
 
 CLIPS, FRAMES, CROP, LENGTH, SIZE = 16, 32, 224, 64, (720, 1280)
 
-_ROUNDS = flags.DEFINE_integer("rounds", 3, "Rounds; the best of each method counts.", lower_bound=1)
+_ROUNDS = flags.DEFINE_integer("rounds", 5, "Rounds that count; one more warms up.", lower_bound=1)
 
 
 def main(argv):
     config_flag.no_arguments(argv, "the option is --rounds")
+    logging.set_verbosity(logging.ERROR)
     with tempfile.TemporaryDirectory() as folder:
         archive = write_archive(pathlib.Path(folder) / "haa500_v1_1")
         builder = Builder(config=Haa500Config(name="bench", classes=("CPR",)), data_dir=folder)
-        builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=str(archive)))
+        with open(os.devnull, "w") as null, contextlib.redirect_stdout(null), contextlib.redirect_stderr(null):
+            builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=str(archive)))
         size = builder.info.splits["train"].num_bytes / 16
         mp4 = (archive / "video" / "CPR" / "CPR_000.mp4").stat().st_size
-        print(f"\n{LENGTH} frames: {mp4 / 1e3:.0f} kB as 720p mp4, {size / 1e3:.0f} kB as stored frames")
+        print(f"{LENGTH} frames: {mp4 / 1e3:.0f} kB as 720p mp4, {size / 1e3:.0f} kB as stored frames")
         report(measure(methods(builder, archive)))
 
 
@@ -91,6 +98,11 @@ def methods(builder, archive: pathlib.Path) -> dict:
         (batch,) = pipeline.eval_batches(split, config.data, pipeline.Views(), CLIPS, pipeline.ProcessShard())
         assert batch["clips"]["rgb"].shape == (CLIPS, FRAMES, CROP, CROP, 3)
 
+    def haa_jax_train():
+        for clip in range(CLIPS):
+            out = views.empty_clips(config.data)
+            views.train_clip(split.reader[clip], config.data, np.random.default_rng(clip), out)
+
     def tf_crop_decode():
         def crop(example):
             top, left = 16, 115
@@ -110,7 +122,13 @@ def methods(builder, archive: pathlib.Path) -> dict:
         for k in range(CLIPS):
             read_mp4(archive / "video" / "CPR" / f"CPR_{k:03d}.mp4")
 
-    return {"haa_jax": haa_jax, "tf crop-decode": tf_crop_decode, "tfds": tfds_default, "pyav": pyav}
+    return {
+        "haa_jax": haa_jax,
+        "haa_jax train": haa_jax_train,
+        "tf crop-decode": tf_crop_decode,
+        "tfds": tfds_default,
+        "pyav": pyav,
+    }
 
 
 def records(builder, decoders):
@@ -130,30 +148,29 @@ def consume(data) -> None:
 def read_mp4(path: pathlib.Path) -> np.ndarray:
     """Decodes up to the last sampled frame, as any reader of a video must."""
     wanted = set(frame_numbers().tolist())
-    out = []
+    out, reformatter = [], VideoReformatter()
     with av.open(str(path)) as container:
         container.streams.video[0].thread_type = "AUTO"
         for number, frame in enumerate(container.decode(video=0)):
             if number in wanted:
                 height, width = images.resized_shape(frame.height, frame.width, 256)
-                image = frame.reformat(width, height, "rgb24", interpolation="AREA").to_ndarray()
-                out.append(image[16 : 16 + CROP, 115 : 115 + CROP])
+                # One reformatter and one thread: PyAV's own way sets both up for every frame, which costs more.
+                image = reformatter.reformat(frame, width, height, "rgb24", interpolation="AREA", threads=1)
+                out.append(image.to_ndarray()[16 : 16 + CROP, 115 : 115 + CROP])
             if number == max(wanted):
                 break
     return np.stack(out)
 
 
-def measure(functions: dict) -> dict:
-    """(CPU seconds, wall seconds) of the best round of each function."""
-    best = {}
-    for round_number in range(_ROUNDS.value + 1):
+def measure(functions: dict) -> dict[str, np.ndarray]:
+    """(CPU seconds, wall seconds) of each function in each round: (rounds, 2)."""
+    spent = {name: [] for name in functions}
+    for _ in range(_ROUNDS.value + 1):
         for name, function in functions.items():
             cpu, wall = cpu_seconds(), time.perf_counter()
             function()
-            spent = (cpu_seconds() - cpu, time.perf_counter() - wall)
-            if round_number:  # the first round warms up
-                best[name] = min(best.get(name, spent), spent)
-    return best
+            spent[name].append((cpu_seconds() - cpu, time.perf_counter() - wall))
+    return {name: np.array(rounds[1:]) for name, rounds in spent.items()}  # the first round warms up
 
 
 def cpu_seconds() -> float:
@@ -161,11 +178,16 @@ def cpu_seconds() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def report(best: dict) -> None:
-    own = best["haa_jax"][0]
-    print(f"{'method':16}{'CPU ms/clip':>13}{'clips/s/core':>14}{'clips/s':>10}{'haa_jax is faster by':>22}")
-    for name, (cpu, wall) in best.items():
-        print(f"{name:16}{1e3 * cpu / CLIPS:13.1f}{CLIPS / cpu:14.1f}{CLIPS / wall:10.1f}{cpu / own:21.2f}x")
+def report(spent: dict[str, np.ndarray]) -> None:
+    own = spent["haa_jax"][:, 0]
+    print(f"{'method':16}{'CPU ms a clip':>24}{'clips/s a core':>16}{'clips/s':>9}{'CPU, times haa_jax':>26}")
+    for name, rounds in spent.items():
+        cpu, wall = np.median(rounds, axis=0)
+        ratios = rounds[:, 0] / own  # of the same round
+        print(
+            f"{name:16}{spread(1e3 * rounds[:, 0] / CLIPS, 1):>24}{CLIPS / cpu:16.1f}{CLIPS / wall:9.1f}"
+            f"{spread(ratios, 2):>26}"
+        )
 
 
 if __name__ == "__main__":

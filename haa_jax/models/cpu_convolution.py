@@ -5,34 +5,48 @@ XLA's own are two to ten times slower there (`benchmarks/convolution.py`), the g
     1x1x1                     a matrix product of the positions that the stride keeps
     over time alone           the taps side by side as channels, then a matrix product
     others                    a 2-D convolution of each frame, with the taps over time side by side as channels: of the
-                              input, or of the output, whichever are fewer
+                              output if it has fewer than the input, or so few that the product would be narrow; else
+                              of the input
     gradient of the input     the same with the flipped kernel; at other strides, the transpose of the same
-    gradient of the kernel    matrix products over all positions, with taps side by side as channels
+    gradient of the kernel    matrix products over positions, with taps side by side as channels
 
 Clips are (batch, time, height, width, channels), kernels (three extents, channels, features).
 """
 
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
 
 TIME, ROWS, COLUMNS = 1, 2, 3  # axes of clips
 FEW = 4  # channels: those of an image, or of a field of flow
+NARROW = 16  # features
+LARGE = 8  # times more numbers in the operands than in their product
 
 
 def forward(x, kernel, stride, pads):
     x, stride = _skip(x, kernel, stride, pads)
     time, rows, columns, channels, features = kernel.shape
-    if stride[0] == 1 and channels > features and time > 1:  # side by side as channels of the output, then added up
-        wide = jnp.moveaxis(kernel, 0, 3).reshape(rows, columns, channels, time * features)
-        y = _by_frame(x, wide, stride[1:], pads[1:])
-        y = jnp.pad(y.reshape(*y.shape[:-1], time, features), [(0, 0), pads[0], *[(0, 0)] * 4])
-        end = y.shape[TIME] - time + 1
-        return sum(y[:, tap : tap + end, :, :, tap] for tap in range(time))
+    if time > 1 and (features <= NARROW or (stride[0] == 1 and channels > features)):
+        return _taps_on_output(x, kernel, stride, pads)
     x = _side_by_side(x, TIME, time, stride[0], pads[0])
     kernel = jnp.moveaxis(kernel, 0, 2).reshape(rows, columns, time * channels, features)
     return _by_frame(x, kernel, stride[1:], pads[1:])
+
+
+def _taps_on_output(x, kernel, stride, pads):
+    """Each frame by all taps over time at once, then the sum of what belongs to one frame of the output."""
+    step, (before, _) = stride[0], pads[0]
+    length = (x.shape[TIME] + sum(pads[0]) - kernel.shape[0]) // step + 1
+    # Frames in blocks of `step` have a stride of 1. Whole blocks of zeros need no convolution.
+    x = _gather(x, TIME, 4, step, (before % step, -(x.shape[TIME] + before % step) % step))
+    kernel = _gather(kernel, 0, 3, step, (0, -kernel.shape[0] % step))
+    time, rows, columns, channels, features = kernel.shape
+    wide = jnp.moveaxis(kernel, 0, 3).reshape(rows, columns, channels, time * features)
+    y = _by_frame(x, wide, stride[1:], pads[1:])
+    y = _pad(y, TIME, (before // step, length - 1 + time - before // step - y.shape[TIME]))
+    return sum(y[:, tap : tap + length, :, :, tap * features : (tap + 1) * features] for tap in range(time))
 
 
 def gradient_of_x(x, kernel, dy, stride, pads):
@@ -100,11 +114,9 @@ def _products(x, dy, shape, stride, pads):
             x = _pad(x, axis, pad)
         else:
             x = _side_by_side(x, axis, extent, step, pad)
-    frames = [x]
-    if not over_time_alone:
-        reach = stride[0] * (dy.shape[TIME] - 1) + 1
-        frames = [jax.lax.slice_in_dim(x, tap, tap + reach, stride[0], TIME) for tap in range(extents[0])]
-    products = [_product(each, dy) for each in frames]
+    reach = stride[0] * (dy.shape[TIME] - 1) + 1
+    taps = [slice(tap, tap + reach, stride[0]) for tap in range(extents[0])]
+    products = [_product(x[:, tap], dy) for tap in (taps if not over_time_alone else [slice(None)])]
     order = [axis for axis in (TIME, ROWS, COLUMNS) if axis not in on_dy] + [4, *sorted(on_dy), 5]
     products = jnp.stack(products).reshape([shape[axis - 1] for axis in order])
     products = products.transpose([order.index(axis) for axis in range(1, 6)])
@@ -112,8 +124,18 @@ def _products(x, dy, shape, stride, pads):
 
 
 def _product(x, dy):
+    """The sum over all positions of x times dy: (channels of x, channels of dy)."""
+    if dy.shape[-1] < x.shape[-1]:  # XLA transposes the first operand, so the smaller one comes first
+        return _product(dy, x).T
+    # Operands of a clip, or even of a frame, stay in the cache. Products are added up then, which must not cost more.
+    axes = ""
+    for leading in ("b", "bt"):
+        positions = math.prod(x.shape[len(leading) : 4])
+        if positions * (x.shape[-1] + dy.shape[-1]) >= LARGE * x.shape[-1] * dy.shape[-1]:
+            axes = leading
     wide = jnp.promote_types(x.dtype, jnp.float32)
-    return jnp.einsum("bthwi,bthwo->io", x, dy, preferred_element_type=wide).astype(x.dtype)
+    products = jnp.einsum(f"bthwi,bthwo->{axes}io", x, dy, preferred_element_type=wide)
+    return products.sum(range(len(axes))).astype(x.dtype)
 
 
 def _opposite(extent, pad):

@@ -27,6 +27,9 @@ CASES = {
     "all, to fewer features": ((3, 3, 3), (1, 1, 1), [(1, 1)] * 3, 9, 4),
     "all, without padding": ((3, 2, 3), (1, 1, 1), [(0, 0)] * 3, 5, 6),
     "all, strided": ((3, 3, 5), (2, 2, 1), [(0, 0), (1, 1), (2, 2)], 9, 6),
+    "all, to many features": ((3, 3, 3), (1, 1, 1), [(1, 1)] * 3, 5, 17),
+    "all, strided, to many features": ((3, 3, 5), (2, 2, 1), [(0, 0), (1, 1), (2, 2)], 5, 17),
+    "time, strided, padded by less than a stride": ((4, 1, 1), (3, 1, 1), [(1, 1), (0, 0), (0, 0)], 6, 5),
     "rows strided alone": ((3, 3, 1), (1, 2, 1), [(1, 1), (1, 0), (0, 0)], 5, 6),
     "I3D's stem": ((7, 7, 7), (2, 2, 2), [(2, 3), (2, 3), (3, 3)], 3, 8),
     "I3D's stem on flow": ((7, 7, 7), (2, 2, 2), [(2, 3), (3, 3), (2, 3)], 2, 8),
@@ -162,3 +165,22 @@ def test_the_gradients_of_the_whole_are_those_of_its_form(monkeypatch):
     monkeypatch.setattr(convolution, "SMALL", 0)
     for got, want in zip(with_gradients(form, x, kernel), small, strict=True):
         np.testing.assert_allclose(got, want, atol=1e-5 * np.abs(want).max())
+
+
+@pytest.mark.parametrize(
+    ("shape", "channels", "features", "products"),
+    [
+        ((2, 3, 20, 20), 6, 4, 6),  # by frame, of which only the sum is used
+        ((2, 3, 4, 5), 6, 9, 2),  # by clip
+        ((2, 3, 1, 2), 6, 9, 1),  # all at once
+    ],
+)
+def test_products_over_positions_are_added_up_by_parts_that_are_large_beside_them(shape, channels, features, products):
+    rng = np.random.default_rng(0)
+    x, dy = (jnp.asarray(rng.normal(size=(*shape, size)), jnp.float32) for size in (channels, features))
+    expected = np.einsum("bthwi,bthwo->io", np.float64(x), np.float64(dy))
+    np.testing.assert_allclose(cpu_convolution._product(x, dy), expected, rtol=1e-5, atol=1e-5)
+    (dot,) = re.findall(r":f32\[(.*?)\] = dot_general", str(jax.make_jaxpr(cpu_convolution._product)(x, dy)))
+    sizes = [int(size) for size in dot.split(",")]
+    assert np.prod(sizes[:-2], dtype=int) == products
+    assert sizes[-2] == min(channels, features)  # the first operand

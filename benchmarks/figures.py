@@ -1,0 +1,10 @@
+"""How benchmarks print a figure that was measured several times."""
+
+import statistics
+from collections.abc import Sequence
+
+
+def spread(values: Sequence[float], digits: int) -> str:
+    """Median [least, most]."""
+    middle, least, most = (f"{each:.{digits}f}" for each in (statistics.median(values), min(values), max(values)))
+    return f"{middle} [{least}, {most}]"
