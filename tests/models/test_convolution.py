@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import collectives
 from haa_jax import config_flag
-from haa_jax.models import convolution, cpu_convolution, tpu_convolution
+from haa_jax.models import convolution, cpu_convolution, cpu_kernel_gradient, tpu_convolution
 from haa_jax.models.convolution import convolve
 from haa_jax.runtime import mesh
 
@@ -179,8 +179,47 @@ def test_products_over_positions_are_added_up_by_parts_that_are_large_beside_the
     rng = np.random.default_rng(0)
     x, dy = (jnp.asarray(rng.normal(size=(*shape, size)), jnp.float32) for size in (channels, features))
     expected = np.einsum("bthwi,bthwo->io", np.float64(x), np.float64(dy))
-    np.testing.assert_allclose(cpu_convolution._product(x, dy), expected, rtol=1e-5, atol=1e-5)
-    (dot,) = re.findall(r":f32\[(.*?)\] = dot_general", str(jax.make_jaxpr(cpu_convolution._product)(x, dy)))
+    np.testing.assert_allclose(cpu_kernel_gradient._product(x, dy), expected, rtol=1e-5, atol=1e-5)
+    (dot,) = re.findall(r":f32\[(.*?)\] = dot_general", str(jax.make_jaxpr(cpu_kernel_gradient._product)(x, dy)))
     sizes = [int(size) for size in dot.split(",")]
     assert np.prod(sizes[:-2], dtype=int) == products
     assert sizes[-2] == min(channels, features)  # the first operand
+
+
+def kernel_gradient(case, batch, at_once, monkeypatch):
+    """A function of x and dy, and values for them; the kernel's gradient is computed for `at_once` clips at a time."""
+    extents, stride, pads, channels, features = CASES[case]
+    rng = np.random.default_rng(0)
+    x = jnp.asarray(rng.normal(size=(batch, 5, 8, 6, channels)), jnp.float32)
+    kernel = jnp.zeros((*extents, channels, features))
+    y = jax.eval_shape(functools.partial(by_xla, stride=stride, pads=pads), x, kernel)
+    monkeypatch.setattr(cpu_kernel_gradient, "_clips_at_once", lambda *_: at_once)
+    gradient = functools.partial(cpu_kernel_gradient.gradient_of_kernel, stride=stride, pads=pads)
+    return lambda x, dy: gradient(x, kernel, dy), x, jnp.asarray(rng.normal(size=y.shape), jnp.float32)
+
+
+@pytest.mark.parametrize("case", ["1x1x1, strided", "all, strided", "I3D's stem"])
+def test_few_clips_at_once_give_the_gradient_of_all(case, monkeypatch):
+    gradient, x, dy = kernel_gradient(case, 6, 6, monkeypatch)
+    expected = gradient(x, dy)
+    for at_once in (1, 2, 3):
+        gradient, *_ = kernel_gradient(case, 6, at_once, monkeypatch)
+        np.testing.assert_allclose(gradient(x, dy), expected, atol=2e-6 * np.abs(expected).max(), rtol=0)
+
+
+def test_a_batch_that_is_split_over_devices_stays_split(monkeypatch):
+    gradient, x, dy = kernel_gradient("all", 8, 4, monkeypatch)
+    split = jax.sharding.NamedSharding(mesh.make_mesh(devices=jax.devices()[:4]), jax.sharding.PartitionSpec("data"))
+    program = jax.jit(gradient, in_shardings=(split, split)).lower(x, dy).compile().as_text()
+    assert "while" in program
+    assert set(collectives.collectives(program)) == {"all-reduce"}
+
+
+@pytest.mark.parametrize(
+    ("batch", "positions", "expected"),
+    [(16, 100, 16), (16, 10_000, 16), (16, 40_000, 4), (12, 25_000, 6), (7, 40_000, 1), (16, 10**9, 1)],
+)
+def test_the_taps_of_the_clips_at_once_are_at_most_two_million_numbers(batch, positions, expected):
+    x = dy = jax.ShapeDtypeStruct((batch, 1, positions, 1, 6), jnp.float32)
+    kernel = jax.ShapeDtypeStruct((1, 1, 1, 6, 6), jnp.float32)
+    assert cpu_kernel_gradient._clips_at_once(x, kernel, dy, (1, 1, 1)) == expected
