@@ -99,8 +99,8 @@ def several_labels(logits: np.ndarray, labels: np.ndarray, threshold: float) -> 
 
     Returns:
       {"mean_iou", "mean_average_precision"}. The paper's Table 11 has "mIOU" for AVA and does not define it; here it is
-      the mean over the clips, with the threshold that it was measured at. The mean average precision is over the classes
-      that any clip has; "left_out" counts the others. Its standard error is not estimated: None.
+      the mean over the clips, with the threshold that it was measured at. The mean average precision is over the
+      classes that any clip has; "left_out" counts the others. Its standard error is not estimated: None.
     """
     each, precisions = intersection_over_union(logits, labels, threshold), average_precisions(logits, labels)
     error = float(each.std(ddof=1) / math.sqrt(len(each))) if len(each) > 1 else None

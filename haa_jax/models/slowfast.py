@@ -44,8 +44,8 @@ def check(config: ConfigDict) -> Iterator[str]:
     crop = config.eval.crop or config.data.crop
     if config.objective == "multi_label" and crop > ONE_WINDOW:
         yield (
-            f"crops of {crop} pixels at test (config.eval.crop): above {ONE_WINDOW}, slowfast averages softmaxes, which "
-            "do not go with config.objective='multi_label'"
+            f"crops of {crop} pixels at test (config.eval.crop): above {ONE_WINDOW}, slowfast averages softmaxes, "
+            "which does not go with config.objective='multi_label'"
         )
 
 
