@@ -90,6 +90,11 @@ class TrainedNetwork:
         return label_kinds.of(self.multi_label)
 
     @property
+    def threshold(self) -> float | None:
+        """The sigmoid above which a clip is of a class; None if clips have one class each."""
+        return self.config.eval.threshold if self.multi_label else None
+
+    @property
     def average(self):
         """The function (views, classes), axis -> (classes,) by which the test averages logits over views."""
         return steps.AVERAGES[self.config.eval.average]
