@@ -196,6 +196,8 @@ def set_objective(config: ConfigDict, chosen: dict[str, str]) -> None:
     config.objective = one_of(chosen, "atomic", "composite", "joint", "multi_label")
     config.area = chosen.get("area", "")
     if config.objective == "multi_label":
+        if config.area:
+            raise ValueError("config variants multi_label and area= contradict each other")
         if config.eval.average == "softmax":  # which is of classes that exclude each other
             config.eval.average = "sigmoid"
         if "demo" in chosen:

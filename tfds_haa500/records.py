@@ -58,6 +58,11 @@ class ClipIndex:
         kept = {n: c[chosen] if isinstance(c, np.ndarray) else [c[i] for i in chosen] for n, c in there.items()}
         return ClipIndex(**columns | kept)
 
+    @property
+    def first_class(self) -> np.ndarray:
+        """The class of each clip, or the first of several: int32 (clips,)."""
+        return self.label if self.labels is None else np.array([ids[0] for ids in self.labels], np.int32)
+
     def multi_hot(self, num_classes: int) -> np.ndarray:
         """Which clips are of which classes, one or several each: bool (clips, num_classes)."""
         found = np.zeros((len(self), num_classes), bool)

@@ -169,6 +169,10 @@ def open_split(builder, split: str, heads: tuple[Head, ...], area: str = "") -> 
         found = ", ".join(builder.info.splits)
         raise DatasetError(f"{builder.info.full_name} has no {split} split, only {found}{_WITHOUT.get(split, '')}")
     index = records.checked_index(builder, split)
+    if area and index.area is None:
+        raise DatasetError(
+            f"config.area={area!r}: the clips of {builder.info.full_name} have several classes, and no area"
+        )
     if area:
         index = index.select(index.area == read_taxonomy(builder).area_names.index(area))
     if not len(index):
