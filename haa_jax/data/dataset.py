@@ -83,7 +83,7 @@ def _build_command(name: str, data_dir: str = "", wanted: str = "") -> str:
 
 
 def _haa500_command(config: str) -> str:
-    generated = config.startswith("demo")
+    generated = config in ("demo", "demo_pairs", "demo_relaxed")
     by_name = generated or config in ("flow", "pose", "full", "relaxed")  # the builder's own, besides the default
     options = [f"--config={config}"] * by_name + ["--manual_dir=DIR"] * (not generated)
     return f"python -m tfds_haa500.build {' '.join(options)}"
