@@ -77,8 +77,8 @@ class Haa500Config(features.ClipConfig):
             relaxed.check_context(self.context_seconds, self.context_factor)
             if self.streams:
                 raise ValueError(f"streams={','.join(self.streams)!r}: clips that are cut longer have none")
-        if self.multi_label and not self.generated:
-            raise ValueError("multi_label: the clips of HAA500 have one class each")
+        if self.multi_label and (self.streams or self.classes or not self.generated):
+            raise ValueError("multi_label: only generated clips of all classes, without streams, have several classes")
 
     @property
     def relaxed(self) -> bool:
