@@ -12,7 +12,8 @@ section("accuracies", "Figures", () => {
   const line = (key) => h("tr", {}, h("th", {}, titleOf[key]), D.runs.flatMap((_, r) => {
     const figure = own(r).figures[key], error = figure.standard_error || 0;
     const low = 100 * Math.max(0, figure.value - error), high = 100 * Math.min(1, figure.value + error);
-    return [h("td", { class: "number" }, percent(figure.value), h("span", { class: "soft" }, plusMinus(figure)), h("span", { class: "counts soft" }, counted(figure))),
+    return [h("td", { class: "number" }, h("span", {}, percent(figure.value), h("span", { class: "soft" }, plusMinus(figure))),
+      h("span", { class: "counts soft" }, counted(figure))),
       h("td", { class: "hide-narrow wide" }, h("span", { class: "range", style: { "--color": color(r) } },
         h("i", { style: { width: 100 * figure.value + "%" } }), h("b", { style: { left: low + "%", width: high - low + "%" } })))];
   }));
