@@ -77,7 +77,8 @@ class Haa500Config(features.ClipConfig):
             relaxed.check_context(self.context_seconds, self.context_factor)
             if self.streams:
                 raise ValueError(f"streams={','.join(self.streams)!r}: clips that are cut longer have none")
-        if self.multi_label and (self.streams or self.classes or not self.generated):
+        own_choice = self.streams or self.classes or self.class_table or self.relaxed
+        if self.multi_label and (own_choice or not self.generated):
             raise ValueError("multi_label: only generated clips of all classes, without streams, have several classes")
 
     @property
@@ -87,6 +88,10 @@ class Haa500Config(features.ClipConfig):
 
     def read_taxonomy(self) -> taxonomy.Taxonomy:
         """The class table; raises TaxonomyError."""
+        if self.multi_label:
+            from tfds_haa500.demo import pairs
+
+            return pairs.classes()
         default = taxonomy.DEMO_CSV if self.generated else taxonomy.HAA500_CSV
         return taxonomy.load(self.class_table or default)
 
@@ -123,7 +128,7 @@ class Builder(packaging.ClipBuilder):
         ),
         Haa500Config(
             name="demo_pairs",
-            description="Two people who act at once, one or two of 16 generated classes; needs no files.",
+            description="Two people who act at once, one or two of six generated classes; needs no files.",
             multi_label=True,
             generated=True,
             version="1.0.0",

@@ -123,7 +123,7 @@ def test_their_page_has_a_choice_of_single_classes(folder):
 def test_they_are_learned_in_time_and_not_from_one_frame(tmp_path):
     """Two people at once: from 8 frames both actions, from one frame no direction, whose chance is one half.
 
-    One frame shows which two of the eight composites there are, but for each only that it is one of two classes.
+    One frame shows which of the three composites there are, but of each only that it is one of two classes.
     """
     data = tmp_path / "data"
     command = [sys.executable, "-m", "tfds_haa500.build", "--config=demo_pairs", f"--data_dir={data}"]

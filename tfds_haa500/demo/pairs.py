@@ -1,4 +1,4 @@
-"""Generates clips of two people who act at once, `haa500/demo_pairs`: each has one or two of the demo's classes.
+"""Generates clips of two people who act at once, `haa500/demo_pairs`: each has one or two of six of the demo's classes.
 
     python -m tfds_haa500.demo --pairs --out=DIR
 
@@ -25,6 +25,7 @@ from tfds_haa500.demo import files as demo_files
 from tfds_haa500.demo import motion as body
 from tfds_haa500.runtime import parallel
 
+COMPOSITES = ("barbell", "drum", "squat")  # whose movements are large, since people are small
 COUNTS = {"train": 320, "val": 32, "test": 96}  # clips of each list
 HALF = (56, 112)  # width, height in pixels of what shows one person
 _PARAMETERS, _SCENE = range(2)  # separate random streams of one seed
@@ -48,6 +49,14 @@ class Pair:
     def labels(self) -> list[str]:
         """The classes, sorted, each once."""
         return sorted({self.left.name, self.right.name})
+
+
+def classes() -> taxonomy.Taxonomy:
+    """The class table: the rows of the demo's that are of COMPOSITES."""
+    table = taxonomy.load(taxonomy.DEMO_CSV)
+    kept = [i for i, composite in enumerate(table.composites) if composite in COMPOSITES]
+    columns = dataclasses.astuple(table)
+    return taxonomy.Taxonomy(*(tuple(column[i] for i in kept) for column in columns))
 
 
 def write_folder(
@@ -81,7 +90,7 @@ def write_folder(
 
 def draw_pair(number: int, seed: int) -> Pair:
     """The parameters of a pair: a function of the arguments alone."""
-    table = taxonomy.load(taxonomy.DEMO_CSV)
+    table = classes()
     rng = np.random.default_rng((seed, zlib.crc32(b"pairs"), number, _PARAMETERS))
     first, second = (
         demo_clip.draw_clip(table.names[label], table.composites[label], 2 * number + place, seed)

@@ -9,12 +9,12 @@ import pytest
 from absl import app, flags
 
 from tfds_haa500 import taxonomy
-from tfds_haa500.demo import archive, pairs
+from tfds_haa500.demo import archive, motion, pairs
 from tfds_haa500.demo import clip as demo_clip
 from tfds_haa500.sources import clip_folder
 
 COUNTS = {"train": 3, "val": 1, "test": 2}
-TABLE = taxonomy.load(taxonomy.DEMO_CSV)
+TABLE = pairs.classes()
 
 
 def write(folder, seed: int = 0):
@@ -25,6 +25,14 @@ def write(folder, seed: int = 0):
 def contents(folder) -> dict[str, str]:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def test_the_class_table_is_a_part_of_the_demos():
+    whole = taxonomy.load(taxonomy.DEMO_CSV)
+    assert TABLE.names == tuple(sorted(name for c in pairs.COMPOSITES for name in motion.MOTIONS[c].names))
+    for i, name in enumerate(TABLE.names):
+        assert TABLE.composites[i] == whole.composites[whole.names.index(name)]
+        assert TABLE.areas[i] == whole.areas[whole.names.index(name)]
 
 
 def test_the_folder_is_one_that_build_folder_takes(tmp_path):
@@ -84,10 +92,10 @@ def test_the_classes_are_drawn_evenly_and_both_sides_independently():
     drawn = [pairs.draw_pair(number, 0) for number in range(400)]
     for side in ("left", "right"):
         counts = np.unique([getattr(pair, side).name for pair in drawn], return_counts=True)[1]
-        assert len(counts) == 16
-        assert counts.min() > 8  # 25 are expected
+        assert len(counts) == 6
+        assert counts.min() > 40  # 67 are expected
     alone = sum(len(pair.labels) == 1 for pair in drawn)
-    assert 8 < alone < 50  # 25 are expected
+    assert 40 < alone < 95  # 67 are expected
 
 
 def test_the_command(tmp_path, monkeypatch):
