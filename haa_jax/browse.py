@@ -62,10 +62,10 @@ def browse(config, *, split="train", classes=(), clips: int = 24, epochs: int = 
     builder = _builder(config, split)
     opened = dataset.open_split(builder, split, (), config.area)
     features = builder.info.features
-    kept = picks.selected(opened.index, features["label"].names, features["area"].names, classes)
+    kept = picks.selected(opened.index, *stored.names_of(features), classes)
     if not len(kept):
         raise picks.BrowseError(f"the {split} split has no clips of the classes {', '.join(classes)}")
-    chosen = kept[picks.spread(opened.index.label[kept], clips, config.seed)]
+    chosen = kept[picks.spread(opened.index.first_class[kept], clips, config.seed)]
     cards = [
         _card(config, opened, int(number), split, features, epochs if split == "train" else 0, most_views)
         for number in tqdm.tqdm(chosen, "drawing", unit=" clips")

@@ -105,6 +105,11 @@ _OPENED_BY = {
 
 
 def _check_split(exp: Experiment, split: str) -> None:
+    if exp.objective.multi_label:
+        raise EvaluationError(
+            f"the clips of {exp.builder.info.full_name} have several classes each, of which no clusters are measured; "
+            "python -m haa_jax.predict --features=DIR writes the features of videos"
+        )
     if split not in exp.splits:
         hint = _OPENED_BY.get(split, "")
         raise EvaluationError(f"the {split} split is not one of this run's ({', '.join(exp.splits)}){hint}")

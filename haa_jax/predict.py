@@ -45,12 +45,13 @@ def predict(
     Args:
       given: as of `videos.find`.
       trained: a network, or several whose logits are added (see averaging.py).
-      top_k: labels of each video.
+      top_k: labels of each video; of networks that give clips several classes, all above the threshold count instead.
       flow_method: as of `videos.read_example`.
       fusion_weights: of the networks; 1 each by default.
 
     Returns:
-      For each video [{"label": str, "score": float}], the highest score first; scores of all classes add up to 1.
+      For each video [{"label": str, "score": float}], the highest score first; scores of all classes add up to 1
+      (of several classes a clip, each is 0 to 1 by itself).
 
     Raises:
       VideoError: a video cannot be used.
@@ -64,8 +65,8 @@ def predict(
     for outcome in runner.run(videos.find(given), trained, runner.Plan(flow_method=flow_method)):
         if outcome.error:
             raise outcome.error
-        (logits,) = networks.fused(outcome.outputs, weights)[head]
-        found.append(results.top(logits, trained[0].classes[head], top_k))
+        (logits,) = networks.fused(outcome.outputs, weights, trained[0].labels)[head]
+        found.append(results.top(logits, trained[0].classes[head], top_k, trained[0].threshold))
     return found
 
 
@@ -82,6 +83,9 @@ def main(argv: list[str]) -> None:
         trained = networks.load()
         if flags.FLAGS.views:
             trained = [networks.with_views(network, flags.FLAGS.views) for network in trained]
+        if trained[0].multi_label and flags.FLAGS["top_k"].present:
+            above = f"all classes of a clip above {trained[0].threshold:g} (config.eval.threshold) are given"
+            raise networks.NetworksError(f"--top_k={options.top_k}: {above}")
         failed = command.run(names, trained, options)
     except user_errors() as error:
         sys.exit(f"error: {error}")

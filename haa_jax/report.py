@@ -18,9 +18,9 @@ import numpy as np
 from absl import app, flags
 from etils import epath
 
-from haa_jax import config_flag, predictions
+from haa_jax import config_flag, label_kinds, predictions
 from haa_jax.errors import user_errors
-from haa_jax.reporting import curves, groups, page, pictures, tables, thumbnails
+from haa_jax.reporting import curves, groups, page, pictures, several, tables, thumbnails
 from haa_jax.reporting.runs import ReportError, Run, open_runs
 from haa_jax.runtime import paths
 from haa_jax.runtime.files import atomic_write
@@ -64,8 +64,7 @@ def report(given: Sequence[str], out: str = "", data_dir: str = "", dataset: str
     notes = {}
     source = thumbnails.open_source(_with_config(runs), dataset, data_dir)
     strips = _thumbnails(runs, source, notes)
-    table = groups.packaged_table(runs[0]) if isinstance(source, str) else source.table
-    by_head = {head: groups.of_head(runs[0], head, table) for head in runs[0].heads}
+    by_head = {} if runs[0].multi_label else _groups(runs[0], source)
     curves_of_runs = _curves(runs, notes)
     maps = _maps(runs, notes)
     for each in (folder, folder / "tables", folder / "pictures"):
@@ -80,9 +79,16 @@ def report(given: Sequence[str], out: str = "", data_dir: str = "", dataset: str
     return folder / PAGE
 
 
+def _groups(run: Run, source: thumbnails.Source | str) -> dict[str, groups.Groups]:
+    table = groups.packaged_table(run) if isinstance(source, str) else source.table
+    return {head: groups.of_head(run, head, table) for head in run.heads}
+
+
 def write_tables(folder: epath.Path, runs: Sequence[Run], by_head: dict[str, groups.Groups]) -> list[str]:
     """Writes the report's tables; returns their paths relative to `folder`."""
     written = {"accuracies": tables.accuracies(runs)}
+    if runs[0].multi_label:
+        written |= {f"{head}_classes": several.class_table(runs, head) for head in runs[0].heads}
     for head, names in by_head.items():
         written[f"{head}_classes"] = tables.class_table(runs, head, names)
         for run in runs:
@@ -149,7 +155,8 @@ def _thumbnails(runs: Sequence[Run], source: thumbnails.Source | str, notes: dic
     if isinstance(source, str):
         notes["thumbnails"] = [f"No thumbnails: {source}"]
         return {}
-    found, problems = thumbnails.strips(source, runs[0].arrays["clip_ids"], page.shown_clips(runs))
+    shown = (several if runs[0].multi_label else page).shown_clips(runs)
+    found, problems = thumbnails.strips(source, runs[0].arrays["clip_ids"], shown)
     if problems:
         notes["thumbnails"] = [f"No thumbnails of {len(problems)} clips: {predictions.some(problems)}"]
     return found
@@ -162,7 +169,8 @@ def _curves(runs: Sequence[Run], notes: dict) -> dict[str, dict[str, curves.Curv
         if "fusion" in run.results:
             lines.append(f"No training curves of {run.name}: it is a fusion of other runs")
             continue
-        own, problems = ({}, []) if run.workdir is None else curves.read(run.workdir, run.meta, run.evaluated)
+        scored = f"{run.evaluated}_{label_kinds.of(run.multi_label).best}"
+        own, problems = ({}, []) if run.workdir is None else curves.read(run.workdir, run.meta, scored)
         lines += problems
         if own:
             found[run.name] = own
@@ -178,8 +186,8 @@ def _maps(runs: Sequence[Run], notes: dict) -> dict[str, bytes]:
     found, lines = {}, []
     for run in runs:
         path = run.file.parent / f"tsne_{run.split}.png"
-        if "fusion" in run.results:
-            continue  # it has no features
+        if "fusion" in run.results or run.multi_label:
+            continue  # a fusion has no features, and clips of several classes no map
         if not path.exists():
             lines.append(
                 f"No map of {run.name}: python -m haa_jax.embed --config=CONFIG --workdir={path.parent} "

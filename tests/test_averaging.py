@@ -1,6 +1,9 @@
 import numpy as np
+import pytest
 
+from haa_jax import averaging
 from haa_jax.averaging import ClipOutputs
+from haa_jax.models.heads import average_sigmoid
 
 
 def test_outputs_find_their_clip_and_view_in_any_order_and_padding_is_dropped():
@@ -29,3 +32,11 @@ def test_a_clip_that_lacks_a_view_is_nan():
     outputs.add({"atomic": np.ones((3, 4), np.float32)}, np.array([0, 1, 1]), np.array([0, 0, 1]), np.ones(3, bool))
     assert np.isnan(outputs.averaged["atomic"][0]).all()
     assert (outputs.averaged["atomic"][1] == 1).all()
+
+
+def test_sigmoids_are_probabilities_whose_mean_is_that_of_the_views():
+    logits = np.float32([[-800, -1, 0, 2, 800], [1, 1, 1, 1, 1]])
+    assert averaging.sigmoid(logits)[0].tolist() == pytest.approx([0, 0.26894142, 0.5, 0.88079708, 1])
+    found = average_sigmoid(logits[:, 1:4], 0)
+    assert averaging.sigmoid(found) == pytest.approx(averaging.sigmoid(logits[:, 1:4]).mean(0), rel=1e-5)
+    assert average_sigmoid(logits[:1, 1:4], 0) == pytest.approx(logits[0, 1:4], abs=1e-6)

@@ -58,7 +58,7 @@ def test_every_field_has_a_check_or_is_free_text():
         (
             "objective",
             "composit",
-            r"config.objective='composit' must be one of atomic, composite, joint; did you mean 'composite'",
+            r"config.objective='composit' must be one of atomic, composite, joint, .*; did you mean 'composite'",
         ),
         ("model.name", "i3", "did you mean 'i3d'"),
         ("model.dtype", "bf16", "must be one of float32, bfloat16"),
@@ -255,3 +255,31 @@ def test_config_words():
 def test_wrong_words_name_the_right_ones(words, message):
     with pytest.raises(ValueError, match=message):
         i3d.get_config(words)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"train.class_weights": "balanced"}, "config.train.class_weights='balanced' weighs a clip by its class"),
+        ({"area": "sports_athletics"}, "config.area='sports_athletics': with config.objective='multi_label'"),
+        ({"eval.average": "softmax"}, "config.eval.average='softmax' does not go with config.objective='multi_label'"),
+        ({"eval.threshold": 1.0}, "config.eval.threshold=1.0 must be from 0 to below 1"),
+        ({"objective": "atomic", "eval.average": "sigmoid"}, "does not go with config.objective='atomic'"),
+    ],
+)
+def test_what_several_labels_cannot_have(fields, message):
+    config = good()
+    config.objective = "multi_label"
+    checks.check_config(config)
+    config.update_from_flattened_dict(fields)
+    with pytest.raises(checks.ConfigError, match=message):
+        checks.check_config(config)
+
+
+def test_several_labels_of_the_networks_that_average_softmaxes():
+    assert tpn.get_config("multi_label").eval.average == "sigmoid"
+    config = slowfast.get_config("multi_label")
+    checks.check_config(config)
+    config.eval.crop = 256
+    with pytest.raises(checks.ConfigError, match=r"crops of 256 pixels at test .*slowfast averages softmaxes"):
+        checks.check_config(config)

@@ -119,7 +119,7 @@ def test_their_own_checks_and_names_are_used(config):
     with pytest.raises(checks.ConfigError) as error:
         checks.check_config(config)
     assert "the toy cannot use mixed signs" in str(error.value)
-    assert "must be one of atomic, composite, joint, area; did you mean 'area'" in str(error.value)
+    assert "must be one of atomic, composite, joint, multi_label, area; did you mean 'area'" in str(error.value)
     assert "must be one of sgd, adamw, sign_sgd; did you mean 'sign_sgd'" in str(error.value)
     config.data.stream = "skeleton"
     with pytest.raises(checks.ConfigError, match="config.model.name='toy' cannot take config.data.stream='skeleton'"):

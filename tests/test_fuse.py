@@ -270,3 +270,21 @@ def test_the_command(save, tmp_path, capsys):
         fuse.main(["fuse", *paths])
     with pytest.raises(SystemExit, match="not 1"):
         fuse.main(["fuse", paths[0]])
+
+
+def test_logits_of_several_classes_are_averaged(save, tmp_path, capsys):
+    runs = []
+    for seed in (0, 1):
+        run = make_run(seed)
+        del run["areas"]
+        run["atomic_labels"] = (np.arange(CLASSES) % 3 == run["atomic_labels"][:, None] % 3).astype(np.int8)
+        runs.append(run | {"atomic_threshold": np.array(0.4)})
+    paths = [save(name, run) for name, run in zip(("rgb", "flow"), runs, strict=True)]
+    results = fuse.fuse_files(paths, [1.0, 3.0], False, tmp_path / "out")
+    fused = predictions.read(tmp_path / "out" / "predictions.npz")
+    mean = (runs[0]["atomic_logits"] + 3 * runs[1]["atomic_logits"]) / 4
+    np.testing.assert_allclose(fused["atomic_logits"], mean, rtol=1e-6)
+    assert results["heads"]["atomic"] == metrics.several_labels(fused["atomic_logits"], fused["atomic_labels"], 0.4)
+    assert "(6 classes), atomic head" in capsys.readouterr().out
+    with pytest.raises(evaluate.EvaluationError, match="--softmax: these clips have several classes"):
+        fuse.fuse_files(paths, [1.0, 1.0], True, tmp_path / "other")

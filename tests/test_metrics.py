@@ -89,3 +89,37 @@ def test_areas_add_up_to_the_whole():
     text = metrics.describe(results)
     assert f"({results['top1']['correct']}/90)" in text
     assert "(6 classes)" in text
+
+
+SETS = np.array([[1, 1, 0, 0], [0, 1, 0, 0], [1, 0, 1, 0]], np.int8)
+
+
+def test_intersection_over_union():
+    """Of {0, 1} and {0}; of {1} and {0, 1, 2}; of {0, 2} and nothing."""
+    logits = np.array([[2.0, -1, -1, -1], [1, 2, 0.1, -3], [-1, -1, 0, -1]])
+    assert metrics.intersection_over_union(logits, SETS, 0.5).tolist() == pytest.approx([1 / 2, 1 / 3, 0])
+    assert metrics.intersection_over_union(logits, SETS, 0.8).tolist() == pytest.approx([1 / 2, 1, 0])
+    nothing = np.zeros((1, 4), np.int8)
+    assert metrics.intersection_over_union(np.full((1, 4), -1.0), nothing, 0.5).tolist() == [1]
+    assert metrics.intersection_over_union(np.array([[-1.0, 1, -1, -1]]), nothing, 0.5).tolist() == [0]
+
+
+def test_the_figures_of_several_labels():
+    """The third class is ranked last but one: its average precision is 1/2. Nothing has the fourth."""
+    logits = np.array([[2.0, 3, -1, 0], [-1, 2, 0, 0], [1, -1, -0.5, 0]])
+    figures = metrics.several_labels(logits, SETS, 0.5)
+    iou, precision = figures["mean_iou"], figures["mean_average_precision"]
+    assert (iou["count"], iou["threshold"]) == (3, 0.5)
+    assert iou["value"] == pytest.approx((1 + 1 + 1 / 2) / 3)
+    assert iou["standard_error"] == pytest.approx(np.std([1, 1, 0.5], ddof=1) / np.sqrt(3))
+    assert precision == {
+        "value": pytest.approx((1 + 1 + 1 / 2) / 3),
+        "classes": 3,
+        "left_out": 1,
+        "standard_error": None,
+    }
+    assert metrics.describe(figures).splitlines() == [
+        "  mean_iou                83.33 % +- 16.67  (3 clips, sigmoid above 0.5)",
+        "  mean_average_precision  83.33 % +- not known  (3 classes, 1 without clips left out)",
+    ]
+    assert metrics.several_labels(logits[:1], SETS[:1], 0.5)["mean_iou"]["standard_error"] is None

@@ -142,3 +142,30 @@ def test_the_module_is_a_command(tmp_path):
     assert done.returncode == 1
     assert done.stderr.startswith(f"error: {tmp_path} has no predictions.npz; evaluating a run writes them")
     assert done.stderr.count("\n") == 1
+
+
+def test_runs_of_several_classes(tmp_path, capsys):
+    folders = [made.write_run(tmp_path / name, made.several(seed)) for seed, name in enumerate("ab")]
+    path = report.report(folders, tmp_path / "out")
+    data, arrays = data_of(path), made.several(0)
+    assert "No map" not in capsys.readouterr().out
+    answers = data["runs"][0]["heads"]["atomic"]
+    assert answers["figures"] == json.loads((folders[0] / "metrics.json").read_text())["heads"]["atomic"]
+    assert data["heads"]["atomic"]["labels"][5] == [1]
+    assert data["heads"]["atomic"]["labels"][6] == [1, 2]
+    ious = [answers["iou"][clip] for clip in answers["by_iou"]]
+    assert ious == sorted(ious)
+    assert [of["clips"] for of in answers["classes"]] == arrays["atomic_labels"].sum(0).tolist()
+    assert answers["classes"][4]["average_precision"] is None
+    for clip, predicted in enumerate(answers["predicted"]):
+        assert predicted == [i for i, logit in enumerate(arrays["atomic_logits"][clip]) if logit > 0]
+        assert sorted(answers["top"][clip]) == list(range(5))
+    rows = read_csv(tmp_path / "out" / "tables" / "atomic_classes.csv")
+    assert rows[0][:4] == ["class", "clips", "a: predicted", "a: correct"]
+    assert [row[2:5] for row in read_csv(tmp_path / "out" / "tables" / "accuracies.csv")[1:3]] == [
+        [name, f"{answers['figures'][name]['value']:.6f}", read_csv(tmp_path / "out/tables/accuracies.csv")[i][4]]
+        for i, name in enumerate(("mean_iou", "mean_average_precision"), start=1)
+    ]
+    assert not list((tmp_path / "out" / "pictures").glob("*confusion*"))
+    assert "Clips by IOU" in path.read_text()
+    assert "Clips by IOU" not in report.report([made.write_run(tmp_path / "c", made.small())]).read_text()

@@ -7,6 +7,7 @@
 import dataclasses
 import functools
 import os
+import pathlib
 import tempfile
 from collections.abc import Callable
 from typing import ClassVar
@@ -14,8 +15,8 @@ from typing import ClassVar
 import tensorflow_datasets as tfds
 
 from tfds_haa500 import features, packaging, taxonomy
-from tfds_haa500.sources import archive, relaxed
-from tfds_haa500.sources.clips import Clip
+from tfds_haa500.sources import archive, clip_folder, relaxed
+from tfds_haa500.sources.clips import Annotation, Clip
 from tfds_haa500.streams import STREAMS, flow
 
 _INSTRUCTIONS = f"""\
@@ -76,6 +77,9 @@ class Haa500Config(features.ClipConfig):
             relaxed.check_context(self.context_seconds, self.context_factor)
             if self.streams:
                 raise ValueError(f"streams={','.join(self.streams)!r}: clips that are cut longer have none")
+        own_choice = self.streams or self.classes or self.class_table or self.relaxed
+        if self.multi_label and (own_choice or not self.generated):
+            raise ValueError("multi_label: only generated clips of all classes, without streams, have several classes")
 
     @property
     def relaxed(self) -> bool:
@@ -84,6 +88,10 @@ class Haa500Config(features.ClipConfig):
 
     def read_taxonomy(self) -> taxonomy.Taxonomy:
         """The class table; raises TaxonomyError."""
+        if self.multi_label:
+            from tfds_haa500.demo import pairs
+
+            return pairs.classes()
         default = taxonomy.DEMO_CSV if self.generated else taxonomy.HAA500_CSV
         return taxonomy.load(self.class_table or default)
 
@@ -118,6 +126,14 @@ class Builder(packaging.ClipBuilder):
             version="1.3.0",
             release_notes={"1.2.0": "Flow and poses beside the frames.", "1.3.0": "Boxes and objects too."},
         ),
+        Haa500Config(
+            name="demo_pairs",
+            description="Two people who act at once, one or two of six generated classes; needs no files.",
+            multi_label=True,
+            generated=True,
+            version="1.0.0",
+            release_notes={"1.0.0": "First version."},
+        ),
     ]
 
     @functools.cached_property
@@ -131,7 +147,7 @@ class Builder(packaging.ClipBuilder):
         others = {"context": context} if config.relaxed else {}
         return self.dataset_info_from_configs(
             features=features.example_features(self.taxonomy, config, _DOCS),
-            supervised_keys=("video", "label"),
+            supervised_keys=features.supervised_keys(config),
             homepage="https://www.cse.ust.hk/haa/",
             metadata=features.metadata(self.taxonomy, config, **others),
         )
@@ -139,6 +155,8 @@ class Builder(packaging.ClipBuilder):
     def find_clips(self, dl_manager) -> list[Clip]:
         """The clips of the release, by class and number."""
         config = self.builder_config
+        if config.multi_label:
+            return self._pairs()
         manual_dir = self._draw() if config.generated else dl_manager.manual_dir
         if config.relaxed:
             return relaxed.locate(manual_dir, archive.scan_annotations(manual_dir, self.taxonomy, config.classes))
@@ -151,13 +169,26 @@ class Builder(packaging.ClipBuilder):
             return super().encoder()
         return functools.partial(relaxed.encode, seconds=config.context_seconds, factor=config.context_factor)
 
+    def _pairs(self) -> list[Clip]:
+        """The clips of two people."""
+        from tfds_haa500.demo import pairs
+
+        folder = pathlib.Path(self._temporary(), "pairs")
+        pairs.write_folder(folder)
+        clips = clip_folder.scan(folder / "videos", folder / "lists", table=self.taxonomy.names, multi_label=True)
+        return [dataclasses.replace(clip, annotation=Annotation(num_people=2)) for clip in clips]
+
+    def _temporary(self) -> str:
+        """A folder that is removed when the build ends."""
+        # In the folder of a local dataset that is being written: what a killed build leaves is deleted with it.
+        parent = None if "://" in os.fspath(self.data_path) else self.data_path
+        return self._resources.enter_context(tempfile.TemporaryDirectory(dir=parent))
+
     def _draw(self) -> str:
         """A folder with the generated archive, which is removed when the build ends."""
         from tfds_haa500.demo import archive as demo
 
-        # In the folder of a local dataset that is being written: what a killed build leaves is deleted with it.
-        parent = None if "://" in os.fspath(self.data_path) else self.data_path
-        folder = self._resources.enter_context(tempfile.TemporaryDirectory(dir=parent))
+        folder = self._temporary()
         kinds = ("youtube",) if self.builder_config.relaxed else demo.BUILT
         demo.write_archive(os.path.join(folder, archive.RELEASE), classes=self.builder_config.classes, kinds=kinds)
         return os.path.join(folder, archive.RELEASE)

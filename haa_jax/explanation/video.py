@@ -5,7 +5,6 @@ import difflib
 import pathlib
 from collections.abc import Sequence
 
-import jax
 import numpy as np
 from etils import epath
 
@@ -24,7 +23,7 @@ class Explanation:
 
     Attributes:
       name: of the video, without folder and suffix.
-      head, label, score: the class and its softmax score in this view.
+      head, label, score: the class and its score in this view: softmax, or sigmoid if clips have several classes.
       top: whether it is the class with the highest score.
       view: what the network saw.
       maps: endpoint -> float32 (frames, height', width'), one map for each frame of the view and in space at the
@@ -83,7 +82,7 @@ def explain(
         name=pathlib.Path(video).stem,
         head=head,
         label=trained.classes[head][chosen],
-        score=float(jax.nn.softmax(logits)[chosen]),
+        score=float(trained.labels.scores(logits)[chosen]),
         top=bool(chosen == logits.argmax()),
         view=view,
         maps=maps,

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 
+from haa_jax import metrics
 from haa_jax.exporting import clips
 from haa_jax.models import MODELS
 
@@ -27,7 +28,7 @@ def card(description: dict, sizes: dict[str, int]) -> str:
         "Use": _use(description),
         "Input": _input(description),
         "Data and recipe": _origin(description["origin"]),
-        "Accuracy": _accuracy(description["origin"]),
+        "Accuracy": _accuracy(description["origin"], several="threshold" in description),
         "Limits": _limits(description),
         "License": _license(description["origin"]),
         "Files": _table(("file", "bytes"), ((f"`{name}`", f"{size:,}") for name, size in sizes.items())),
@@ -59,15 +60,28 @@ def _summary(description: dict) -> str:
 
 def _use(description: dict) -> str:
     program, settings = description["program"], description["preprocessing"]
+    several = "threshold" in description
     head, stream = json.dumps(next(iter(description["classes"]))), json.dumps(settings["stream"])
     if settings["stream"] in clips.STREAMS and not settings["person_crop"]:
         made = f"batch = {{{stream}: clips.views({clips.STREAMS[settings['stream']]}, fps, settings)}}"
     else:
         made = f"batch = {{{', '.join(f'{json.dumps(name)}: ...' for name in description['inputs'])}}}  # see Input"
+    names = f"""description["classes"][{head}]"""
+    if several:
+        answer = f"""scores = 1 / (1 + np.exp(-logits))
+found = [name for name, score in zip({names}, scores) if score > description["threshold"]]"""
+    else:
+        answer = f"best = {names}[logits.argmax()]"
     return f"""Needs Python with `jax`, `numpy` and `flatbuffers`; runs on {", ".join(program["platforms"])}.
 
 ```python
-import sys
+import sys{
+        '''
+
+import numpy as np'''
+        if several
+        else ""
+    }
 
 sys.path.insert(0, "FOLDER")  # this folder
 import clips, load
@@ -76,7 +90,7 @@ network, description = load.network(), load.description()
 settings = description["preprocessing"]
 {made}
 logits = clips.average(network(batch)[{head}], settings)  # over the views of one video
-best = description["classes"][{head}][logits.argmax()]
+{answer}
 ```
 
 JAX documents that an exported program runs with versions of JAX up to 6 months newer and 3 weeks older than the one
@@ -128,29 +142,35 @@ def _learning_rate(optimizer: dict) -> str:
     return f"{optimizer['learning_rate']:g}" + (f" for {base} clips a step, scaled with the batch" if base else "")
 
 
-def _accuracy(origin: dict) -> str:
+def _accuracy(origin: dict, several: bool) -> str:
     evaluation = origin.get("evaluation")
     if not evaluation:
         return "Not evaluated: no evaluation of this checkpoint is recorded."
     rows = []
     for head, results in evaluation["heads"].items():
-        areas = {f"area {name}, top1": figure for name, figure in results["area"].items()}
+        areas = {f"area {name}, top1": figure for name, figure in results.get("area", {}).items()}
         for name, figure in {**{key: value for key, value in results.items() if key != "area"}, **areas}.items():
             rows.append((escape(head), escape(name), *_figure(figure)))
     evaluated = f"{escape(evaluation['split'])} split; the evaluated head is {escape(evaluation['evaluated_head'])}."
-    return f"{evaluated}\n\n{_table(('head', 'figure', 'correct', 'accuracy', 'standard error'), rows)}"
+    counted = ("of", "value") if several else ("correct", "accuracy")
+    return f"{evaluated}\n\n{_table(('head', 'figure', *counted, 'standard error'), rows)}"
 
 
 def _figure(figure: dict) -> tuple[str, str, str]:
     error = figure["standard_error"]
-    counted = f"{figure['correct']}/{figure['count']}" if "correct" in figure else f"{figure['classes']} classes"
-    return counted, f"{100 * figure['value']:.2f} %", "not known" if error is None else f"{100 * error:.2f} %"
+    return (
+        metrics.counted(figure),
+        f"{100 * figure['value']:.2f} %",
+        "not known" if error is None else f"{100 * error:.2f} %",
+    )
 
 
 def _limits(description: dict) -> str:
-    settings = description["preprocessing"]
+    settings, threshold = description["preprocessing"], description.get("threshold")
     lines = [
-        "- A clip that shows none of the classes gets one of them nevertheless: softmax scores sum to 1.",
+        "- A clip that shows none of the classes gets one of them nevertheless: softmax scores sum to 1."
+        if threshold is None
+        else f"- A clip gets every class whose sigmoid is above {threshold:g} (`threshold` in export.json), or none.",
         f"- A view shows {settings['frames']} frames; longer actions are seen in part unless `windows` covers them.",
         "- On a CPU, logits are haa_jax's to float rounding. TPUs and recent NVIDIA GPUs round the products of float32 "
         "more coarsely by default; JAX's setting is `jax_default_matmul_precision`.",

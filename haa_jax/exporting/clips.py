@@ -96,5 +96,8 @@ def average(logits: np.ndarray, preprocessing: dict) -> np.ndarray:
     logits = np.asarray(logits)
     if preprocessing["average"] == "logits":
         return logits.mean(0)
+    if preprocessing["average"] == "sigmoid":
+        yes, no = (np.logaddexp.reduce(-np.logaddexp(0, -each), axis=0) for each in (logits, -logits))
+        return yes - no
     sums = np.logaddexp.reduce(logits, axis=1, keepdims=True)  # else of the views' softmaxes
     return np.logaddexp.reduce(logits - sums, axis=0) - np.log(len(logits)).astype(logits.dtype) + sums.mean()

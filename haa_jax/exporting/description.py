@@ -63,6 +63,7 @@ def describe(trained: TrainedNetwork, program: export.Exported, size: int, origi
             head: {"shape": ["batch", len(names)], "dtype": "float32"} for head, names in trained.classes.items()
         },
         "classes": {head: list(names) for head, names in trained.classes.items()},
+        **({"threshold": trained.threshold} if trained.multi_label else {}),  # of the sigmoid of a clip's classes
         "preprocessing": {
             **_fields(data, BY_THE_CALLER),
             "windows": trained.views.windows,

@@ -105,9 +105,11 @@ def extract_features(names: dict[str, str], trained: TrainedNetwork, options: Op
 
 
 def _record(outcome: runner.Outcome, trained: Sequence[TrainedNetwork], options: Options, head: str) -> dict:
-    logits = networks.fused(outcome.outputs, options.fusion_weights)
-    record = results.record(outcome.video, outcome.times, logits, trained[0].classes, options.top_k)
-    return results.join(record, head) if options.join else record
+    first = trained[0]
+    logits = networks.fused(outcome.outputs, options.fusion_weights, first.labels)
+    which = options.top_k, first.threshold
+    record = results.record(outcome.video, outcome.times, logits, first.classes, *which)
+    return results.join(record, head, first.multi_label) if options.join else record
 
 
 def _settings(trained: Sequence[TrainedNetwork], options: Options) -> dict:

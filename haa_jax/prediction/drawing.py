@@ -54,10 +54,12 @@ def lines(found: dict, time: float) -> list[str]:
 
 def annotate(frame: np.ndarray, texts: list[str]) -> None:
     """Draws lines of text at the top left of a frame (height, width, 3) uint8 BGR, in place, on a darker ground."""
+    if not texts:
+        return
     texts = [text.encode("ascii", "replace").decode() for text in texts]  # what OpenCV's fonts have
     height = max(12, frame.shape[0] // _LINES)  # of a line, pixels
     scale = 0.6 * height / cv2.getTextSize("H", _FONT, 1, 1)[0][1]
-    width = max((cv2.getTextSize(text, _FONT, scale, 1)[0][0] for text in texts), default=0)
+    width = max(cv2.getTextSize(text, _FONT, scale, 1)[0][0] for text in texts)
     frame[: height * len(texts) + height // 2, : width + height] //= 3
     for number, text in enumerate(texts, start=1):
         place = (height // 2, number * height)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from absl import flags
 
-from haa_jax import averaging, checks
+from haa_jax import averaging, checks, label_kinds
 from haa_jax.errors import UserError
 from haa_jax.learning.objectives import OBJECTIVES
 from haa_jax.prediction import network_flags
@@ -69,7 +69,16 @@ def parse_weights(texts: Sequence[str]) -> tuple[float, ...]:
 
 
 def check_fusion(networks: Sequence[TrainedNetwork], weights: Sequence[float]) -> None:
-    """Raises NetworksError unless all networks have the same heads and classes, and there is a weight for each."""
+    """Raises NetworksError unless all networks have the same heads and classes, and there is a weight for each.
+
+    Networks that give clips several classes must also have the same threshold.
+    """
+    for number, network in enumerate(networks[1:], start=2):
+        if network.threshold != networks[0].threshold:
+            kinds = [_kind(each) for each in (network, networks[0])]
+            raise NetworksError(
+                f"network {number} gives clips {kinds[0]}, the first one {kinds[1]}; they cannot be fused"
+            )
     first, *others = (network.classes for network in networks)
     for number, classes in enumerate(others, start=2):
         if classes.keys() != first.keys():
@@ -88,13 +97,22 @@ def check_fusion(networks: Sequence[TrainedNetwork], weights: Sequence[float]) -
         raise NetworksError(fault)
 
 
-def fused(outputs: Sequence[Mapping[str, np.ndarray]], weights: Sequence[float]) -> dict[str, np.ndarray]:
-    """The logits of one network as they are, or the weighted sum of those of several: head -> float32 (clips, classes).
+def _kind(network: TrainedNetwork) -> str:
+    return f"the classes above {network.threshold:g}" if network.multi_label else "one class each"
+
+
+def fused(
+    outputs: Sequence[Mapping[str, np.ndarray]],
+    weights: Sequence[float],
+    kind: label_kinds.LabelKind = label_kinds.ONE,
+) -> dict[str, np.ndarray]:
+    """The logits of one network as they are, or those of several, fused: head -> float32 (clips, classes).
 
     Args:
       outputs: of each network, head -> (clips, classes).
       weights: one for each.
+      kind: of their labels.
     """
     if len(outputs) == 1:
         return dict(outputs[0])
-    return {head: averaging.fuse([each[head] for each in outputs], list(weights)) for head in outputs[0]}
+    return {head: kind.fuse([each[head] for each in outputs], list(weights)) for head in outputs[0]}

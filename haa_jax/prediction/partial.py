@@ -73,6 +73,7 @@ def fingerprint(networks: Sequence[TrainedNetwork]) -> list[dict]:
             "model": network.config.model.to_dict(),
             "data": {name: value for name, value in network.data.to_dict().items() if name not in _NO_EFFECT},
             "views": [*network.views, network.config.eval.average],
+            **({"threshold": network.threshold} if network.multi_label else {}),
         }
         for network in networks
     ]

@@ -3,6 +3,8 @@
 A record is what is kept of one video, as it is in JSON:
 
     {"video": PATH, "clips": [{"start": s, "end": s, "predictions": {HEAD: [{"label": NAME, "score": 0 to 1}, ...]}}]}
+
+Of networks that give clips several classes, the labels are all those above the threshold, which may be none.
 """
 
 import csv
@@ -26,52 +28,70 @@ class ResultsError(UserError, ValueError):
     """A file of results that cannot be used."""
 
 
-def top(logits: np.ndarray, names: Sequence[str], count: int) -> list[dict]:
+def top(logits: np.ndarray, names: Sequence[str], count: int, threshold: float | None = None) -> list[dict]:
     """The classes with the highest scores, the highest first: [{"label", "score"}].
 
     Args:
       logits: float (classes,).
       names: of the classes.
       count: how many; all if there are fewer.
+      threshold: for clips of several classes: all that have a sigmoid above it instead, however many they are.
     """
-    scores = averaging.softmax(logits)
-    best = np.argsort(-scores, kind="stable")[:count]
+    scores = averaging.softmax(logits) if threshold is None else averaging.sigmoid(logits)
+    order = np.argsort(-scores, kind="stable")
+    best = order[:count] if threshold is None else order[scores[order] > threshold]
     return [{"label": names[i], "score": float(scores[i])} for i in best]
 
 
-def record(video: str, times: list[tuple], logits: Mapping[str, np.ndarray], classes: Mapping, count: int) -> dict:
+def record(
+    video: str,
+    times: list[tuple],
+    logits: Mapping[str, np.ndarray],
+    classes: Mapping,
+    count: int,
+    threshold: float | None = None,
+) -> dict:
     """The record of a video.
 
     Args:
       times: (start, end) of each clip in seconds.
       logits: head -> (clips, classes).
       classes: names by head.
-      count: labels of each clip.
+      count, threshold: which labels of each clip; see `top`.
     """
     clips = [
         {
             "start": round(start, 3),
             "end": round(end, 3),
-            "predictions": {head: top(values[clip], classes[head], count) for head, values in logits.items()},
+            "predictions": {
+                head: top(values[clip], classes[head], count, threshold) for head, values in logits.items()
+            },
         }
         for clip, (start, end) in enumerate(times)
     ]
     return {"video": video, "clips": clips}
 
 
-def join(found: dict, head: str) -> dict:
+def join(found: dict, head: str, several: bool = False) -> dict:
     """A record with successive clips of the same top label joined to one, which has the mean of their scores.
 
     Where overlapping clips have different labels, the border is in the middle of what they share.
 
     Args:
       head: whose labels; the joined clips have only that one.
+      several: join clips with the same set of labels instead.
     """
     joined = []
-    for label, run in itertools.groupby(found["clips"], key=lambda clip: clip["predictions"][head][0]["label"]):
+
+    def scores(clip: dict) -> dict[str, float]:
+        best = clip["predictions"][head]
+        return {each["label"]: each["score"] for each in (best if several else best[:1])}
+
+    for labels, run in itertools.groupby(found["clips"], key=lambda clip: sorted(scores(clip))):
         run = list(run)
-        score = sum(clip["predictions"][head][0]["score"] for clip in run) / len(run)
-        best = {head: [{"label": label, "score": score}]}
+        means = {label: sum(scores(clip)[label] for clip in run) / len(run) for label in labels}
+        order = sorted(means, key=lambda label: -means[label])
+        best = {head: [{"label": label, "score": means[label]} for label in order]}
         joined.append({"start": run[0]["start"], "end": run[-1]["end"], "predictions": best})
     for before, after in itertools.pairwise(joined):
         if after["start"] < before["end"]:
@@ -80,9 +100,11 @@ def join(found: dict, head: str) -> dict:
 
 
 def rows(found: dict) -> Iterator[tuple]:
-    """The rows of a record with COLUMNS."""
+    """The rows of a record with COLUMNS; one without rank, label and score for a clip that has no label."""
     for clip in found["clips"]:
         for head, best in clip["predictions"].items():
+            if not best:
+                yield found["video"], clip["start"], clip["end"], head, "", "", None
             for rank, each in enumerate(best, start=1):
                 yield found["video"], clip["start"], clip["end"], head, rank, each["label"], each["score"]
 
@@ -103,7 +125,9 @@ def write(path: str, records: Iterable[dict]) -> None:
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(COLUMNS)
-        writer.writerows((*row[:-1], f"{row[-1]:.6g}") for found in records for row in rows(found))
+        writer.writerows(
+            (*row[:-1], "" if row[-1] is None else f"{row[-1]:.6g}") for found in records for row in rows(found)
+        )
         text = out.getvalue()
     with atomic_write(path) as file:
         file.write(text.encode(errors="surrogateescape"))  # names of files may be any bytes
@@ -134,7 +158,7 @@ class Table:
             # A column is repeated if one to its left is new.
             same = list(itertools.accumulate((a == b for a, b in zip(now, before, strict=True)), lambda a, b: a and b))
             shown = ["" if hidden else cell for hidden, cell in zip(same, now, strict=True)]
-            lines.append(self._line(*shown, f"{score:.4f}", label))
+            lines.append(self._line(*shown, *(("", "-") if score is None else (f"{score:.4f}", label))))
             before = now
         return "\n".join(lines)
 

@@ -21,7 +21,7 @@ def read(workdir: epath.Path, meta: dict, evaluated: str) -> tuple[dict[str, Cur
 
     Args:
       meta: of a checkpoint, whose "history" has the validation scores.
-      evaluated: the head that they are of.
+      evaluated: the head and the figure that they are of, as "atomic_top1".
 
     Returns:
       The curves, and a line for each file that cannot be read to its end.
@@ -29,7 +29,7 @@ def read(workdir: epath.Path, meta: dict, evaluated: str) -> tuple[dict[str, Cur
     curves, problems = read_events(sorted(workdir.glob("events.out.tfevents.*")))
     history = sorted((int(step), score) for step, score in meta.get("history", {}).items())
     if history:
-        curves.setdefault(f"validation/{evaluated}_top1", history)
+        curves.setdefault(f"validation/{evaluated}", history)
     return {tag: thinned(curve) for tag, curve in curves.items()}, problems
 
 

@@ -77,7 +77,7 @@ section("accuracies", "Accuracies", () => {
 section("curves", "Training", () => {
   const panels = [
     { title: "Loss", ends: ["loss"] },
-    { title: "Accuracy", ends: ["/accuracy", "_top1"], top: 1 },
+    { title: "Accuracy", ends: ["/accuracy", "_top1", "_mean_iou", "_mean_average_precision"], top: 1 },
   ];
   const drawn = panels.map((panel) => {
     const lines = D.runs.flatMap((run, r) => Object.keys(run.curves)
@@ -97,8 +97,9 @@ function ticks(low, high, count) {
 }
 
 function curveName(tag) {  // "validation/atomic_top1" is "validation"; the head is named where there are several
-  const [split, what] = tag.split("/"), of = what.replace(/_?(loss|accuracy|top1)$/, "");
-  return (split === "train" ? "training" : split) + (of && Object.keys(D.heads).length > 1 ? `, ${of}` : "");
+  const [split, what] = tag.split("/"), of = what.replace(/_?(loss|accuracy|top1|mean_iou|mean_average_precision)$/, "");
+  const mean = what.match(/mean_.*$/), name = split === "train" ? "training" : split;
+  return name + (of && Object.keys(D.heads).length > 1 ? `, ${of}` : "") + (mean ? `, ${mean[0].replaceAll("_", " ")}` : "");
 }
 
 function chart(panel, lines) {
@@ -400,8 +401,8 @@ section("clips", "Hardest and surest clips", () => [
   h("h3", {}, "Surest: correct with the highest scores"), own().surest.length ? clipList(own().surest, answered) : h("p", {}, "No clip is correct."),
 ]);
 
-function clipList(list, caption) {
-  return h("div", { class: "clips" }, list.map((clip) => h("button", { class: "clip", "data-clip": D.clips.ids[clip], onclick: (event) => { event.stopPropagation(); openClip(clip); } },
+function clipList(list, caption, open = openClip) {
+  return h("div", { class: "clips" }, list.map((clip) => h("button", { class: "clip", "data-clip": D.clips.ids[clip], onclick: (event) => { event.stopPropagation(); open(clip); } },
     thumbnail(clip), h("div", { class: "caption" }, caption(clip), h("div", { class: "soft" }, D.clips.ids[clip])))));
 }
 function thumbnail(clip, scale = 1) {
@@ -476,7 +477,6 @@ function drawAll() {
     Object.keys(D.heads).length > 1 ? choice("head", "head", Object.keys(D.heads).map((key) => [key, key])) : null,
     Object.keys(D.thumbnails).length ? still : null));
 }
-drawAll();
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => redraw());
 let resized = 0;
 addEventListener("resize", () => { clearTimeout(resized); resized = setTimeout(() => redraw(), 150); });

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from haa_jax.reporting import tables
+from haa_jax.reporting import several, tables
 from haa_jax.reporting.groups import Groups
 from haa_jax.reporting.runs import Answers, Run
 
@@ -21,10 +21,11 @@ def render(data: dict) -> str:
     # As \\u003c, since "</script>" within the data would end it.
     encoded = json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
     folder = importlib.resources.files("haa_jax.reporting")
+    scripts = ["page.js", *(["several.js"] if data.get("several") else [])]
     parts = {
         "TITLE": html.escape(data["title"]),
         "STYLE": (folder / "page.css").read_text(encoding="utf-8"),
-        "SCRIPT": (folder / "page.js").read_text(encoding="utf-8"),
+        "SCRIPT": "\n".join((folder / name).read_text(encoding="utf-8") for name in scripts),
         "DATA": encoded,
     }
     # Split, not replaced one after the other: a class might be named like a placeholder.
@@ -45,7 +46,7 @@ def page_data(
 
     Args:
       runs: of the same clips.
-      groups: of each head.
+      groups: of each head; {} if clips have several classes.
       curves: run -> tag -> curve; see curves.py.
       thumbnails: see `thumbnails.strips`.
       maps: run -> a PNG.
@@ -53,22 +54,38 @@ def page_data(
       files: paths of the tables and pictures relative to the page.
     """
     first = runs[0]
-    areas, area_of_clip = tables.numbered(first.arrays["areas"].tolist())
+    of_kind = _several(runs) if first.multi_label else _compared(runs, groups)
     return {
         "title": f"Report: {' and '.join(run.name for run in runs)}",
         "split": first.split,
         "dataset": first.meta.get("eval_dataset", ""),
         "evaluated": first.evaluated,
-        "areas": areas,
-        "clips": {"ids": first.arrays["clip_ids"].tolist(), "areas": area_of_clip},
-        "heads": {head: _head(first.heads[head], groups[head]) for head in first.heads},
+        **of_kind,
         "runs": [_run(run, curves.get(run.name, {}), maps.get(run.name)) for run in runs],
-        "changes": {
-            head: [tables.changes(first.heads[head], run.heads[head]) for run in runs[1:]] for head in first.heads
-        },
         "thumbnails": {str(clip): thumbnail for clip, thumbnail in thumbnails.items()},
         "notes": {key: list(lines) for key, lines in notes.items()},
         "files": list(files),
+    }
+
+
+def _several(runs: Sequence[Run]) -> dict:
+    """What several.js shows of all runs."""
+    first = runs[0]
+    heads = {name: several.head(answers) for name, answers in first.heads.items()}
+    return {"several": True, "clips": {"ids": first.arrays["clip_ids"].tolist()}, "heads": heads}
+
+
+def _compared(runs: Sequence[Run], groups: Mapping[str, Groups]) -> dict:
+    """What page.js shows of clips of one class each, of all runs."""
+    first = runs[0]
+    areas, area_of_clip = tables.numbered(first.arrays["areas"].tolist())
+    return {
+        "areas": areas,
+        "clips": {"ids": first.arrays["clip_ids"].tolist(), "areas": area_of_clip},
+        "heads": {head: _head(first.heads[head], groups[head]) for head in first.heads},
+        "changes": {
+            head: [tables.changes(first.heads[head], run.heads[head]) for run in runs[1:]] for head in first.heads
+        },
     }
 
 
@@ -128,28 +145,26 @@ def _run(run: Run, curves: Mapping, picture: bytes | None) -> dict:
     return {
         "name": run.name,
         "facts": {key: value for key, value in facts.items() if value not in ("", None)},
-        "heads": {head: _answers(answers, run.figures[head]) for head, answers in run.heads.items()},
+        "heads": {
+            head: {"figures": run.figures[head], **(several.answers if run.multi_label else _answers)(answers)}
+            for head, answers in run.heads.items()
+        },
         "curves": curves,
         "map": picture and "data:image/png;base64," + base64.b64encode(picture).decode(),
     }
 
 
-def _answers(answers: Answers, figures: dict) -> dict:
+def _answers(answers: Answers) -> dict:
     """One head of one run. Scores are thousandths, since 1,500 clips have many."""
     top = answers.order[:, :TOP]
     pairs = tables.pairs(answers)
     return {
-        "figures": figures,
         "classes": tables.classes(answers),
         "pairs": [pair | {"examples": with_examples(answers, pair)} for pair in pairs[:MOST_PAIRS]],
         "pair_count": len(pairs),
         "top": top.tolist(),
-        "scores": _thousandths(np.take_along_axis(answers.scores, top, axis=1)),
-        "label_score": _thousandths(answers.score_of(answers.labels)),
+        "scores": several.thousandths(np.take_along_axis(answers.scores, top, axis=1)),
+        "label_score": several.thousandths(answers.score_of(answers.labels)),
         "rank": answers.rank.tolist(),
         **tables.extremes(answers),
     }
-
-
-def _thousandths(scores: np.ndarray) -> list:
-    return (1000 * scores).round().astype(int).tolist()

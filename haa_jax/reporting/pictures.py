@@ -11,7 +11,7 @@ MOST_WITH_NUMBERS = 24  # groups of a matrix that has a number in every cell
 MOST_WITH_NAMES = 120  # groups of a matrix whose rows are named; above that, only the blocks are
 CURVES = {  # panel -> start and end of the tags that it shows
     "loss": (("train/", "validation/"), "loss"),
-    "accuracy": (("train/", "validation/"), ("accuracy", "_top1")),
+    "accuracy": (("train/", "validation/"), ("accuracy", "_top1", "_mean_iou", "_mean_average_precision")),
 }
 
 

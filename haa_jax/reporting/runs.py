@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from etils import epath
 
-from haa_jax import averaging, predictions
+from haa_jax import averaging, metrics, predictions
 from haa_jax.errors import UserError
 from haa_jax.predictions import PREDICTIONS_FILE
 from haa_jax.runtime import checkpoint_reader, paths
@@ -52,6 +52,27 @@ class Answers:
 
 
 @dataclasses.dataclass(frozen=True)
+class Sets:
+    """What one head of one run answers for N clips of several classes.
+
+    Attributes:
+      classes: names, in the order of the logits.
+      labels: bool (N, classes).
+      predicted: bool (N, classes), the classes whose score is above the threshold.
+      scores: float (N, classes), sigmoid.
+      precisions: float (classes,), the average precision of each; NaN without clips.
+      iou: float (N,), intersection over union of labels and predicted.
+    """
+
+    classes: tuple[str, ...]
+    labels: np.ndarray
+    predicted: np.ndarray
+    scores: np.ndarray
+    precisions: np.ndarray
+    iou: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
 class Run:
     """One run of a report.
 
@@ -74,12 +95,18 @@ class Run:
     note: str
 
     @functools.cached_property
-    def heads(self) -> dict[str, Answers]:
-        return {head: _answers(self.arrays, head) for head in predictions.heads(self.arrays)}
+    def heads(self) -> dict[str, Answers] | dict[str, Sets]:
+        of_head = _sets if self.multi_label else _answers
+        return {head: of_head(self.arrays, head) for head in predictions.heads(self.arrays)}
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether clips have several classes."""
+        return predictions.is_multi_label(self.arrays, self.evaluated)
 
     @functools.cached_property
     def figures(self) -> dict[str, dict]:
-        """The accuracies of each head (see `metrics.classification`), computed from the predictions."""
+        """The figures of each head (see metrics.py), computed from the predictions."""
         return predictions.score(self.arrays, self.split, self.evaluated)["heads"]
 
     @property
@@ -153,6 +180,19 @@ def _meta(workdir: epath.Path | None) -> tuple[dict, str]:
         return checkpoint_reader.read_meta(workdir), ""
     except checkpoint_reader.CheckpointError as error:
         return {}, str(error)
+
+
+def _sets(arrays: predictions.Run, head: str) -> Sets:
+    logits, labels, threshold = (arrays[f"{head}_{what}"] for what in ("logits", "labels", "threshold"))
+    scores = averaging.sigmoid(logits)
+    return Sets(
+        classes=tuple(arrays[f"{head}_classes"].tolist()),
+        labels=labels > 0,
+        predicted=scores > threshold,
+        scores=scores,
+        precisions=metrics.average_precisions(logits, labels),
+        iou=metrics.intersection_over_union(logits, labels, threshold),
+    )
 
 
 def _answers(arrays: predictions.Run, head: str) -> Answers:

@@ -17,7 +17,7 @@ def accuracies(runs: Sequence[Run]) -> tuple[list[str], list[list]]:
     rows = []
     for run in runs:
         for head, figures in run.figures.items():
-            areas = {f"area: {name}": figure for name, figure in figures["area"].items()}
+            areas = {f"area: {name}": figure for name, figure in figures.get("area", {}).items()}
             for name, figure in ({k: v for k, v in figures.items() if k != "area"} | areas).items():
                 error = figure["standard_error"]
                 counts = [figure.get("correct", ""), figure.get("count", "")]

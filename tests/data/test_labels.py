@@ -19,3 +19,12 @@ def test_a_label_of_another_area_is_out_of_range():
     (head,) = objectives.make_heads("atomic", TABLE, "musical_instruments")
     with pytest.raises(labels.LabelError, match="CPR_000"):
         labels.classes_of(head, np.array([TABLE.names.index("CPR")]), ["CPR_000"])
+
+
+def test_sets_are_multi_hot():
+    (head,) = objectives.make_heads("multi_label", TABLE)
+    found = labels.classes_of(head, [(3, 499), (0,), (1, 2, 4)], ["a", "b", "c"])
+    assert (found.shape, found.dtype) == ((3, 500), np.int8)
+    assert [np.flatnonzero(row).tolist() for row in found] == [[3, 499], [0], [1, 2, 4]]
+    with pytest.raises(labels.LabelError, match=r"2 clips have no class.*clip_b \(500\), clip_b \(-1\)"):
+        labels.classes_of(head, [(1,), (3, 500, -1)], ["clip_a", "clip_b"])

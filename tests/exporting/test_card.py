@@ -106,3 +106,35 @@ def test_names_are_shown_literally():
     assert found == "a\\|b \\*c\\* \\_d\\_ \\`e\\` \\[f\\](g) &lt;img src=x&gt; # h &amp; i"
     text = card.card(described({"published_weights": "x"}, classes={"<b>|": ("a", "b")}), {})
     assert "<b>" not in text.replace('["<b>|"]', "")  # within code it is not HTML
+
+
+def test_a_network_of_several_classes(tmp_path):
+    """Its scores are sigmoids, and the classes are those above the threshold."""
+    iou = {"value": 0.5, "count": 48, "threshold": 0.4, "standard_error": 0.02}
+    precision = {"value": 0.75, "classes": 2, "left_out": 1, "standard_error": None}
+    results = {**metrics(step=40), "heads": {"atomic": {"mean_iou": iou, "mean_average_precision": precision}}}
+    (tmp_path / "metrics.json").write_text(json.dumps(results))
+    text = card.card(described(workdir=tmp_path) | {"threshold": 0.4}, {})
+    for line in (
+        "import numpy as np",
+        "scores = 1 / (1 + np.exp(-logits))",
+        'found = [name for name, score in zip(description["classes"]["atomic"], scores) '
+        'if score > description["threshold"]]',
+        "| head | figure | of | value | standard error |",
+        "| atomic | mean\\_iou | 48 clips, sigmoid above 0.4 | 50.00 % | 2.00 % |",
+        "| atomic | mean\\_average\\_precision | 2 classes, 1 without clips left out | 75.00 % | not known |",
+        "- A clip gets every class whose sigmoid is above 0.4 (`threshold` in export.json), or none.",
+    ):
+        assert line in text.splitlines(), line
+    assert "softmax" not in text
+
+
+def test_the_threshold_is_exported_only_with_several_classes():
+    config = base.get_config()
+    config.objective, config.eval.threshold = "multi_label", 0.3
+    config.data.update({"frames": 3, "resize": 12, "crop": 10})
+    for objective, expected in (("multi_label", {"threshold": 0.3}), ("atomic", {})):
+        config.objective = objective
+        network = trained(config, Toy({"atomic": 2}), {"atomic": ("a", "b")}, step=40, meta=META)
+        found = description.describe(network, program.export_network(network), 1234, {})
+        assert {key: found[key] for key in found.keys() & {"threshold"}} == expected

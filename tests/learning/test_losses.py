@@ -75,3 +75,19 @@ def test_balanced_weights_raise_the_recall_of_a_rare_class():
     frequent, rare = recalls({"atomic": jnp.asarray(losses.balanced(labels, 2))})
     assert frequent > 0.75
     assert rare > 0.8
+
+
+def test_binary_cross_entropy_is_the_mean_over_clips_and_classes():
+    probabilities = np.array([[0.9, 0.2, 0.5], [0.3, 0.6, 0.1]])
+    labels = np.array([[1, 0, 1], [0, 0, 1]], np.int8)
+    logits = np.log(probabilities / (1 - probabilities))
+    expected = -np.log(np.where(labels, probabilities, 1 - probabilities)).mean()
+    on_device = {"atomic": jnp.asarray(logits), "aux_atomic": jnp.asarray(logits)}
+    assert float(losses.binary_cross_entropy(on_device, {"atomic": labels})) == pytest.approx(1.5 * expected, rel=1e-6)
+    assert losses.mean_binary_cross_entropy(logits, labels) == pytest.approx(expected, rel=1e-6)
+
+
+def test_exact_matches():
+    labels = np.array([[1, 0, 1], [0, 1, 0], [0, 0, 1], [1, 1, 1]], np.int8)
+    logits = jnp.array([[1.0, -1, 2], [-1, 1, 1], [-1, -1, -1], [3, 1, 1]])
+    assert float(losses.exact_matches(logits, labels)) == 0.5

@@ -18,6 +18,7 @@ def test_heads_of_each_objective():
         "atomic": {"atomic": 500},
         "composite": {"composite": composites},
         "joint": {"atomic": 500, "composite": composites},
+        "multi_label": {"atomic": 500},
     }
 
 
@@ -44,6 +45,7 @@ def test_every_objective_evaluates_one_of_its_heads():
         "atomic": "atomic",
         "composite": "composite",
         "joint": "composite",
+        "multi_label": "atomic",
     }
     for name, objective in objectives.OBJECTIVES.items():
         assert objective.evaluated in [head.name for head in objectives.make_heads(name, TABLE)]

@@ -245,3 +245,21 @@ def test_the_softmaxes_of_the_views_are_averaged():
     np.testing.assert_allclose(jax.nn.softmax(averaged), jax.nn.softmax(logits).mean(1), rtol=1e-5)
     assert np.abs(jax.nn.softmax(averaged) - jax.nn.softmax(logits.mean(1))).max() > 0.01
     np.testing.assert_allclose(steps.AVERAGES["softmax"](logits[:, :1], axis=1), logits[:, 0], rtol=1e-5)
+
+
+def test_several_labels_are_learned():
+    """The loss is the objective's, its gradient moves the parameters, and the accuracy is of exact matches."""
+    init, step = make(learning_rate=0.05, schedule="cosine")
+    step = jax.jit(functools.partial(step, objective=OBJECTIVES["multi_label"]))
+    batch = make_batch()
+    sets = np.random.default_rng(1).integers(0, 2, (8, CLASSES)).astype(np.int8)
+    batch["labels"] = {"atomic": sets}
+    state, first = init(), None
+    for _ in range(60):
+        state, metrics = step(state, batch)
+        first = first or {name: float(value) for name, value in metrics.items()}
+    assert first["loss"] == pytest.approx(np.log(2), abs=0.3)
+    assert float(metrics["loss"]) < 0.9 * first["loss"]
+    logits, _ = Tiny().apply(state.variables, preprocess(batch["clips"]), train=False)
+    assert set(logits) == {"atomic"}
+    assert 0 <= float(metrics["accuracy"]) <= 1

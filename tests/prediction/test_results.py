@@ -126,3 +126,36 @@ def test_feature_files(tmp_path):
     feature_files.check_names("features", names)
     with pytest.raises(results.ResultsError, match=r"x/a\.mp4 and y/A\.mp4 would have the same file in --features"):
         feature_files.check_names("features", {"x/a.mp4": "a", "y/A.mp4": "A"})
+
+
+def test_several_labels_are_those_above_the_threshold():
+    two = {"atomic": np.float32([[2, -1, 0.5], [-1, -2, -3]])}
+    record = results.record("a.mp4", [(0, 1), (1, 2)], two, CLASSES, 1, threshold=0.5)
+    first, second = (clip["predictions"]["atomic"] for clip in record["clips"])
+    assert [each["label"] for each in first] == ["sit", "jump"]
+    assert first[0]["score"] == pytest.approx(1 / (1 + np.exp(-2)))
+    assert second == []
+    assert [row[4:] for row in results.rows(record)][2] == ("", "", None)
+    table = results.Table(["a.mp4"], ["atomic"], timed=True)
+    assert table.text(record).splitlines()[2].split() == ["1.00", "2.00", "-"]
+
+
+def test_clips_without_labels_are_in_files_too(tmp_path):
+    nothing = results.record("a.mp4", [(0, 1)], {"atomic": np.float32([[-1, -1, -1]])}, CLASSES, 1, threshold=0.5)
+    results.write(str(tmp_path / "x.csv"), [nothing])
+    assert (tmp_path / "x.csv").read_text().splitlines()[1] == "a.mp4,0,1,atomic,,,"
+
+
+def test_equal_sets_are_joined():
+    def sets(start, **scores):
+        best = [{"label": label, "score": score} for label, score in scores.items()]
+        return {"start": start, "end": start + 2, "predictions": {"atomic": best}}
+
+    clips = [sets(0, run=0.9, sit=0.6), sets(2, sit=0.9, run=0.8), sets(4, run=0.9), sets(6), sets(8)]
+    joined = results.join({"video": "a.mp4", "clips": clips}, "atomic", several=True)["clips"]
+    assert [(clip["start"], clip["end"]) for clip in joined] == [(0, 4), (4, 6), (6, 10)]
+    assert joined[0]["predictions"]["atomic"] == [
+        {"label": "run", "score": pytest.approx(0.85)},
+        {"label": "sit", "score": pytest.approx(0.75)},
+    ]
+    assert joined[2]["predictions"]["atomic"] == []

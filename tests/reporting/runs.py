@@ -45,3 +45,17 @@ def haa500(seed: int = 0, skill: float = 1.2) -> dict:
         "atomic_labels": labels,
         "atomic_classes": names,
     }
+
+
+def several(seed: int = 0, clips: int = 40) -> dict:
+    """Clips of one or two of five classes, the last of which none has; predicted better than by chance."""
+    rng = np.random.default_rng(seed)
+    labels = np.zeros((clips, 5), np.int8)
+    labels[np.arange(clips), np.arange(clips) % 4] = labels[np.arange(clips), np.arange(clips) // 4 % 4] = 1
+    return {
+        "clip_ids": np.array([f"clip_{i:02d}" for i in range(clips)]),
+        "atomic_logits": (rng.normal(size=labels.shape) + 2.0 * labels - 1).astype(np.float32),
+        "atomic_labels": labels,
+        "atomic_classes": np.array(["jump", "sit", "<b>fly & run</b>", "</script>", "rest"]),
+        "atomic_threshold": np.array(0.5),
+    }

@@ -25,7 +25,7 @@ def test_the_later_file_of_a_resumed_run_counts(tmp_path):
         tmp_path / "events.out.tfevents.1.a", [(1, "train/loss", 3), (2, "train/loss", 2), (3, "train/loss", 9)]
     )
     write_events(tmp_path / "events.out.tfevents.2.a", [(3, "train/loss", 1.5), (4, "train/loss", float("nan"))])
-    found, problems = curves.read(epath.Path(tmp_path), {}, "atomic")
+    found, problems = curves.read(epath.Path(tmp_path), {}, "atomic_top1")
     assert found == {"train/loss": [(1, 3.0), (2, 2.0), (3, 1.5)]}
     assert problems == []
 
@@ -34,16 +34,16 @@ def test_what_a_killed_run_wrote_is_read_up_to_the_incomplete_record(tmp_path):
     path = tmp_path / "events.out.tfevents.1.a"
     write_events(path, [(1, "train/loss", 3), (2, "train/loss", 2), (3, "note", "text")])
     whole = path.read_bytes()
-    assert curves.read(epath.Path(tmp_path), {}, "atomic") == ({"train/loss": [(1, 3.0), (2, 2.0)]}, [])
+    assert curves.read(epath.Path(tmp_path), {}, "atomic_top1") == ({"train/loss": [(1, 3.0), (2, 2.0)]}, [])
     path.write_bytes(whole[:-60])
-    found, problems = curves.read(epath.Path(tmp_path), {}, "atomic")
+    found, problems = curves.read(epath.Path(tmp_path), {}, "atomic_top1")
     assert found["train/loss"][0] == (1, 3.0)
     assert len(problems) == 1
     assert "truncated" in problems[0]
 
 
 def test_without_tensorboard_files_the_checkpoint_has_the_validation_scores(tmp_path):
-    found, _ = curves.read(epath.Path(tmp_path), {"history": {"100": 0.5, "20": 0.25}}, "composite")
+    found, _ = curves.read(epath.Path(tmp_path), {"history": {"100": 0.5, "20": 0.25}}, "composite_top1")
     assert found == {"validation/composite_top1": [(20, 0.25), (100, 0.5)]}
 
 

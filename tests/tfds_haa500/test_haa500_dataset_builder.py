@@ -295,6 +295,9 @@ def test_configs_that_cannot_be():
         tfds_haa500.Haa500Config(name="x", streams=("flow",), context_seconds=1.0)
     with pytest.raises(ValueError, match="context_factor=0.5, must be 1 or more"):
         tfds_haa500.Haa500Config(name="x", context_factor=0.5)
+    for fields in ({}, {"generated": True, "streams": ("pose",)}, {"generated": True, "classes": ("squat_up",)}):
+        with pytest.raises(ValueError, match="multi_label: only generated clips"):
+            tfds_haa500.Haa500Config(name="x", multi_label=True, **fields)
     with pytest.raises(ValueError, match="flow_method='x'"):
         tfds_haa500.Haa500Config(name="x", flow_method="x")
 

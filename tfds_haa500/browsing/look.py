@@ -51,7 +51,7 @@ function update() {
   let shown = 0;
   for (const card of cards) {
     const tags = JSON.parse(card.dataset.tags);
-    const keep = choices.every(choice => !choice.value || tags[choice.dataset.tag] === choice.value)
+    const keep = choices.every(choice => !choice.value || [tags[choice.dataset.tag]].flat().includes(choice.value))
       && words.every(word => card.dataset.text.includes(word));
     card.hidden = !keep;
     shown += keep;

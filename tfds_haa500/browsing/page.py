@@ -23,14 +23,14 @@ class Card:
 
     Attributes:
       title: such as its id.
-      tags: what it can be found by, name -> value.
+      tags: what it can be found by, name -> value, or several.
       facts: what else is known of it.
       rows: heading ("" for none) and films of each row.
       link: where its video is from; shown if it is an http address.
     """
 
     title: str
-    tags: Mapping[str, str]
+    tags: Mapping[str, str | Sequence[str]]
     facts: Sequence[str]
     rows: Sequence[tuple[str, Sequence[Film]]]
     link: str = ""
@@ -110,7 +110,7 @@ def _controls(cards: Sequence[Card]) -> str:
     values = {}
     for card in cards:
         for tag, value in card.tags.items():
-            values.setdefault(tag, set()).add(value)
+            values.setdefault(tag, set()).update(_listed(value))
     choices = "".join(_choice(tag, sorted(found)) for tag, found in values.items() if len(found) > 1)
     return f"""<input type="search" name="search" placeholder="Search" aria-label="Search">
 {choices}<label>size <input type="range" name="zoom" min="1" max="3" step="0.25" value="1"></label>
@@ -126,17 +126,22 @@ def _choice(tag: str, values: Sequence[str]) -> str:
 
 
 def _article(card: Card) -> str:
-    searched = " ".join([card.title, *card.tags.values(), *card.facts]).lower()
+    tags = [", ".join(_listed(value)) for value in card.tags.values()]
+    searched = " ".join([card.title, *tags, *card.facts]).lower()
     facts = " · ".join(map(_text, card.facts)) + _source(card.link)
     rows = "".join(_row(heading, films) for heading, films in card.rows)
     return f"""<article data-tags="{_text(json.dumps(dict(card.tags)))}" data-text="{_text(searched)}">
 <h2>{_text(card.title)}</h2>
-<p>{" · ".join(map(_text, card.tags.values()))}</p>
+<p>{" · ".join(map(_text, tags))}</p>
 <div class="rows">
 {rows}</div>
 <p class="facts">{facts}</p>
 </article>
 """
+
+
+def _listed(value: str | Sequence[str]) -> Sequence[str]:
+    return [value] if isinstance(value, str) else value
 
 
 def _source(link: str) -> str:

@@ -13,6 +13,8 @@ class BrowseError(ValueError):
 def selected(index: ClipIndex, class_names: list[str], area_names: list[str], classes=(), area: str = "") -> np.ndarray:
     """The numbers of the clips of some classes, or of an area: int64 (clips,); all by default.
 
+    Clips of several classes are chosen by any of them. They have no area, so `area_names` is empty.
+
     Raises:
       BrowseError: a name that the data set does not have.
     """
@@ -20,7 +22,8 @@ def selected(index: ClipIndex, class_names: list[str], area_names: list[str], cl
     for name in classes:
         _check_name(name, class_names, "class")
     if classes:
-        keep &= np.isin(index.label, [class_names.index(name) for name in classes])
+        ids = [class_names.index(name) for name in classes]
+        keep &= index.multi_hot(len(class_names))[:, ids].any(axis=1)
     if area:
         _check_name(area, area_names, "area")
         keep &= index.area == area_names.index(area)

@@ -11,11 +11,12 @@ from tfds_haa500.browsing import drawing, film, picks
 from tfds_haa500.browsing.film import Film
 from tfds_haa500.browsing.page import Card, Legend
 from tfds_haa500.browsing.picks import BrowseError
+from tfds_haa500.features import class_names
 from tfds_haa500.streams import flow
 from tfds_haa500.streams.objects import GROUPS
 
-BASE = ("clip_id", "video", "label", "composite", "area", "fps", "youtube_url", "start", "end", "camera_moving",
-        "num_people")  # features of every data set  # fmt: skip
+BASE = ("clip_id", "video", "label", "composite", "area", "labels", "fps", "youtube_url", "start", "end",
+        "camera_moving", "num_people")  # features of every data set  # fmt: skip
 DRAWN = ("flow_x", "flow_y", "pose", "person_box", "objects")
 FLOW_LEGEND = [
     Legend(f"motion {name}", tuple(drawing.flow_colors(np.array([x, y], np.float64), 1.0).tolist()))
@@ -58,7 +59,7 @@ def open_splits(builder, names: Sequence[str], classes: Sequence[str], area: str
     readers = {}
     for name in names or builder.info.splits:
         index = records.checked_index(builder, name)
-        keep = picks.selected(index, features["label"].names, features["area"].names, classes, area)
+        keep = picks.selected(index, *names_of(features), classes, area)
         chosen = index.select(np.isin(np.arange(len(index)), keep))
         readers[name] = records.ClipReader(builder.data_path, features, chosen)
     if not any(map(len, readers.values())):
@@ -69,7 +70,7 @@ def open_splits(builder, names: Sequence[str], classes: Sequence[str], area: str
 def spread(readers: dict[str, records.ClipReader], most: int, seed: int) -> list[tuple[str, int]]:
     """At most `most` clips of some splits, as (split, number), by class: as many of each class as possible."""
     every = [(split, number) for split, reader in readers.items() for number in range(len(reader))]
-    labels = np.concatenate([reader.index.label for reader in readers.values()])
+    labels = np.concatenate([reader.index.first_class for reader in readers.values()])
     chosen = picks.spread(labels, most, seed)
     return [every[i] for i in chosen[np.argsort(labels[chosen], kind="stable")]]
 
@@ -99,8 +100,15 @@ def card(example: dict, split: str, features, rows) -> Card:
     return Card(example["clip_id"].decode(), tags, facts, rows, example["youtube_url"].decode())
 
 
-def _labels(example: dict, features) -> dict[str, str]:
-    """The class, composite and area of a clip, as far as the data set tells them apart."""
+def names_of(features) -> tuple[list[str], list[str]]:
+    """The names of the classes and of the areas; none of these where clips have several classes."""
+    return class_names(features), features["area"].names if "area" in features else []
+
+
+def _labels(example: dict, features) -> dict[str, str | list[str]]:
+    """The class, composite and area of a clip, as far as the data set tells them apart; or its classes."""
+    if records.LABELS in example:
+        return {"class": [class_names(features)[i] for i in example[records.LABELS]]}
     names = {key: features[key].int2str(int(example[key])) for key in records.CLASSES}
     tags = {"class": names["label"]}
     if features["composite"].names != features["label"].names:

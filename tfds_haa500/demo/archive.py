@@ -7,7 +7,8 @@ movement, forward and backward: they cannot be told apart by any single frame, o
 `DIR` then holds raw/<class>.txt and video/<class>/<class>_000.mp4 like the release, and next to them
 pose/ (AlphaPose JSON), boxes/ (the main person, CSV) and objects/ (COCO detections, JSON), one file a clip,
 youtube/<id>.mp4, the longer videos that the clips are cut from according to raw/, and, only if `kinds` has it,
-flow/<class>/<clip>/flow_x_00001.jpg, flow_y_00001.jpg and so on (yjxiong/dense_flow's layout).
+flow/<class>/<clip>/flow_x_00001.jpg, flow_y_00001.jpg and so on (yjxiong/dense_flow's layout). With --pairs, DIR holds
+clips of two people instead; see pairs.py.
 """
 
 import functools
@@ -24,6 +25,7 @@ from etils import epath
 from tfds_haa500 import taxonomy
 from tfds_haa500.demo import clip as demo_clip
 from tfds_haa500.demo import files as demo_files
+from tfds_haa500.demo import pairs
 from tfds_haa500.runtime import parallel
 from tfds_haa500.streams import video
 
@@ -120,6 +122,7 @@ def define_flags() -> None:
     flags.register_validator("kinds", lambda kinds: set(kinds) <= set(demo_files.KINDS), f"must be any of {known}")
     flags.DEFINE_list("classes", [], "Only these of the classes (default: all).")
     flags.register_validator("classes", lambda names: set(names) <= set(TAXONOMY.names), f"must be any of {named}")
+    flags.DEFINE_bool("pairs", False, "Videos of two people and lists of their classes, instead of an archive.")
     flags.DEFINE_string("sheet", None, "Also write a picture with frames of every class to this PNG file.")
     flags.mark_flag_as_required("out")
 
@@ -129,6 +132,11 @@ def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"unexpected argument {argv[1]!r}")
     options = flags.FLAGS
+    if options.pairs:
+        if options.sheet or options.classes or options["kinds"].present:
+            raise app.UsageError("--pairs goes with --out and --seed only")
+        pairs.write_folder(options.out, options.seed)
+        return
     if options.sheet and "video" not in options.kinds:
         raise app.UsageError("--sheet needs the videos: add video to --kinds")
     if options.sheet and options.classes:

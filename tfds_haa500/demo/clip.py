@@ -116,7 +116,7 @@ def draw_clip(name: str, composite: str, index: int, seed: int) -> Clip:
     size = SIZES[rng.choice(len(SIZES), p=SIZE_WEIGHTS)]
     keys = body.key_array(motion)
     keys[:, :4] += rng.normal(0, 0.01, (4, 2)) + rng.normal(0, 0.006, keys[:, :4].shape)
-    camera = _camera(rng, motion.window, size)
+    camera = camera_on(rng, motion.window, size)
     dark = rng.random() < 0.5
     gaps = rng.choice(frames, rng.integers(1, 4), replace=False) if rng.random() < PATCHY else ()
     return Clip(
@@ -141,7 +141,7 @@ def draw_clip(name: str, composite: str, index: int, seed: int) -> Clip:
     )
 
 
-def _camera(rng, window, size) -> drawing.Camera:
+def camera_on(rng, window, size) -> drawing.Camera:
     """A camera that shows `window` about the middle of the frame, at random to the left or right."""
     left, right, top, bottom = window
     fit = min(size[1], 1.1 * size[0]) / (bottom - top)
@@ -210,15 +210,21 @@ def _frame(clip, number, joints, done, scene, rng) -> Frame:
     camera = dataclasses.replace(clip.camera, origin=clip.camera.origin + shift)
     props = demo_props.PROPS[clip.composite](joints, done, clip.look)
     core, arms = drawing.person(joints, clip.look, clip.motion.side_view)
-    back, mid, front = (_layer(props, layer) for layer in ("back", "mid", "front"))
     people = _bystanders(clip, time, shift, image, rng)
-    drawing.paint(image, back + core + mid + arms + front, camera)
+    drawing.paint(image, shapes(clip, joints, done), camera)
     box = camera.box(core + arms, clip.size)
-    scores = _scores(joints, camera, clip, mid, rng)
+    scores = _scores(joints, camera, clip, _layer(props, "mid"), rng)
     people.insert(0, _detection(joints, scores, camera, box, rng.uniform(2.4, 3.2), 1))
     objects = [_object(prop, camera, clip.size, rng) for prop in props if prop.category is not None]
     seen = [thing for thing in objects if min(thing["bbox"][2:]) >= 2]
     return Frame(image, [] if number in clip.undetected else people, box, seen)
+
+
+def shapes(clip: Clip, joints: np.ndarray, done: float) -> list[drawing.Shape]:
+    """The person and the props at `done` (0 to 1) of the movement, in the order in which they are painted."""
+    props = demo_props.PROPS[clip.composite](joints, done, clip.look)
+    core, arms = drawing.person(joints, clip.look, clip.motion.side_view)
+    return _layer(props, "back") + core + _layer(props, "mid") + arms + _layer(props, "front")
 
 
 def _layer(props, layer) -> list[drawing.Shape]:
