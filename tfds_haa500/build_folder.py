@@ -75,8 +75,8 @@ def main() -> None:
         check_folder.check(Builder, config, command_line.data_dir())
     else:
         _build(config)
-    if left_out := clip_folder.count_left_out(_DIR.value, _SPLIT_LIST.value, _SPLIT_NUMBER.value):
-        print(f"left out: {left_out} videos that the lists do not use or have no labels for")
+    for why, count in clip_folder.count_left_out(_DIR.value, _SPLIT_LIST.value, _SPLIT_NUMBER.value).items():
+        print(f"left out: {count} {why}")
 
 
 def _build(config: ClipFolderConfig) -> None:

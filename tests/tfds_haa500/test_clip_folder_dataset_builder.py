@@ -11,9 +11,9 @@ import tfds_haa500
 from haa_jax.data import dataset
 from haa_jax.learning import objectives
 from tests.conftest import SIZE, numbered_frame, write_video
+from tests.tfds_haa500.sources.lists.test_activitynet import annotate
 from tests.tfds_haa500.sources.test_clip_folder import touch
 from tests.tfds_haa500.sources.test_path_lists import write_lists
-from tests.tfds_haa500.sources.test_split_lists import annotate
 from tests.tfds_haa500.videos import REAL_CLIPS, write_encoded, write_gif
 from tfds_haa500 import records, split_table
 from tfds_haa500.clip_folder_dataset_builder import Builder, ClipFolderConfig

@@ -20,6 +20,7 @@ from tfds_haa500.problems import BuildError
 from tfds_haa500.sources import path_lists, split_lists, video_files
 from tfds_haa500.sources.clips import SPLITS, Annotation, Clip, nearest
 from tfds_haa500.sources.files import File
+from tfds_haa500.sources.lists.entries import UNUSED, Entry
 from tfds_haa500.sources.random_split import RandomSplit, assign
 from tfds_haa500.streams import STREAMS
 
@@ -87,13 +88,16 @@ def scan(
     return sorted(clips, key=lambda clip: (SPLITS.index(clip.split), clip.class_name, clip.clip_id))
 
 
-def count_left_out(root: epath.PathLike, split_list: epath.PathLike, split_number: int | None = None) -> int:
-    """How many videos are there that the lists do not use, or have no labels for."""
+def count_left_out(
+    root: epath.PathLike, split_list: epath.PathLike, split_number: int | None = None
+) -> collections.Counter[str]:
+    """How many videos or parts of them the lists leave out, by reason."""
     if not split_list:
-        return 0
+        return collections.Counter()
     if path_lists.list_files(split_list):
-        return path_lists.count_unlisted(epath.Path(root), epath.Path(split_list))
-    return sum(not entry.split for entry in split_lists.read(split_list, split_number)[0])
+        return +collections.Counter({UNUSED: path_lists.count_unlisted(epath.Path(root), epath.Path(split_list))})
+    entries, _ = split_lists.read(split_list, split_number)
+    return collections.Counter(entry.left_out for entry in entries if entry.left_out)
 
 
 def class_names(clips: Sequence[Clip]) -> list[str]:
@@ -173,7 +177,7 @@ def _scan_listed(root, split_list, number) -> tuple[list[Clip], set[str], list[s
     return clips, {entry.file for entry in entries}, problems
 
 
-def _compare(root, entries: list[split_lists.Entry], files: dict[str, str]) -> list[str]:
+def _compare(root, entries: list[Entry], files: dict[str, str]) -> list[str]:
     """Entries without a file and files without an entry; a whole class that is missing or surplus only once."""
     known = {entry.file for entry in entries}
     missing = {entry.file: entry.origin for entry in reversed(entries) if entry.split and entry.file not in files}
