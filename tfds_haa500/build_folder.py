@@ -54,7 +54,7 @@ _FLOW_METHOD = flags.DEFINE_enum(
 _SPLIT_LIST = flags.DEFINE_string(
     "split_list",
     "",
-    "Folder of train.csv, val.csv, test.csv, or of UCF101's or HMDB51's lists; or ActivityNet's file.",
+    "Folder of train.csv, val.csv, test.csv, or of UCF101's, HMDB51's, Gym288's or AVA's lists; or ActivityNet's file.",
 )
 _SPLIT_NUMBER = flags.DEFINE_integer("split_number", None, "Which split of UCF101's or HMDB51's lists.", 1, 3)
 _SPLIT = flags.DEFINE_list("split", [], "Fractions of train, validation and test, to split <class>/ at random.")
@@ -65,6 +65,7 @@ _GROUP = flags.DEFINE_string(
 _CLASS_TABLE = flags.DEFINE_string("class_table", "", "CSV table of the classes, their areas and composite actions.")
 
 _MULTI_LABEL = flags.DEFINE_bool("multi_label", False, "Lists of `path label` give a video one or more labels.")
+_CLIP_SECONDS = flags.DEFINE_float("clip_seconds", None, "Length of the clips around AVA's key frames (default: 1).")
 _CHECK = flags.DEFINE_bool("check", False, "Only show what would be packaged and everything that is wrong.")
 
 
@@ -110,6 +111,7 @@ def _builder_config() -> ClipFolderConfig:
             random_split=RandomSplit(_fractions(), _SEED.value, _GROUP.value) if _SPLIT.value else None,
             class_table=_CLASS_TABLE.value,
             multi_label=_MULTI_LABEL.value,
+            clip_seconds=_CLIP_SECONDS.value,
             streams=tuple(_STREAMS.value),
             flow_method=_FLOW_METHOD.value or "dis",
         )

@@ -1,6 +1,7 @@
 """The official lists of data sets, read into one form; each has a file in `lists/`.
 
     UCF101, HMDB51    a folder of lists, of which 1 to 3 are three splits
+    Gym288, AVA       a folder of lists; AVA's give clips several classes
     ActivityNet       a JSON file
 
 The lists themselves are checked there, and compared with the files on disk in `clip_folder.py`.
@@ -8,18 +9,29 @@ The lists themselves are checked there, and compared with the files on disk in `
 
 from etils import epath
 
-from tfds_haa500.sources.lists import activitynet, hmdb51, ucf101
+from tfds_haa500.sources.lists import activitynet, ava, gym288, hmdb51, ucf101
 from tfds_haa500.sources.lists.entries import Entry
 
 _SEVERAL_SPLITS = (ucf101, hmdb51)
+_KNOWN = (
+    "trainlist01.txt (UCF101), <class>_test_split1.txt (HMDB51), gym288_train_element_v1.1.txt (Gym288),"
+    " ava_train_v2.2.csv (AVA), train.csv (lists of `path label`)"
+)
 
 
-def read(path: epath.PathLike, number: int | None = None) -> tuple[list[Entry], list[str]]:
+def read(
+    path: epath.PathLike,
+    number: int | None = None,
+    root: epath.Path | None = None,
+    clip_seconds: float | None = None,
+) -> tuple[list[Entry], list[str]]:
     """Reads the list or lists at `path`; their kind is identified by the files' names.
 
     Args:
       path: a folder of lists, or ActivityNet's JSON file.
       number: which of the splits, from 1; needed by UCF101 and HMDB51. Others have one, and take None.
+      root: the folder of videos; Gym288's may be whole or cut.
+      clip_seconds: how long clips of AVA are; None for `ava.SECONDS`.
 
     Returns:
       The entries, and everything that is wrong with the lists as `file: reason`.
@@ -37,5 +49,16 @@ def read(path: epath.PathLike, number: int | None = None) -> tuple[list[Entry], 
             if number is None:
                 return [], [f"{path}: these lists have several splits: give the number of one (1, 2 or 3)"]
             return kind.read(path, number)
-    known = "trainlist01.txt (UCF101), <class>_test_split1.txt (HMDB51), train.csv (lists of `path label`)"
-    return [], [f"{path}: has none of {known}"]
+    if number is not None and any(kind.FILE.fullmatch(name) for kind in (gym288, ava) for name in names):
+        return [], [f"split {number}: Gym288 and AVA have one split, without a number"]
+    if any(map(gym288.FILE.fullmatch, names)):
+        return gym288.read(path, root)
+    if any(map(ava.FILE.fullmatch, names)):
+        return ava.read(path, clip_seconds)
+    return [], [f"{path}: has none of {_KNOWN}"]
+
+
+def has_key_frames(path: epath.PathLike) -> bool:
+    """Whether the lists at `path` are AVA's."""
+    path = epath.Path(path)
+    return path.is_dir() and any(ava.FILE.fullmatch(entry.name) for entry in path.iterdir())

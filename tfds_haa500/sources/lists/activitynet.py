@@ -1,23 +1,20 @@
 """ActivityNet's lists, of v1.2 (100 classes, the paper's) and v1.3 (200): a JSON file.
 
-    {"version": "VERSION 1.2", "taxonomy": [...], "database": {"--0edUL8zmA": {"subset": "training", "url": "https://...",
+    {"version": "VERSION 1.2", "taxonomy": [...], "database": {"--0edUL8zmA": {"subset": "training", "url": "https:...",
      "duration": 92.18, "resolution": ..., "annotations": [{"label": "Dodgeball", "segment": [5.46484, 86.71838]}]}}}
 
 Each annotation is a clip of the video v_<id>. The subset "testing" has no labels, so there is no test split. Version,
 taxonomy, duration and resolution are not used.
 
-The official files contain slips, which are left out and counted: annotations shorter than `SHORTEST`, which may hold no
-frame (39 of the 10,733 of v1.2: 10 have no length, and most are [0.01, 0.02]), and annotations that are there twice
-(34 in 21 videos of v1.2).
+The official files contain slips, which are left out and counted: annotations shorter than 0.1 s, which may hold no
+frame, and annotations that are there twice. Of the 10,733 of v1.2, 39 are too short: 10 have no length, and most others
+are [0.01, 0.02]. 34, in 21 videos, repeat another.
 """
 
 import json
-import math
 
-from tfds_haa500.sources.lists.entries import UNLABELED, Entry, unused
+from tfds_haa500.sources.lists.entries import SHORTEST, TOO_SHORT, UNLABELED, Entry, is_segment, unused
 
-SHORTEST = 0.1  # seconds; v1.2 has none between 0.1 and 0.15
-TOO_SHORT = f"annotations shorter than {SHORTEST} s"
 REPEATED = "annotations that are there twice"
 _SPLITS = {"training": "train", "validation": "validation", "testing": ""}
 
@@ -59,7 +56,7 @@ def _video(video_id: str, video, origin: str) -> list[Entry]:
         label, segment = (annotation.get(key) if isinstance(annotation, dict) else None for key in ("label", "segment"))
         if not isinstance(label, str) or not label.strip():
             problems.append(f"{where}: label is {label!r:.60}, must be the name of a class")
-        elif not _is_segment(segment):
+        elif not is_segment(segment):
             problems.append(f"{where}: segment is {segment!r:.60}, must be [start, end] in seconds, 0 <= start <= end")
         elif segment[1] - segment[0] < SHORTEST:
             entries.append(unused(file, where, TOO_SHORT))
@@ -71,9 +68,3 @@ def _video(video_id: str, video, origin: str) -> list[Entry]:
     if problems:
         raise ValueError(*problems)
     return entries
-
-
-def _is_segment(value) -> bool:
-    if not isinstance(value, list) or len(value) != 2 or not all(type(v) in (int, float) for v in value):
-        return False
-    return all(math.isfinite(v) for v in value) and 0 <= value[0] <= value[1]

@@ -1,9 +1,12 @@
 """What the readers of official lists share: the entries they return, lines of text, and what lists leave out."""
 
 import dataclasses
+import math
 
 UNUSED = "videos that the lists do not use"
 UNLABELED = "videos without labels"
+SHORTEST = 0.1  # seconds; a shorter annotation is a slip, and may hold no frame
+TOO_SHORT = f"annotations shorter than {SHORTEST} s"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,6 +20,7 @@ class Entry:
       origin: its place in the list, for messages.
       segment: (start, end) in seconds if the clip is a part of the file; None for all of it.
       url: where the video is from; "" if the list does not have it.
+      name: of the clip, as the list has it; "" for that of the file, followed by _<number> if it is a part.
       labels: all its classes, in lists that give clips several; () in all others.
       left_out: why the file, or this part of it, is not used; "" if it is. Its file may be there, and may be missing.
     """
@@ -27,6 +31,7 @@ class Entry:
     origin: str
     segment: tuple[float, float] | None = None
     url: str = ""
+    name: str = ""
     labels: tuple[str, ...] = ()
     left_out: str = ""
 
@@ -55,13 +60,26 @@ def read_lines(path, name: str) -> tuple[list[tuple[str, str]], list[str]]:
 
 
 def repeated(entries: list[Entry]) -> list[str]:
-    """Files that are listed twice: in both train and test, they would invalidate the test."""
+    """Clips that are listed twice: in both train and test, they would invalidate the test."""
     first, problems = {}, []
     for entry in entries:
-        before = first.setdefault(entry.file, entry)
+        name = entry.name or entry.file
+        before = first.setdefault(name, entry)
         if before is not entry:
-            problems.append(f"{entry.origin}: {entry.file} is in {before.origin} already")
+            problems.append(f"{entry.origin}: {name} is in {before.origin} already")
     return problems
+
+
+def is_segment(value) -> bool:
+    """Whether a JSON value is [start, end] in seconds, 0 <= start <= end."""
+    if not isinstance(value, list) or len(value) != 2 or not all(type(v) in (int, float) for v in value):
+        return False
+    return all(math.isfinite(v) for v in value) and 0 <= value[0] <= value[1]
+
+
+def youtube_url(video_id: str) -> str:
+    """Where a video is, in lists that have its id on YouTube only."""
+    return f"https://www.youtube.com/watch?v={video_id}"
 
 
 def stem(file: str) -> str:

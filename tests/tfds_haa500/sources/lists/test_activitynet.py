@@ -10,8 +10,8 @@ from tfds_haa500.sources import clip_folder, split_lists
 # over its 4,819 training and 2,383 validation videos, whose 7,151 and 3,582 annotations agree with the counts of
 # http://activity-net.org/download.html. The layout is that of the same page and of
 # Notebooks/ActivityNet-Release1.2-Classification.ipynb (commit 2e053ea of github.com/activitynet/ActivityNet), which
-# reads "version" (VERSION 1.2), "taxonomy" and "database", of each video its "subset", "duration" and "annotations", and
-# of these "label" and "segment".
+# reads "version" (VERSION 1.2), "taxonomy", "database", of a video its "subset", "duration" and "annotations", of these
+# "label" and "segment".
 V1_2 = {
     "--0edUL8zmA": ("training", 92.18, [("Dodgeball", [5.46484, 86.71838])]),
     "5n7NCViB5TU": (
