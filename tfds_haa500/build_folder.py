@@ -20,9 +20,15 @@ r"""Packages a folder of videos: `python -m tfds_haa500.build_folder --dir=DIR -
     --dir=UCF-101 --name=ucf101_1 --split_list=ucfTrainTestlist --split_number=1
     --dir=hmdb51 --name=hmdb51_1 --split_list=testTrainMulti_7030_splits --split_number=1
                                            DIR/<class>/*.avi and the official lists; poses from DIR/pose/<class>/
-    --dir=videos --name=activitynet --split_list=activity_net.v1-3.min.json
+    --dir=videos --name=activitynet --split_list=activity_net.v1-2.min.json
                                            DIR/v_<id>.mp4; each annotation is a clip; the testing videos, which
-                                           have no labels, are left out
+                                           have no labels, are left out. v1.3 likewise
+    --dir=videos --name=gym288 --split_list=LISTS
+                                           FineGym's lists of Gym288; DIR/<id>.mp4, whole videos, of which each element
+                                           is a clip, or DIR/<id>_E_..._A_....mp4, elements that are cut already
+    --dir=videos --name=ava --split_list=ava_v2.2 --multi_label
+                                           AVA's lists; DIR/<id>.mp4, whole videos; the clips are one second around each
+                                           key frame (--clip_seconds), and have the actions of all people as labels
     --dir=DIR --name=mine --check          only shows what would be packaged, and everything that is wrong: every video
                                            is decoded, and nothing is written; exit code 1 if something is wrong
 
@@ -87,6 +93,8 @@ def _build(config: ClipFolderConfig) -> None:
         sys.exit(f"error: {name} is {split_table.origin(builder)}; choose another --name, or delete its folder")
     print(command_line.summary(builder))
     print(split_table.describe(builder))
+    if "test" not in builder.info.splits and "validation" in builder.info.splits:
+        print("There is no test split: evaluate with --config.eval.split=validation")
 
 
 def _builder_config() -> ClipFolderConfig:

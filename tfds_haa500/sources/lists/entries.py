@@ -1,11 +1,11 @@
 """What the readers of official lists share: the entries they return, lines of text, and what lists leave out."""
 
 import dataclasses
-import math
 
 UNUSED = "videos that the lists do not use"
 UNLABELED = "videos without labels"
 SHORTEST = 0.1  # seconds; a shorter annotation is a slip, and may hold no frame
+LONGEST = 1e6  # seconds of a video, over eleven days; also excludes what no float can hold
 TOO_SHORT = f"annotations shorter than {SHORTEST} s"
 
 
@@ -74,7 +74,7 @@ def is_segment(value) -> bool:
     """Whether a JSON value is [start, end] in seconds, 0 <= start <= end."""
     if not isinstance(value, list) or len(value) != 2 or not all(type(v) in (int, float) for v in value):
         return False
-    return all(math.isfinite(v) for v in value) and 0 <= value[0] <= value[1]
+    return 0 <= value[0] <= value[1] < LONGEST
 
 
 def youtube_url(video_id: str) -> str:
