@@ -44,9 +44,8 @@ def test_they_are_those_of_the_demo(demo):
             frames, size = video.measure(file)
         truth = drawn / made.relative_to(root / "boxes")
         overlaps.append(overlap(*(boxes.parse(path.read_bytes(), frames, size) for path in (made, truth))).mean())
-    print(np.round(np.sort(overlaps), 2))
-    assert np.mean(overlaps) > 0.8
-    assert min(overlaps) > 0.6
+    assert np.mean(overlaps) > 0.9
+    assert min(overlaps) > 0.8
     with pytest.raises(BuildError, match="is there already"):
         boxes_from_poses.find(root / "video", root / "pose", root / "boxes")
 

@@ -1,8 +1,9 @@
-"""A folder of videos, checked before a single frame is decoded. Four layouts:
+"""A folder of videos, checked before a single frame is decoded. Five layouts:
 
     <split>/<class>/<clip>.mp4    splits train, validation (or val) and test, one or more of them
     <class>/<clip>.mp4            split at random (see `random_split.py`)
-    <class>/<clip>.avi            with UCF101's or HMDB51's lists; v_<id>.mp4 with ActivityNet's (`split_lists.py`)
+    <class>/<clip>.avi            with UCF101's or HMDB51's lists (`split_lists.py`)
+    <id>.mp4                      with ActivityNet's, Gym288's or AVA's
     anything                      with lists of `path label` (`path_lists.py`)
 
 Next to the splits or classes there is a folder for each stream that is read from files, with one file a clip:

@@ -19,11 +19,12 @@ def person(x: float, y: float, width: float, height: float, score: float = 0.9) 
 NOBODY = np.zeros((17, 3))
 
 
-def test_a_margin_of_the_longer_side_is_added_inside_the_frame():
-    poses = np.stack([[person(50, 20, 20, 40), NOBODY], [person(0, 50, 20, 50), NOBODY]])
-    assert person_of_interest.boxes(poses, SIZE, margin=0.1) == pytest.approx(
-        np.array([[46, 16, 28, 48], [0, 45, 25, 55]]), abs=1e-6
-    )
+@pytest.mark.parametrize(
+    ("drawn", "expected"), [((50, 20, 20, 40), (46, 16, 28, 48)), ((0, 50, 20, 50), (0, 45, 25, 55))]
+)
+def test_a_margin_of_the_longer_side_is_added_inside_the_frame(drawn, expected):
+    (box,) = person_of_interest.boxes(np.stack([[person(*drawn), NOBODY]]), SIZE, margin=0.1)
+    assert box == pytest.approx(expected)
 
 
 def test_joints_without_a_score_do_not_count():

@@ -7,8 +7,9 @@ Each annotation is a clip of the video v_<id>. The subset "testing" has no label
 taxonomy, duration and resolution are not used.
 
 The official files contain slips, which are left out and counted: annotations shorter than 0.1 s, which may hold no
-frame, and annotations that are there twice. Of the 10,733 of v1.2, 39 are too short: 10 have no length, and most others
-are [0.01, 0.02]. 34, in 21 videos, repeat another.
+frame (its maintainers suggest it: github.com/activitynet/ActivityNet, issue 56), and annotations that are there twice.
+Of the 10,733 of v1.2, 39 are too short: 10 have no length, and most others are [0.01, 0.02]. 34, in 21 videos, repeat
+another.
 """
 
 import json
