@@ -20,9 +20,15 @@ r"""Packages a folder of videos: `python -m tfds_haa500.build_folder --dir=DIR -
     --dir=UCF-101 --name=ucf101_1 --split_list=ucfTrainTestlist --split_number=1
     --dir=hmdb51 --name=hmdb51_1 --split_list=testTrainMulti_7030_splits --split_number=1
                                            DIR/<class>/*.avi and the official lists; poses from DIR/pose/<class>/
-    --dir=videos --name=activitynet --split_list=activity_net.v1-3.min.json
+    --dir=videos --name=activitynet --split_list=activity_net.v1-2.min.json
                                            DIR/v_<id>.mp4; each annotation is a clip; the testing videos, which
-                                           have no labels, are left out
+                                           have no labels, are left out. v1.3 likewise
+    --dir=videos --name=gym288 --split_list=LISTS
+                                           FineGym's lists of Gym288; DIR/<id>.mp4, whole videos, of which each element
+                                           is a clip, or DIR/<id>_E_..._A_....mp4, elements that are cut already
+    --dir=videos --name=ava --split_list=ava_v2.2 --multi_label
+                                           AVA's lists; DIR/<id>.mp4, whole videos; the clips are one second around each
+                                           key frame (--clip_seconds), and have the actions of all people as labels
     --dir=DIR --name=mine --check          only shows what would be packaged, and everything that is wrong: every video
                                            is decoded, and nothing is written; exit code 1 if something is wrong
 
@@ -54,7 +60,7 @@ _FLOW_METHOD = flags.DEFINE_enum(
 _SPLIT_LIST = flags.DEFINE_string(
     "split_list",
     "",
-    "Folder of train.csv, val.csv, test.csv, or of UCF101's or HMDB51's lists; or ActivityNet's file.",
+    "Folder of train.csv, val.csv, test.csv, or of UCF101's, HMDB51's, Gym288's or AVA's lists; or ActivityNet's file.",
 )
 _SPLIT_NUMBER = flags.DEFINE_integer("split_number", None, "Which split of UCF101's or HMDB51's lists.", 1, 3)
 _SPLIT = flags.DEFINE_list("split", [], "Fractions of train, validation and test, to split <class>/ at random.")
@@ -65,6 +71,7 @@ _GROUP = flags.DEFINE_string(
 _CLASS_TABLE = flags.DEFINE_string("class_table", "", "CSV table of the classes, their areas and composite actions.")
 
 _MULTI_LABEL = flags.DEFINE_bool("multi_label", False, "Lists of `path label` give a video one or more labels.")
+_CLIP_SECONDS = flags.DEFINE_float("clip_seconds", None, "Length of the clips around AVA's key frames (default: 1).")
 _CHECK = flags.DEFINE_bool("check", False, "Only show what would be packaged and everything that is wrong.")
 
 
@@ -75,8 +82,8 @@ def main() -> None:
         check_folder.check(Builder, config, command_line.data_dir())
     else:
         _build(config)
-    if left_out := clip_folder.count_left_out(_DIR.value, _SPLIT_LIST.value, _SPLIT_NUMBER.value):
-        print(f"left out: {left_out} videos that the lists do not use or have no labels for")
+    for why, count in clip_folder.count_left_out(_DIR.value, _SPLIT_LIST.value, _SPLIT_NUMBER.value).items():
+        print(f"left out: {count} {why}")
 
 
 def _build(config: ClipFolderConfig) -> None:
@@ -86,6 +93,8 @@ def _build(config: ClipFolderConfig) -> None:
         sys.exit(f"error: {name} is {split_table.origin(builder)}; choose another --name, or delete its folder")
     print(command_line.summary(builder))
     print(split_table.describe(builder))
+    if "test" not in builder.info.splits and "validation" in builder.info.splits:
+        print("There is no test split: evaluate with --config.eval.split=validation")
 
 
 def _builder_config() -> ClipFolderConfig:
@@ -110,6 +119,7 @@ def _builder_config() -> ClipFolderConfig:
             random_split=RandomSplit(_fractions(), _SEED.value, _GROUP.value) if _SPLIT.value else None,
             class_table=_CLASS_TABLE.value,
             multi_label=_MULTI_LABEL.value,
+            clip_seconds=_CLIP_SECONDS.value,
             streams=tuple(_STREAMS.value),
             flow_method=_FLOW_METHOD.value or "dis",
         )

@@ -16,9 +16,11 @@ from etils import epath
 from tfds_haa500 import features, packaging, taxonomy
 from tfds_haa500.sources import clip_folder
 from tfds_haa500.sources.clips import Clip
+from tfds_haa500.sources.lists.entries import SHORTEST
 from tfds_haa500.sources.random_split import RandomSplit
 
 AREA = "all"
+LONGEST = 60.0  # seconds of a clip around a key frame
 _DESCRIPTION = "Clips of a folder of videos: JPEG frames with a short side of at most 256, labels and side streams."
 _DOCS = {
     "clip_id": "<split>/<class>/<the file's name>, and _<number> of a part of a file; or <split>/<path> of a list",
@@ -39,10 +41,10 @@ class ClipFolderConfig(features.ClipConfig):
     Attributes:
       streams, flow_method: see `features.ClipConfig`.
       folder: the folder of videos (see `clip_folder.py` for the layouts).
-      split_list: UCF101's, HMDB51's or ActivityNet's lists (see `split_lists.py`), or a folder of lists of `path label`
-        (see `path_lists.py`).
+      split_list: official lists (see `split_lists.py`), or a folder of lists of `path label` (see `path_lists.py`).
       split_number: which of the lists' splits; None if there is only one.
       random_split: how folders of classes are split; None for split folders and lists.
+      clip_seconds: how long clips around AVA's key frames are; None for `ava.SECONDS`.
       class_table: path of a class table with the areas and composites of the classes (see `taxonomy.py`); "" for none.
     """
 
@@ -50,7 +52,14 @@ class ClipFolderConfig(features.ClipConfig):
     split_list: str = ""
     split_number: int | None = None
     random_split: RandomSplit | None = None
+    clip_seconds: float | None = None
     class_table: str = ""
+
+    def __post_init__(self):
+        """Raises ValueError as `features.ClipConfig`, and for clips of an impossible length."""
+        super().__post_init__()
+        if self.clip_seconds is not None and not SHORTEST <= self.clip_seconds <= LONGEST:
+            raise ValueError(f"clip_seconds={self.clip_seconds:g}: must be {SHORTEST:g} to {LONGEST:g}")
 
     @property
     def split_metadata(self) -> dict:
@@ -58,7 +67,8 @@ class ClipFolderConfig(features.ClipConfig):
         if self.random_split:
             return self.random_split.metadata
         if self.split_list:
-            return {"by": "lists", "lists": epath.Path(self.split_list).name, "number": self.split_number}
+            seconds = {"clip_seconds": self.clip_seconds} if self.clip_seconds else {}
+            return {"by": "lists", "lists": epath.Path(self.split_list).name, "number": self.split_number, **seconds}
         return {"by": "folders"}
 
 
@@ -98,6 +108,7 @@ class Builder(packaging.ClipBuilder):
             config.random_split,
             self._class_table.names if self._class_table else (),
             config.multi_label,
+            config.clip_seconds,
         )
 
     def _info(self) -> tfds.core.DatasetInfo:

@@ -24,7 +24,8 @@ def origin(builder) -> str:
         return f"split at random: {fractions}, seed {split['seed']}{group}"
     if split.get("by") == "lists":
         number = f", number {split['number']}" if split["number"] else ""
-        return f"split by {split['lists']}{number}"
+        seconds = f", clips of {split['clip_seconds']:g} s" if "clip_seconds" in split else ""
+        return f"split by {split['lists']}{number}{seconds}"
     return "split by its folders"
 
 

@@ -11,9 +11,10 @@ import tfds_haa500
 from haa_jax.data import dataset
 from haa_jax.learning import objectives
 from tests.conftest import SIZE, numbered_frame, write_video
+from tests.tfds_haa500.sources.lists import test_ava, test_gym288
+from tests.tfds_haa500.sources.lists.test_activitynet import annotate
 from tests.tfds_haa500.sources.test_clip_folder import touch
 from tests.tfds_haa500.sources.test_path_lists import write_lists
-from tests.tfds_haa500.sources.test_split_lists import annotate
 from tests.tfds_haa500.videos import REAL_CLIPS, write_encoded, write_gif
 from tfds_haa500 import records, split_table
 from tfds_haa500.clip_folder_dataset_builder import Builder, ClipFolderConfig
@@ -226,6 +227,48 @@ def test_activitynet_annotations_are_cut_from_their_videos(tmp_path):
         assert levels == pytest.approx([numbered_frame(t).mean() for t in times], abs=2)
         assert example["youtube_url"] == b"https://example.org/v"
     assert examples["train/Doing karate/v_-x1_0"]["end"] == np.float32(1.2)
+
+
+def test_elements_of_gym288_are_cut_frame_by_frame(tmp_path):
+    """Two stages of a vault, from 0.2 s of an event that begins at 0.5 s; the ids only have whole seconds."""
+    root, lists = tmp_path / "videos", tmp_path / "lists"
+    root.mkdir()
+    vault, turn = "2pBxfMAIaXY_E_000000_000004_A_0000_0001", "0LtLS9wROrk_E_000001_000003_A_0000_0000"
+    write_video(root / "2pBxfMAIaXY.mp4", 45)
+    write_encoded(root / "0LtLS9wROrk.mkv", "mpeg4", 30, g=12)
+    stages = {"segments": {"A_0000_0001": {"timestamps": [[0.2, 0.7], [0.7, 1.1]]}}, "timestamps": [[0.5, 4.0]]}
+    other = {"segments": {"A_0000_0000": {"timestamps": [[0.0, 0.4]]}}, "timestamps": [[1.5, 3.0]]}
+    info = {"2pBxfMAIaXY": {"E_000000_000004": stages}, "0LtLS9wROrk": {"E_000001_000003": other}}
+    test_gym288.write_lists(lists, f"{vault} 26\n", f"{turn} 26\n", info=info)
+    builder = build(tmp_path / "data", folder=str(root), split_list=str(lists))
+    for split, clip_id, times in (("train", vault, range(7, 16)), ("validation", turn, range(15, 19))):
+        (example,) = tfds.as_numpy(builder.as_dataset(split=split))
+        assert example["clip_id"].decode() == f"{split}/(VT) tsukahara tucked/{clip_id}"
+        levels = example["video"].mean((1, 2, 3))
+        assert levels == pytest.approx([numbered_frame(t).mean() for t in times], abs=2)
+        assert example["youtube_url"].decode() == f"https://www.youtube.com/watch?v={clip_id[:11]}"
+
+
+def test_clips_of_ava_are_around_their_key_frames(tmp_path):
+    """Five frames of a whole video of one frame a second, and all labels; another length is another data set."""
+    root, lists = tmp_path / "videos", tmp_path / "lists"
+    root.mkdir()
+    rows = [test_ava.TRAIN.splitlines()[k].replace(",0902,", ",0012,") for k in (1, 2, 3)]
+    test_ava.write_lists(lists, "\n".join(rows), test_ava.VALIDATION.replace(",0902,", ",0014,"))
+    for name in ("0f39OWEqJ24", "1j20qq1JyX4"):
+        write_video(root / f"{name}.mp4", 30, fps=1)
+    config = {"folder": str(root), "split_list": str(lists), "multi_label": True}
+    builder = build(tmp_path / "data", **config, clip_seconds=5.0)
+    names = builder.info.features["labels"].feature.names
+    assert names == [test_ava.HOLD, test_ava.STAND, test_ava.TALK]
+    for split, times in (("train", range(10, 15)), ("validation", range(12, 17))):
+        (example,) = tfds.as_numpy(builder.as_dataset(split=split))
+        assert list(example["labels"]) == [0, 1, 2]
+        assert example["video"].mean((1, 2, 3)) == pytest.approx([numbered_frame(t).mean() for t in times], abs=2)
+    assert split_table.origin(builder) == "split by lists, clips of 5 s"
+    assert builder.info.metadata["split"] != ClipFolderConfig(name="mine", **config).split_metadata
+    with pytest.raises(ValueError, match="clip_seconds=0.01: must be 0.1 to 60"):
+        ClipFolderConfig(name="mine", **config, clip_seconds=0.01)
 
 
 @pytest.mark.skipif(not REAL_CLIPS.exists(), reason="the real clips are not on this machine")

@@ -31,6 +31,7 @@ from haa_jax.weights import importer
 from haa_jax.weights.__main__ import abstract_variables
 from haa_jax.weights.readers import WeightsError, read_tensors
 from tests.conftest import write_video
+from tests.tfds_haa500.sources.lists import test_ava, test_gym288
 from tests.weights import test_readers as weights_files
 from tests.weights import test_verdict as verdicts
 from tfds_haa500 import problems, records, taxonomy
@@ -173,6 +174,22 @@ def in_file(read, name: str):
     return of_bytes
 
 
+def in_lists(write_lists, name: str):
+    """A reader of official lists, of which one file is damaged, and a check that it writes nothing."""
+
+    def of_bytes(data: bytes, folder: pathlib.Path) -> None:
+        lists = write_lists(folder / "lists")
+        (lists / name).write_bytes(data)
+        before = sorted(lists.iterdir())
+        read_list(lists)
+        assert sorted(lists.iterdir()) == before
+
+    return of_bytes
+
+
+with_info = functools.partial(test_gym288.write_lists, info=test_gym288.EXAMPLE)
+
+
 def plain(read):
     return lambda data, folder: read(data)
 
@@ -254,6 +271,14 @@ KINDS = {
     ),
     "video": (clip_file, plain(lambda d: video.encode_clip(d)), ClipError),
     "ActivityNet list": (activity_net, in_file(read_list, "list.json"), ()),
+    "AVA list": (test_ava.TRAIN.encode, in_lists(test_ava.write_lists, "ava_train_v2.2.csv"), ()),
+    "AVA actions": (test_ava.ACTIONS.encode, in_lists(test_ava.write_lists, "ava_action_list_v2.2.pbtxt"), ()),
+    "Gym288 list": (test_gym288.TRAIN.encode, in_lists(with_info, "gym288_train_element_v1.1.txt"), ()),
+    "Gym288 annotations": (
+        lambda: json.dumps(test_gym288.EXAMPLE).encode(),
+        in_lists(with_info, "finegym_annotation_info_v1.1.json"),
+        (),
+    ),
     "shard": (shard, in_file(read_shard, "shard.tfrecord"), records.RecordError),
     "config words": (lambda: b"flow,joint,area=sports_athletics,demo", plain(read_words), ValueError),
     "predictions": (predictions, in_file(read_predictions, "p.npz"), EvaluationError),
@@ -298,7 +323,8 @@ def test_many_damaged_files(kind, tmp_path):
     outcomes = fuzz(kind, COUNT, tmp_path)
     print(f"{kind}: {dict(outcomes)}")
     assert outcomes.total() >= COUNT
-    assert outcomes["refused"] > COUNT // 50 or kind == "ActivityNet list"  # which lists what is wrong instead
+    lists = KINDS[kind][2] == ()  # what is wrong with them is returned
+    assert outcomes["refused"] > COUNT // 50 or lists
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,9 @@
-"""A folder of videos, checked before a single frame is decoded. Four layouts:
+"""A folder of videos, checked before a single frame is decoded. Five layouts:
 
     <split>/<class>/<clip>.mp4    splits train, validation (or val) and test, one or more of them
     <class>/<clip>.mp4            split at random (see `random_split.py`)
-    <class>/<clip>.avi            with UCF101's or HMDB51's lists; v_<id>.mp4 with ActivityNet's (`split_lists.py`)
+    <class>/<clip>.avi            with UCF101's or HMDB51's lists (`split_lists.py`)
+    <id>.mp4                      with ActivityNet's, Gym288's or AVA's
     anything                      with lists of `path label` (`path_lists.py`)
 
 Next to the splits or classes there is a folder for each stream that is read from files, with one file a clip:
@@ -20,6 +21,7 @@ from tfds_haa500.problems import BuildError
 from tfds_haa500.sources import path_lists, split_lists, video_files
 from tfds_haa500.sources.clips import SPLITS, Annotation, Clip, nearest
 from tfds_haa500.sources.files import File
+from tfds_haa500.sources.lists.entries import UNUSED, Entry
 from tfds_haa500.sources.random_split import RandomSplit, assign
 from tfds_haa500.streams import STREAMS
 
@@ -35,6 +37,7 @@ def scan(
     random_split: RandomSplit | None = None,
     table: Sequence[str] = (),
     multi_label: bool = False,
+    clip_seconds: float | None = None,
 ) -> list[Clip]:
     """Finds the clips of a folder.
 
@@ -45,12 +48,14 @@ def scan(
       streams: of which streams every clip must have its file.
       random_split: how folders of classes are split; None with lists or folders of splits.
       table: the class names that the folder must have; () for any.
-      multi_label: whether clips have several classes, which lists of `path label` can give them.
+      multi_label: whether clips have several classes, which lists of `path label` can give them, and AVA's do.
+      clip_seconds: how long the clips around key frames are, which AVA's lists have; None for `ava.SECONDS`.
 
     Returns:
       The clips by split (train, validation, test), then by class and name in `sorted()` order. Their ids are
       <split>/<class>/<the file's name without suffix>, followed by _<number of the annotation> for parts of videos;
-      with lists of `path label`, <split>/<path without suffix>.
+      <split>/<class>/<id of the element> of Gym288, <split>/<video>_<second> of AVA; and with lists of `path label`,
+      <split>/<path without suffix>.
 
     Raises:
       BuildError: lists every missing, surplus or misnamed file and folder, and every problem of the lists, at once.
@@ -64,10 +69,12 @@ def scan(
         clips, known, problems = path_lists.scan(root, epath.Path(split_list), multi_label)
         problems += ["split number: lists of `path label` have one split, without a number"] * bool(split_number)
     elif split_list:
-        clips, known, problems = _scan_listed(root, epath.Path(split_list), split_number)
+        clips, known, problems = _scan_listed(root, epath.Path(split_list), split_number, clip_seconds)
     else:
         clips, known, problems = _scan_splits(root)
     problems += _class_problems(clips, table)
+    if clip_seconds is not None and not (split_list and split_lists.has_key_frames(split_list)):
+        problems.append(f"clip_seconds={clip_seconds:g}: only AVA's lists have key frames")
     if multi_label and not all(clip.labels for clip in clips):
         problems.append("multi_label: these clips have one class each; lists of `path label,label` give several")
     if not multi_label and any(clip.labels for clip in clips):
@@ -87,13 +94,16 @@ def scan(
     return sorted(clips, key=lambda clip: (SPLITS.index(clip.split), clip.class_name, clip.clip_id))
 
 
-def count_left_out(root: epath.PathLike, split_list: epath.PathLike, split_number: int | None = None) -> int:
-    """How many videos are there that the lists do not use, or have no labels for."""
+def count_left_out(
+    root: epath.PathLike, split_list: epath.PathLike, split_number: int | None = None
+) -> collections.Counter[str]:
+    """How many videos or parts of them the lists leave out, by reason."""
     if not split_list:
-        return 0
+        return collections.Counter()
     if path_lists.list_files(split_list):
-        return path_lists.count_unlisted(epath.Path(root), epath.Path(split_list))
-    return sum(not entry.split for entry in split_lists.read(split_list, split_number)[0])
+        return +collections.Counter({UNUSED: path_lists.count_unlisted(epath.Path(root), epath.Path(split_list))})
+    entries, _ = split_lists.read(split_list, split_number, epath.Path(root))
+    return collections.Counter(entry.left_out for entry in entries if entry.left_out)
 
 
 def class_names(clips: Sequence[Clip]) -> list[str]:
@@ -151,9 +161,9 @@ def _has_folders(folder) -> bool:
     return folder.is_dir() and any((folder / name).is_dir() for name in video_files.entries(folder))
 
 
-def _scan_listed(root, split_list, number) -> tuple[list[Clip], set[str], list[str]]:
+def _scan_listed(root, split_list, number, clip_seconds) -> tuple[list[Clip], set[str], list[str]]:
     """The clips of some lists, the keys of all files in the lists, and the problems of lists and files."""
-    entries, problems = split_lists.read(split_list, number)
+    entries, problems = split_lists.read(split_list, number, root, clip_seconds)
     if not entries:
         return [], set(), problems or [f"{split_list}: has no clips"]
     # The lists themselves may be in the folder, and the files of streams.
@@ -165,15 +175,16 @@ def _scan_listed(root, split_list, number) -> tuple[list[Clip], set[str], list[s
     for entry in entries:
         counts[entry.file] += 1
         if entry.split and entry.file in files:
-            stem = entry.file.rpartition("/")[2] + (f"_{counts[entry.file] - 1}" if entry.segment else "")
-            clip_id = f"{entry.split}/{entry.class_name}/{stem}"
+            part = f"_{counts[entry.file] - 1}" if entry.segment else ""
+            name = entry.name or entry.file.rpartition("/")[2] + part
+            clip_id = f"{entry.split}/{name}" if entry.labels else f"{entry.split}/{entry.class_name}/{name}"
             annotation = Annotation(entry.url, *(entry.segment or ()))
             file, is_part = File(str(root), files[entry.file]), entry.segment is not None
-            clips.append(Clip(clip_id, entry.split, entry.class_name, file, annotation, is_part))
+            clips.append(Clip(clip_id, entry.split, entry.class_name, file, annotation, is_part, labels=entry.labels))
     return clips, {entry.file for entry in entries}, problems
 
 
-def _compare(root, entries: list[split_lists.Entry], files: dict[str, str]) -> list[str]:
+def _compare(root, entries: list[Entry], files: dict[str, str]) -> list[str]:
     """Entries without a file and files without an entry; a whole class that is missing or surplus only once."""
     known = {entry.file for entry in entries}
     missing = {entry.file: entry.origin for entry in reversed(entries) if entry.split and entry.file not in files}

@@ -27,7 +27,7 @@ from etils import epath
 from tfds_haa500.sources import video_files
 from tfds_haa500.sources.clips import Clip, nearest
 from tfds_haa500.sources.files import File
-from tfds_haa500.sources.split_lists import Entry, read_lines
+from tfds_haa500.sources.lists.entries import Entry, read_lines
 
 NAMES = "classes.txt"
 _FILES = {"train": "train", "val": "validation", "validation": "validation", "test": "test"}

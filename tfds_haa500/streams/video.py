@@ -96,6 +96,14 @@ def encode_clip(
         return EncodedClip(frames, float(stream.average_rate), size)
 
 
+def measure(file) -> tuple[int, tuple[int, int]]:
+    """How many frames an open video has, and its upright (width, height); raises ClipError as `encode_clip`."""
+    with open_video(file) as (container, stream):
+        sizes = [_upright_size(frame) for frame in decode_frames(container, stream)]
+    check_complete(file, len(sizes))
+    return len(sizes), sizes[0]
+
+
 def encode_frames(
     decoded: Iterable[av.VideoFrame],
     short_side: int = SHORT_SIDE,
