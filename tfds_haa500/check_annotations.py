@@ -1,7 +1,7 @@
 """Checks new annotations by what the paper demands of its own: `python -m tfds_haa500.check_annotations`.
 
-    --manual_dir=DIR --classes=handstand,cartwheel    the classes that you annotated
-    --manual_dir=DIR                                  all classes in raw/
+    --manual_dir=DIR --classes=bear_crawl,monkey_bars  the classes that you annotated
+    --manual_dir=DIR                                   all classes in raw/
 
 To be run when the rows of raw/<class>.txt are written, and again when their clips are cut (`cut_clips`); without
 clips, only the rows are checked. No class table is needed, and nothing is written.
@@ -65,7 +65,7 @@ def main(argv: list[str]) -> None:
     try:
         findings = check(folder, flags.FLAGS.classes)
     except BuildError as error:
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {listing(folder, error.problems, 'nothing was checked')}")
     except KeyboardInterrupt:
         parallel.stop()
         print("Interrupted: the check is not complete.", file=sys.stderr)
@@ -73,7 +73,7 @@ def main(argv: list[str]) -> None:
     if findings.looks:
         print("\n  ".join(["To be looked at:", *findings.looks]))
     if findings.problems:
-        sys.exit(f"error: {listing(folder, findings.problems, 'see docs/adding_a_class.md')}")
+        sys.exit(f"error: {listing(folder, findings.problems, 'nothing was changed')}")
     print("Nothing is wrong.")
 
 

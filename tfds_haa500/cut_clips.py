@@ -58,15 +58,14 @@ def main(argv: list[str]) -> None:
     try:
         result = cut_clips(folder, flags.FLAGS.classes)
     except BuildError as error:
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {listing(folder, error.problems, 'nothing was cut')}")
     except KeyboardInterrupt:
         parallel.stop()
         print(f"Interrupted. {_WHOLE} Run the same command to cut the others.", file=sys.stderr)
         sys.exit(INTERRUPTED)
     except OSError as error:
-        if not is_full_disk(error):
-            raise
-        sys.exit(f"error: the disk is full: {error}\n{_WHOLE} Free some space and run the same command again.")
+        what = "the disk is full" if is_full_disk(error) else "a clip cannot be written"
+        sys.exit(f"error: {what}: {error}\n{_WHOLE} Run the same command to cut the others.")
     print(*result.remarks, sep="\n", end="\n" if result.remarks else "")
     print(f"{result.cut} {_clips(result.cut)} cut; {result.there} were there before")
     if result.problems:
@@ -86,8 +85,10 @@ def cut_clips(manual_dir: epath.PathLike, classes: Sequence[str] = ()) -> Result
     """
     root, annotated = _annotated(manual_dir, classes)
     wanted = [clip for clip in annotated if not _path(root, clip).exists()]
-    located, problems = relaxed.find_parts(manual_dir, wanted) if wanted else ([], [])
-    result = Result(0, len(annotated) - len(wanted), [], problems)
+    result = Result(0, len(annotated) - len(wanted), [], [])
+    if not wanted:
+        return result
+    located, result.problems = relaxed.find_parts(manual_dir, wanted)
     with parallel.progress_bar(len(located), "cutting") as progress:
         for clip, found in parallel.ordered_map(cut, located):
             if isinstance(found, Failure):
