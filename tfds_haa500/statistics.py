@@ -13,6 +13,7 @@ that keeps the whole class table, are left out of the clips a class.
 import collections
 import dataclasses
 import io
+import math
 import os
 import sys
 
@@ -29,6 +30,7 @@ from tfds_haa500.runtime.parallel import progress_bar
 from tfds_haa500.streams import video
 
 FIGURE_SIZE, DPI = (13, 7.5), 110  # inches
+BINS = 30
 MOST = 8  # sizes and frame rates that are named; the rest is summed up
 COLOR, LABEL_SIZE = "#3b6ea5", 8
 
@@ -115,13 +117,14 @@ def table(name: str, facts: Facts) -> str:
         "frames a second": facts.fps,
         "short side, pixels": np.minimum(facts.width, facts.height),
     }
-    lines.append(
-        f"{'':20}" + "".join(f"{heading:>10}" for heading in ("least", "5 %", "median", "mean", "95 %", "most"))
-    )
-    lines += [f"{row:20}" + "".join(f"{figure:>10}" for figure in _spread(values)) for row, values in spreads.items()]
-    lines.append("")
+    headings = ("least", "5 %", "median", "mean", "95 %", "most")
+    for row, figures in {"": headings, **{row: _spread(values) for row, values in spreads.items()}}.items():
+        lines.append(f"{row:20}" + "".join(f"{figure:>10}" for figure in figures))
     for row, counts in _counted(facts).items():
-        lines += [f"{row:20}{_share(count, len(facts.frames)):>20}  {value}" for value, count in counts.items()]
+        lines.append("")
+        for number, (value, count) in enumerate(counts.items()):
+            share = f"{count:,} ({100 * count / len(facts.frames):.2f} %)"
+            lines.append(f"{'' if number else row:20}{share:>20}  {value}")
     return "\n".join(lines)
 
 
@@ -133,10 +136,6 @@ def _per_class(facts: Facts) -> np.ndarray:
 def _spread(values: np.ndarray) -> list[str]:
     found = (values.min(), *np.percentile(values, (5, 50)), values.mean(), np.percentile(values, 95), values.max())
     return [f"{value:.2f}".rstrip("0").rstrip(".") for value in found]
-
-
-def _share(count: int, clips: int) -> str:
-    return f"{count:,} ({100 * count / clips:.2f} %)"
 
 
 def _counted(facts: Facts) -> dict[str, dict[str, int]]:
@@ -189,9 +188,12 @@ def draw(name: str, facts: Facts) -> bytes:
 
 
 def _histogram(axes, title: str, values: np.ndarray) -> None:
-    """Bins of equal width up to the 99th percentile, and one for the rest, which is named."""
+    """Bins of equal width up to the 99th percentile; how many clips are beyond it is written below."""
     most = np.percentile(values, 99)
-    bins = np.linspace(values.min(), max(most, values.min() + 1e-6), 31)
+    bins = np.linspace(values.min(), max(most, values.min() + 1e-6), BINS + 1)
+    if np.issubdtype(values.dtype, np.integer):  # all bins have equally many of the values
+        step = max(1, math.ceil((most - values.min() + 1) / BINS))
+        bins = np.arange(values.min(), most + step + 1, step) - 0.5
     axes.hist(values[values <= most], bins, color=COLOR)
     beyond = values[values > most]
     note = f"\n{len(beyond)} beyond, up to {beyond.max():.4g}" if len(beyond) else ""
