@@ -41,6 +41,18 @@ class Taxonomy:
         """Composites in `sorted()` order: their position is their id in the `composite` feature."""
         return sorted(set(self.composites))
 
+    def with_class(self, name: str, area: str, composite: str = "") -> "Taxonomy":
+        """The table with one more class, a composite of its own by default. Ids of later names grow by one.
+
+        Raises:
+          TaxonomyError: the class is there already.
+        """
+        if name in self.names:
+            raise TaxonomyError(f"{name!r} is in the class table already")
+        rows = [*zip(self.names, self.areas, self.composites, self.sources, strict=True)]
+        rows.append((name, area, composite or name, "own"))
+        return Taxonomy(*zip(*sorted(rows), strict=True))
+
     def to_csv(self) -> str:
         """The table as text; `parse` reads it back."""
         out = io.StringIO()

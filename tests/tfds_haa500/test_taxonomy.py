@@ -24,6 +24,20 @@ def test_text_round_trip():
     assert taxonomy.parse(table.to_csv()) == table
 
 
+def test_a_class_more():
+    table = taxonomy.load(taxonomy.HAA500_CSV)
+    longer = table.with_class("pushup_on_fists", area="sports_athletics", composite="pushup")
+    assert taxonomy.parse(longer.to_csv()) == longer
+    at = longer.names.index("pushup_on_fists")
+    assert (longer.names[at - 1], longer.composites[at], longer.sources[at]) == ("pushup", "pushup", "own")
+    assert longer.names[:at] + longer.names[at + 1 :] == table.names
+    assert longer.areas[:at] + longer.areas[at + 1 :] == table.areas
+    alone = table.with_class("wave", area="daily_actions")
+    assert alone.composites[alone.names.index("wave")] == "wave"
+    with pytest.raises(taxonomy.TaxonomyError, match="'pushup' is in the class table already"):
+        table.with_class("pushup", area="sports_athletics")
+
+
 @pytest.mark.parametrize(
     ("text", "fault"),
     [

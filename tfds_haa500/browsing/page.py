@@ -84,11 +84,16 @@ def check_out(out: str) -> None:
 
 
 def write(out: str, text: str) -> None:
-    """Writes the page atomically and prints where it is. Raises BrowseError if it cannot be written."""
+    """Writes the page as `write_bytes` does."""
+    write_bytes(out, text.encode())
+
+
+def write_bytes(out: str, data: bytes) -> None:
+    """Writes a file atomically and prints where it is. Raises BrowseError if it cannot be written."""
     path = pathlib.Path(out).expanduser()
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_bytes(data)
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)

@@ -27,6 +27,7 @@ from tfds_haa500.taxonomy import Taxonomy
 RELEASE = "haa500_v1_1"
 CLIPS_PER_CLASS = 20
 SPLITS = {"train": range(0, 16), "validation": range(16, 17), "test": range(17, 20)}
+VIDEO = ("{clip}.mp4",)
 _FEW = 10  # up to so many missing classes are listed one a line
 
 
@@ -94,12 +95,28 @@ def scan_annotations(manual_dir: epath.PathLike, taxonomy: Taxonomy, classes: Se
     root = find_root(manual_dir, ["raw"])
     clips, problems = [], _class_problems({"raw": root}, taxonomy, classes)
     for name in _wanted(taxonomy, classes):
-        rows, faults = _read_rows(root, name)
+        rows, faults = read_rows(root, name)
         problems += faults
-        clips += [_clip(name, number, File("", ""), row) for number, row in sorted((rows or {}).items())]
+        clips += annotated(name, rows or {})
     if problems:
         raise BuildError(str(root), problems)
     return clips
+
+
+def annotated_classes(root: epath.Path | zipfile.Path) -> list[str]:
+    """The names of the classes that have a file in the raw/ of a release, whether a class table has them or not."""
+    names = (entry.name for entry in (root / "raw").iterdir() if not entry.name.startswith("."))
+    return sorted(name.removesuffix(".txt") for name in names if name.endswith(".txt"))
+
+
+def annotated(name: str, rows: dict[int, Annotation]) -> list[Clip]:
+    """The clips of a class by the number of their row; their `file` is still to be found."""
+    return [_clip(name, number, File("", ""), row) for number, row in sorted(rows.items()) if number < CLIPS_PER_CLASS]
+
+
+def list_videos(root: epath.Path | zipfile.Path, name: str) -> tuple[dict[int, File], list[str]]:
+    """The videos of a class by the clip's number, and a problem for each that is missing or surplus."""
+    return _list_clips(root, f"video/{name}", name, VIDEO)
 
 
 def _clip(name: str, number: int, file: File, row: Annotation, files: dict[str, File] | None = None) -> Clip:
@@ -190,13 +207,13 @@ def _missing_classes(folder: str, holder, wanted: Sequence[str]) -> list[str]:
 
 def _scan_class(folders: dict, name: str) -> tuple[list[Clip], list[str]]:
     """The clips of one class, and its problems; `folders`: what holds raw/, video/ and the folders of the streams."""
-    rows, problems = _read_rows(folders["raw"], name)
+    rows, problems = read_rows(folders["raw"], name)
     if rows is None:
         rows = dict.fromkeys(range(CLIPS_PER_CLASS))  # reported once: the clips are not at fault
     files = {}
     for folder, holder in folders.items():
         if folder != "raw" and holder:
-            patterns = ("{clip}.mp4",) if folder == "video" else STREAMS[folder].FILES
+            patterns = VIDEO if folder == "video" else STREAMS[folder].FILES
             files[folder], faults = _list_clips(holder, f"{folder}/{name}", name, patterns)
             problems += faults
     clips = []
@@ -233,8 +250,14 @@ def _list_clips(root, folder: str, name: str, patterns: Sequence[str]) -> tuple[
     return {number: locate(root, f"{folder}/{file}") for number, file in wanted.items() if file in found}, problems
 
 
-def _read_rows(root, name: str) -> tuple[dict[int, Annotation] | None, list[str]]:
-    """The usable rows of a class by number, and what is wrong with the others; None if there is no file."""
+def read_rows(root, name: str, *, unfinished: bool = False) -> tuple[dict[int, Annotation] | None, list[str]]:
+    """The usable rows of a class by number, from 0, and what is wrong with the others; None if there is no file.
+
+    Args:
+      root: of the release, as of `find_root`.
+      name: the class.
+      unfinished: whether a class with fewer rows than clips is nothing wrong.
+    """
     path = f"raw/{name}.txt"
     file = root / "raw" / f"{name}.txt"
     if not file.exists():
@@ -245,7 +268,7 @@ def _read_rows(root, name: str) -> tuple[dict[int, Annotation] | None, list[str]
         return {}, [f"{path}: cannot be read ({error})"]
     rows, problems = {}, []
     lines = [line for line in lines if line.strip()]
-    if len(lines) != CLIPS_PER_CLASS:
+    if len(lines) > CLIPS_PER_CLASS or (len(lines) < CLIPS_PER_CLASS and not unfinished):
         problems.append(f"{path}: has {len(lines)} rows, expected {CLIPS_PER_CLASS}")
     for number, line in enumerate(lines):
         try:

@@ -1,9 +1,14 @@
-"""A part of a long video as a clip: decoding starts at the keyframe before the part and stops after it.
+"""A part of a long video as a clip: the frames with start <= time < end, in seconds from the video's first frame.
+
+Times are compared with a tolerance of a millisecond, since Matroska rounds its timestamps to that. Decoding starts at
+the keyframe before the part and stops after it.
 
 The check of `video.py` that a file is complete needs all of it, so it is not made here. Instead every frame of the
 part must be there: what the decoder had to guess is an error, and so is a video that ends too early.
 """
 
+import contextlib
+import fractions
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 
@@ -33,26 +38,39 @@ def encode_segment(
         `end`, or has no frame rate or timestamps; whatever `on_frame` raises.
       OSError: the file cannot be opened.
     """
+    with open_part(path, start, end) as (decoded, rate):
+        frames, size = video.encode_frames(decoded, on_frame=on_frame)
+    return video.EncodedClip(frames, float(rate), size)
+
+
+@contextlib.contextmanager
+def open_part(
+    path: epath.PathLike, start: float, end: float
+) -> Iterator[tuple[Iterator[av.VideoFrame], fractions.Fraction]]:
+    """The frames with start <= time < end, decoded as they are asked for, and the video's frames per second.
+
+    Args and errors as of `encode_segment`.
+    """
     with epath.Path(path).open("rb") as file, video.open_video(file) as (container, stream):
-        fps = float(stream.average_rate)
-        frames, size = video.encode_frames(_frames(container, stream, start, end, 1 / fps), on_frame=on_frame)
-    if not frames:
-        raise ClipError(f"has no frames from {start:g} to {end:g} s")
-    return video.EncodedClip(frames, fps, size)
+        yield _frames(container, stream, start, end), stream.average_rate
 
 
-def _frames(container, stream, start: float, end: float, duration: float) -> Iterator[av.VideoFrame]:
-    """The frames of a part, in display order; `duration` is a frame's, in seconds."""
-    reached = 0.0
+def _frames(container, stream, start: float, end: float) -> Iterator[av.VideoFrame]:
+    """The frames of a part, in display order."""
+    reached, empty = 0.0, True
     for time, frame in _from(container, stream, start):
-        reached = time + duration
+        reached = time + float(1 / stream.average_rate)
         if time >= end - _EPSILON:
-            return
+            break
         if time >= start - _EPSILON:
             video.check_whole(frame, time)
+            empty = False
             yield frame
-    if reached < end - video.LIST_SLACK:
-        raise ClipError(f"ends at {reached:.2f} s, before the end of the part from {start:g} to {end:g} s")
+    else:
+        if reached < end - video.LIST_SLACK:
+            raise ClipError(f"ends at {reached:.2f} s, before the end of the part from {start:g} to {end:g} s")
+    if empty:
+        raise ClipError(f"has no frames from {start:g} to {end:g} s")
 
 
 def _from(container, stream, start: float) -> Iterator[tuple[float, av.VideoFrame]]:

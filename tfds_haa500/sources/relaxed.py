@@ -98,10 +98,18 @@ def locate(manual_dir: epath.PathLike, annotated: Sequence[clips.Clip]) -> list[
     Raises:
       BuildError: lists every url without an id and every video that is missing or there twice.
     """
+    located, problems = find_parts(manual_dir, annotated)
+    if problems:
+        raise BuildError(str(manual_dir), problems)
+    return located
+
+
+def find_parts(manual_dir: epath.PathLike, annotated: Sequence[clips.Clip]) -> tuple[list[clips.Clip], list[str]]:
+    """As `locate`: the clips whose videos are there, and the problems of the others."""
     try:
         sources = find_sources(manual_dir)
     except ClipError as error:
-        raise BuildError(str(manual_dir), [f"{FOLDER}: {error}"]) from error
+        return [], [f"{FOLDER}: {error}"]
     located, problems = [], []
     for clip in annotated:
         try:
@@ -111,9 +119,7 @@ def locate(manual_dir: epath.PathLike, annotated: Sequence[clips.Clip]) -> list[
         else:
             file = File(str(path.parent.parent), f"{FOLDER}/{path.name}")
             located.append(dataclasses.replace(clip, file=file, is_part=True))
-    if problems:
-        raise BuildError(str(manual_dir), problems)
-    return located
+    return located, problems
 
 
 def check_context(seconds: float | None, factor: float | None) -> None:
@@ -171,10 +177,15 @@ def encode(
       ValueError: see `check_context`.
       OSError: the source cannot be opened.
     """
+    start, end = span(clip, seconds=seconds, factor=factor)
+    return cut.encode_segment(clip.file.local, start, end, on_frame), start, end
+
+
+def span(clip: clips.Clip, *, seconds: float | None = None, factor: float | None = None) -> tuple[float, float]:
+    """Where the cut around a clip of `locate` starts and ends in its video; args and errors as of `encode`."""
     check_context(seconds, factor)
-    path, row = clip.file.local, clip.annotation
-    start, end = window(row.start, row.end, duration(path), seconds=seconds, factor=factor)
-    return cut.encode_segment(path, start, end, on_frame), start, end
+    row = clip.annotation
+    return window(row.start, row.end, duration(clip.file.local), seconds=seconds, factor=factor)
 
 
 def duration(path: epath.PathLike) -> float:

@@ -251,3 +251,11 @@ def test_a_real_class():
     assert found[1].annotation == clips.Annotation(
         "https://www.youtube.com/watch?v=AhdtowFDKT0", 182.71, 185.11, False, 1
     )
+
+
+def test_more_rows_than_clips_are_a_problem_without_videos_too(broken):
+    with (broken / "raw/CPR.txt").open("a") as file:
+        file.write("https://youtu.be/x,1,2,0,1\n")
+    with pytest.raises(BuildError) as error:
+        archive.scan_annotations(broken, TABLE, CLASSES)
+    assert error.value.problems == ["raw/CPR.txt: has 21 rows, expected 20"]
