@@ -12,7 +12,9 @@ def get_config() -> ConfigDict:
     """The defaults that all networks share."""
     config = ConfigDict()
     config.seed = 0  # of initial parameters, data order, augmentation and dropout
-    config.objective = "atomic"  # atomic | composite | joint (both heads; the composite one is evaluated)
+    config.objective = (
+        "atomic"  # atomic | composite | joint (both; composite is evaluated) | multi_label (sets of classes)
+    )
     config.init_from = ""  # start from kinetics-400, a file of weights or a workdir, with new heads; "": from scratch
     config.area = ""  # train and test only on the classes of one area, such as "sports_athletics"; "" for all
     config.data = _data()
@@ -143,7 +145,10 @@ def _evaluation() -> ConfigDict:
     evaluation.crops = 1  # final, per window: 1 (center) | 3 (along the long side) | 10 (corners, center, mirrored)
     evaluation.validation_windows = 1  # validation: as windows
     evaluation.validation_crops = 1  # validation: as crops
-    evaluation.average = "logits"  # what is averaged over the views of a clip: logits | softmax
+    evaluation.average = "logits"  # what is averaged over the views of a clip: logits | softmax | sigmoid (multi_label)
+    evaluation.threshold = (
+        0.5  # multi_label: a class is predicted if its sigmoid is above this (inferred: mIOU needs one)
+    )
     evaluation.checkpoint = "last"  # final: which parameters: last | best (on validation)
     return evaluation
 
@@ -168,6 +173,7 @@ VARIANTS = {
     "atomic": "500 atomic actions (the default)",
     "composite": "composite actions",
     "joint": "both, composite actions evaluated",
+    "multi_label": "several actions a clip, for a dataset that has them",
     "area=": "one area: sports_athletics, musical_instruments, games_hobbies or daily_actions",
     "demo": "the generated dataset, with a narrow network on small frames",
 }
@@ -186,9 +192,14 @@ def one_of(chosen: dict[str, str], *alternatives: str) -> str:
 
 
 def set_objective(config: ConfigDict, chosen: dict[str, str]) -> None:
-    """Applies the variants atomic, composite, joint and area=."""
-    config.objective = one_of(chosen, "atomic", "composite", "joint")
+    """Applies the variants atomic, composite, joint, multi_label and area=."""
+    config.objective = one_of(chosen, "atomic", "composite", "joint", "multi_label")
     config.area = chosen.get("area", "")
+    if config.objective == "multi_label":
+        if config.eval.average == "softmax":  # which is of classes that exclude each other
+            config.eval.average = "sigmoid"
+        if "demo" in chosen:
+            config.data.dataset = "haa500/demo_pairs"
 
 
 def set_demo(config: ConfigDict) -> None:

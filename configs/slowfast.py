@@ -57,4 +57,6 @@ def get_config(variants: str = ""):
         evaluation.crop, evaluation.windows, evaluation.crops = 0, 1, 1
         config.model.width = 0.25
     base.set_objective(config, chosen)
+    if config.objective == "multi_label":
+        evaluation.crop = 0  # as in training: larger crops have several positions, whose softmaxes would be averaged
     return config

@@ -65,6 +65,20 @@ def fuse(logits: list[np.ndarray], weights: list[float], softmax: bool = False) 
     return np.logaddexp.reduce(log_softmax[kept] + log_weights, axis=0).astype(np.float32)
 
 
+def mean(logits: list[np.ndarray], weights: list[float]) -> np.ndarray:
+    """The weighted mean of logits: float32 (N, classes). Arguments as of `fuse`.
+
+    For classes that do not exclude each other. A sum has the same order, but a threshold on its sigmoid would mean
+    something else for each number of networks.
+    """
+    return np.average(np.stack(logits).astype(np.float64), axis=0, weights=weights).astype(np.float32)
+
+
+def sigmoid(logits: np.ndarray) -> np.ndarray:
+    """The probability of each class by itself, float64 (..., classes)."""
+    return np.exp(-np.logaddexp(0, -np.asarray(logits, np.float64)))
+
+
 def softmax(logits: np.ndarray) -> np.ndarray:
     """Probabilities float64 (..., classes)."""
     return np.exp(_log_softmax(np.asarray(logits, np.float64)))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import jax
 import numpy as np
 
-from haa_jax import models, streams
+from haa_jax import label_kinds, models, streams
 from haa_jax.data import augment, pipeline, sampling
 from haa_jax.errors import UserError
 from haa_jax.learning import freeze, losses, objectives, optimizers, schedules, steps
@@ -77,6 +77,7 @@ RANGES = {
     "eval.frames": (0, None),
     "eval.resize": (0, None),
     "eval.crop": (0, None),
+    "eval.threshold": (0, 1),
     "eval.windows": (0, None),
     "eval.validation_windows": (0, None),
     "checkpoint.every_epochs": (0, None),
@@ -86,7 +87,7 @@ RANGES = {
 }
 
 # The highest value itself is not allowed: with a momentum of 1, an average would never change.
-BELOW_HIGHEST = ("model.bn_momentum", "optimizer.momentum", "optimizer.beta2")
+BELOW_HIGHEST = ("model.bn_momentum", "optimizer.momentum", "optimizer.beta2", "eval.threshold")
 # Fields that hold several values -> type of each.
 TUPLES = {
     "data.mean": numbers.Real,
@@ -186,6 +187,8 @@ def _contradictions(config) -> Iterator[str]:
     if bool(config.train.epochs) == bool(config.train.steps):
         given = f"config.train.epochs={config.train.epochs} and config.train.steps={config.train.steps}"
         yield f"{given}: set exactly one of them above 0"
+    if config.objective in objectives.OBJECTIVES:
+        yield from _label_contradictions(config)
     yield from _checkpoint_contradictions(config)
     yield from _data_contradictions(config.data)
     yield from _window_contradictions(config)
@@ -204,6 +207,18 @@ def _contradictions(config) -> Iterator[str]:
     if len(factors) != len(milestones):
         given = f"config.optimizer.milestones={milestones}"
         yield f"config.optimizer.factors={factors} must have one factor for each of {given}"
+
+
+def _label_contradictions(config) -> Iterator[str]:
+    given, multi_label = f"config.objective={config.objective!r}", objectives.OBJECTIVES[config.objective].multi_label
+    averages = label_kinds.of(multi_label).averages
+    if config.eval.average in steps.AVERAGES and config.eval.average not in averages:
+        yield f"config.eval.average={config.eval.average!r} does not go with {given}: set it to {' or '.join(averages)}"
+    if multi_label and config.train.class_weights != "none":
+        weights = f"config.train.class_weights={config.train.class_weights!r}"
+        yield f"{weights} weighs a clip by its class, but with {given} it has several: set it to 'none'"
+    if multi_label and config.area:
+        yield f"config.area={config.area!r}: with {given}, a clip's classes may be of several areas; set it to ''"
 
 
 def _checkpoint_contradictions(config) -> Iterator[str]:

@@ -9,7 +9,7 @@ import numpy as np
 from etils import epath
 from jax.experimental import multihost_utils
 
-from haa_jax import metrics, overview, predictions, restore
+from haa_jax import overview, predictions, restore
 from haa_jax.averaging import ClipOutputs
 from haa_jax.data import pipeline
 from haa_jax.experiment import Experiment, create_experiment, total_steps
@@ -119,14 +119,9 @@ def check_finite(experiment: Experiment, split_name: str, values: np.ndarray, wh
 
 
 def score(experiment: Experiment, logits: dict[str, np.ndarray], split_name: str) -> dict:
-    """{"split", "evaluated_head", "heads": {name: accuracies as in `metrics.classification`}}."""
-    split = experiment.splits[split_name]
-    areas = experiment.taxonomy.area_names
-    heads = {
-        name: metrics.classification(values, split.labels[name], split.index.area, areas)
-        for name, values in logits.items()
-    }
-    return {"split": split_name, "evaluated_head": experiment.objective.evaluated, "heads": heads}
+    """What the test counts, as `predictions.score` returns it."""
+    run = arrays(experiment, logits, split_name)
+    return predictions.score(run, split_name, experiment.objective.evaluated)
 
 
 def report(exp: Experiment, workdir: epath.Path, step: int, logits: dict[str, np.ndarray]) -> dict:
@@ -146,11 +141,19 @@ def report(exp: Experiment, workdir: epath.Path, step: int, logits: dict[str, np
 
 def write_results(workdir: epath.PathLike, experiment: Experiment, logits: dict, results: dict) -> None:
     """Writes the files of an evaluation (see predictions.py) of the split `results["split"]`, each atomically."""
-    split = experiment.splits[results["split"]]
-    areas = np.array(experiment.taxonomy.area_names)[split.index.area]
-    arrays = {"clip_ids": np.array(split.index.clip_id), "areas": areas}
+    predictions.write(workdir, arrays(experiment, logits, results["split"]), results)
+
+
+def arrays(experiment: Experiment, logits: dict[str, np.ndarray], split_name: str) -> predictions.Run:
+    """What predictions.npz holds of a split."""
+    split, several = experiment.splits[split_name], experiment.objective.multi_label
+    run = {"clip_ids": np.array(split.index.clip_id)}
+    if not several:
+        run["areas"] = np.array(experiment.taxonomy.area_names)[split.index.area]
     for head in experiment.heads:
-        arrays[f"{head.name}_logits"] = logits[head.name]
-        arrays[f"{head.name}_labels"] = split.labels[head.name]
-        arrays[f"{head.name}_classes"] = np.array(head.classes)
-    predictions.write(workdir, arrays, results)
+        run[f"{head.name}_logits"] = logits[head.name]
+        run[f"{head.name}_labels"] = split.labels[head.name]
+        run[f"{head.name}_classes"] = np.array(head.classes)
+        if several:
+            run[f"{head.name}_threshold"] = np.array(experiment.config.eval.threshold, np.float64)
+    return run

@@ -136,6 +136,8 @@ def create_experiment(config) -> Experiment:
     test_builder = _test_builder(config, builder)
     taxonomy = dataset.read_taxonomy(builder)
     heads = objectives.make_heads(config.objective, taxonomy, config.area)
+    dataset.check_labels(builder, heads)
+    dataset.check_labels(test_builder, heads)
     validation = {"validation": test_builder} if config.eval.every_epochs else {}
     sources = {"train": builder, **validation, config.eval.split: test_builder}
     splits = {name: dataset.open_split(source, name, heads, config.area) for name, source in sources.items()}

@@ -4,7 +4,8 @@
 
 I3D adds its two streams with equal weights (google-deepmind/kinetics-i3d evaluate_sample.py); TSN weights RGB and flow
 by `--weights=1,1.5`, also before softmax (yjxiong/temporal-segment-networks README.md). With `--softmax`, probabilities
-are averaged instead. DIR gets the files of an evaluation, like the workdir of a run; see predictions.py.
+are averaged instead. Logits of clips of several classes are averaged. DIR gets the files of an evaluation, like the
+workdir of a run; see predictions.py.
 """
 
 import sys
@@ -12,8 +13,8 @@ import sys
 from absl import app, flags
 from etils import epath
 
-from haa_jax import config_flag, predictions
-from haa_jax.averaging import fuse, weights_fault
+from haa_jax import config_flag, label_kinds, metrics, predictions
+from haa_jax.averaging import weights_fault
 from haa_jax.predictions import EvaluationError
 
 _WEIGHTS = flags.DEFINE_list("weights", None, "One number for each file (default: 1 each).")
@@ -66,10 +67,13 @@ def fuse_files(paths: list[epath.PathLike], weights: list[float], softmax: bool,
     runs, results = predictions.read_all(paths)
     split, evaluated = results[0]["split"], results[0]["evaluated_head"]
     fused = dict(runs[0])
-    for key in [f"{head}_logits" for head in predictions.heads(fused)]:
-        fused[key] = fuse([run[key] for run in runs], weights, softmax)
+    for head in predictions.heads(fused):
+        kind, key = label_kinds.of_labels(fused[f"{head}_labels"]), f"{head}_logits"
+        if softmax and kind is label_kinds.SEVERAL:
+            raise EvaluationError("--softmax: these clips have several classes each, which do not exclude each other")
+        fused[key] = kind.fuse([run[key] for run in runs], weights, *([softmax] if softmax else []))
     for path, weight, run in zip(paths, weights, runs, strict=True):
-        print(f"{path}, weight {weight:g}: {_top1(predictions.score(run, split, evaluated))}")
+        print(f"{path}, weight {weight:g}: {_best(predictions.score(run, split, evaluated))}")
     results = predictions.score(fused, split, evaluated)
     results["fusion"] = {"files": [str(path) for path in paths], "weights": weights, "softmax": softmax}
     print(predictions.describe(results))
@@ -84,10 +88,9 @@ def check_weights(weights: list[float], files: int) -> None:
         raise EvaluationError(fault)
 
 
-def _top1(results: dict) -> str:
-    figure = results["heads"][results["evaluated_head"]]["top1"]
-    percent, error = 100 * figure["value"], 100 * figure["standard_error"]
-    return f"{percent:.2f} % +- {error:.2f} ({figure['correct']}/{figure['count']}), {results['evaluated_head']} head"
+def _best(results: dict) -> str:
+    figure = predictions.best_figure(results)[1]
+    return f"{metrics.value(figure)} ({metrics.counted(figure)}), {results['evaluated_head']} head"
 
 
 if __name__ == "__main__":

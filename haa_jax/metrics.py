@@ -1,4 +1,4 @@
-"""Accuracies on a test set, each with its standard error.
+"""Accuracies on a test set, each with its standard error; and the figures of clips of several classes.
 
 Every HAA500 figure in the paper is k/n with n = 1500 (or 153, 636, 246, 465 for one area), so k and n are reported too.
 """
@@ -6,6 +6,8 @@ Every HAA500 figure in the paper is k/n with n = 1500 (or 153, 636, 246, 465 for
 import math
 
 import numpy as np
+
+from haa_jax import averaging
 
 TOP = (1, 3, 5)
 
@@ -65,14 +67,82 @@ def classification(logits: np.ndarray, labels: np.ndarray, areas: np.ndarray, ar
     return results
 
 
+def intersection_over_union(logits: np.ndarray, labels: np.ndarray, threshold: float) -> np.ndarray:
+    """For each clip, how many classes are both predicted and its own, of those that are either: float64 (N,).
+
+    Predicted are the classes whose sigmoid is above the threshold. A clip that has no class and for which none is
+    predicted has 1: nothing about it is wrong. (In the data sets of this project, every clip has a class.)
+
+    Args:
+      logits: float (N, classes).
+      labels: multi-hot (N, classes), with a class at least for one of the clips.
+      threshold: 0 to 1.
+    """
+    predicted, own = averaging.sigmoid(logits) > threshold, labels > 0
+    either = (predicted | own).sum(axis=1)
+    return np.where(either > 0, (predicted & own).sum(axis=1) / np.maximum(either, 1), 1.0)
+
+
+def average_precisions(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The average precision of each class over all clips (scikit-learn's): float64 (classes,), NaN without positives.
+
+    Arguments as of `intersection_over_union`.
+    """
+    from sklearn.metrics import average_precision_score
+
+    pairs = zip(labels.T, logits.T, strict=True)
+    return np.array([average_precision_score(own, scores) if own.any() else np.nan for own, scores in pairs])
+
+
+def several_labels(logits: np.ndarray, labels: np.ndarray, threshold: float) -> dict:
+    """All figures of one head of clips of several classes. Arguments as of `intersection_over_union`.
+
+    Returns:
+      {"mean_iou", "mean_average_precision"}. The paper's Table 11 has "mIOU" for AVA and does not define it; here it is
+      the mean over the clips, with the threshold that it was measured at. The mean average precision is over the classes
+      that any clip has; "left_out" counts the others. Its standard error is not estimated: None.
+    """
+    each, precisions = intersection_over_union(logits, labels, threshold), average_precisions(logits, labels)
+    error = float(each.std(ddof=1) / math.sqrt(len(each))) if len(each) > 1 else None
+    there = precisions[~np.isnan(precisions)]
+    return {
+        "mean_iou": {
+            "value": float(each.mean()),
+            "count": len(each),
+            "threshold": float(threshold),
+            "standard_error": error,
+        },
+        "mean_average_precision": {
+            "value": float(there.mean()),
+            "classes": len(there),
+            "left_out": len(precisions) - len(there),
+            "standard_error": None,
+        },
+    }
+
+
+def counted(figure: dict) -> str:
+    """What a figure was counted over: "3/4", "80 classes", ..."""
+    if "correct" in figure:
+        return f"{figure['correct']}/{figure['count']}"
+    if "threshold" in figure:
+        return f"{figure['count']} clips, sigmoid above {figure['threshold']:g}"
+    left_out = figure.get("left_out", 0)
+    return f"{figure['classes']} classes" + (f", {left_out} without clips left out" if left_out else "")
+
+
+def value(figure: dict) -> str:
+    """A figure with its standard error: "75.00 % +- 21.65"."""
+    error = figure["standard_error"]
+    return f"{100 * figure['value']:.2f} % +- {'not known' if error is None else f'{100 * error:.2f}'}"
+
+
 def describe(results: dict) -> str:
     """The figures of one head as lines of text."""
 
     def line(name: str, figure: dict) -> str:
-        percent, error = 100 * figure["value"], figure["standard_error"]
-        error = "not known" if error is None else f"{100 * error:.2f}"
-        what = f"{figure['correct']}/{figure['count']}" if "correct" in figure else f"{figure['classes']} classes"
-        return f"  {name:22} {percent:6.2f} % +- {error}  ({what})"
+        percent, _, error = value(figure).partition(" ")
+        return f"  {name:22} {percent:>6} {error}  ({counted(figure)})"
 
     lines = [line(name, figure) for name, figure in results.items() if name != "area"]
-    return "\n".join(lines + [line(name, figure) for name, figure in results["area"].items()])
+    return "\n".join(lines + [line(name, figure) for name, figure in results.get("area", {}).items()])

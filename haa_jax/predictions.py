@@ -2,7 +2,8 @@
 
 predictions.npz    the logits of every head with the labels, without pickled objects: `clip_ids` (N,), `areas` (N,)
                    and, for each head, `<head>_logits` float32 (N, classes), `<head>_labels` int32 (N,) and
-                   `<head>_classes` (classes,)
+                   `<head>_classes` (classes,). For clips of several classes: no `areas`, `<head>_labels` multi-hot int8
+                   (N, classes), and `<head>_threshold` (), of the sigmoid of a predicted class
 predictions.csv    the same by name, one line a clip, for a spreadsheet; see `table`
 metrics.json       the accuracies; see `score`
 """
@@ -18,13 +19,14 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from etils import epath
 
-from haa_jax import averaging, metrics
+from haa_jax import averaging, label_kinds, metrics
 from haa_jax.errors import UserError
 from haa_jax.runtime.files import atomic_write
 
 PREDICTIONS_FILE = "predictions.npz"
 TABLE_FILE = "predictions.csv"
 METRICS_FILE = "metrics.json"
+NOT_OF_CLIPS = ("_classes", "_threshold")  # ends of the names of arrays that are not one row a clip
 Run = dict[str, np.ndarray]  # the arrays of a predictions file
 
 # What NumPy and zipfile raise for a file that is damaged or of another format.
@@ -59,7 +61,7 @@ def write_csv(path: epath.PathLike, columns: Iterable[str], rows: Iterable[Itera
 
 
 def table(run: Run) -> tuple[list[str], list[list]]:
-    """The columns and rows of predictions.csv: `clip_id`, `area`, and six columns for each head.
+    """The columns and rows of predictions.csv: `clip_id`, `area` if it is known, and the columns of each head.
 
     <head>_label: the name of the clip's class.
     <head>_predicted: the name of the class with the highest logit (see `ranked` for ties).
@@ -67,23 +69,49 @@ def table(run: Run) -> tuple[list[str], list[list]]:
     <head>_score: the softmax of the predicted class, 0 to 1.
     <head>_label_score: the softmax of the label.
     <head>_rank: the place of the label among the classes: 1 if correct, at most 5 where top-5 counts it.
+
+    Of clips of several classes, lists in one cell are separated by "; ":
+
+    <head>_labels: the names of the clip's classes.
+    <head>_predicted: the names of the classes whose sigmoid is above the threshold, the highest first.
+    <head>_scores: their sigmoids, 0 to 1.
+    <head>_iou: intersection over union of the two sets, whose mean is the mean IOU.
     """
-    columns, lists = ["clip_id", "area"], [run["clip_ids"].tolist(), run["areas"].tolist()]
+    columns, lists = ["clip_id"], [run["clip_ids"].tolist()]
+    if "areas" in run:
+        columns, lists = [*columns, "area"], [*lists, run["areas"].tolist()]
     for head in heads(run):
-        names, labels = run[f"{head}_classes"], run[f"{head}_labels"]
-        order, scores = ranked(run[f"{head}_logits"], labels), averaging.softmax(run[f"{head}_logits"])
-        rank = 1 + (order == labels[:, None]).argmax(axis=1)
-        found = {
-            "label": names[labels].tolist(),
-            "predicted": names[order[:, 0]].tolist(),
-            "correct": (rank == 1).astype(int).tolist(),
-            "score": [f"{score:.4f}" for score in np.take_along_axis(scores, order[:, :1], axis=1)[:, 0]],
-            "label_score": [f"{score:.4f}" for score in np.take_along_axis(scores, labels[:, None], axis=1)[:, 0]],
-            "rank": rank.tolist(),
-        }
+        found = _sets_columns(run, head) if is_multi_label(run, head) else _label_columns(run, head)
         columns += [f"{head}_{name}" for name in found]
         lists += found.values()
     return columns, [list(row) for row in zip(*lists, strict=True)]
+
+
+def _label_columns(run: Run, head: str) -> dict[str, list]:
+    names, labels = run[f"{head}_classes"], run[f"{head}_labels"]
+    order, scores = ranked(run[f"{head}_logits"], labels), averaging.softmax(run[f"{head}_logits"])
+    rank = 1 + (order == labels[:, None]).argmax(axis=1)
+    return {
+        "label": names[labels].tolist(),
+        "predicted": names[order[:, 0]].tolist(),
+        "correct": (rank == 1).astype(int).tolist(),
+        "score": [f"{score:.4f}" for score in np.take_along_axis(scores, order[:, :1], axis=1)[:, 0]],
+        "label_score": [f"{score:.4f}" for score in np.take_along_axis(scores, labels[:, None], axis=1)[:, 0]],
+        "rank": rank.tolist(),
+    }
+
+
+def _sets_columns(run: Run, head: str) -> dict[str, list]:
+    names, labels, threshold = (run[f"{head}_{what}"] for what in ("classes", "labels", "threshold"))
+    scores = averaging.sigmoid(run[f"{head}_logits"])
+    predicted = [[i for i in np.argsort(-own, kind="stable") if own[i] > threshold] for own in scores]
+    ious = metrics.intersection_over_union(run[f"{head}_logits"], labels, threshold)
+    return {
+        "labels": ["; ".join(names[own > 0]) for own in labels],
+        "predicted": ["; ".join(names[own]) if own else "" for own in predicted],
+        "scores": ["; ".join(f"{x:.4f}" for x in row[own]) for own, row in zip(predicted, scores, strict=True)],
+        "iou": [f"{iou:.4f}" for iou in ious],
+    }
 
 
 def ranked(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -120,10 +148,10 @@ def align(first: Run, run: Run, path: epath.PathLike) -> Run:
     """`run` with its clips in the order of `first`.
 
     Raises:
-      EvaluationError: lists the heads, classes, clips, labels and areas in which the two differ.
+      EvaluationError: lists the heads, classes, clips, labels, areas and thresholds in which the two differ.
     """
     problems = []
-    if first.keys() != run.keys():
+    if set(heads(first)) != set(heads(run)):
         problems.append(f"heads differ: {heads(run)} here, {heads(first)} in the first file")
     problems += [
         f"{key} differ: {_difference(first[key], run[key])}"
@@ -135,24 +163,44 @@ def align(first: Run, run: Run, path: epath.PathLike) -> Run:
     else:
         row = {clip: i for i, clip in enumerate(run["clip_ids"])}
         order = np.array([row[clip] for clip in first["clip_ids"]])
-        run = {key: array if key.endswith("_classes") else array[order] for key, array in run.items()}
+        run = {key: array if key.endswith(NOT_OF_CLIPS) else array[order] for key, array in run.items()}
         for key in sorted(first.keys() & run.keys()):
-            if key == "areas" or key.endswith("_labels"):
-                wrong = first["clip_ids"][first[key] != run[key]]
+            if first[key].ndim != run[key].ndim:
+                problems.append(f"{key} are of one class a clip in one file, and of several in the other")
+            elif key == "areas" or key.endswith("_labels"):
+                different = (first[key] != run[key]).reshape(len(order), -1).any(axis=1)
+                wrong = first["clip_ids"][different]
                 problems += [f"{key} differ for {some(wrong)}"] if len(wrong) else []
+            elif key.endswith("_threshold") and first[key] != run[key]:
+                problems.append(f"{key} is {run[key]:g} here, {first[key]:g} in the first file")
     if problems:
         raise EvaluationError("\n".join(f"{path}: {problem}" for problem in problems))
     return run
 
 
 def score(run: Run, split: str, evaluated: str) -> dict:
-    """{"split", "evaluated_head", "heads": {name: accuracies as in `metrics.classification`}}."""
+    """{"split", "evaluated_head", "heads": {name: as in `metrics.classification` or `metrics.several_labels`}}."""
+    return {"split": split, "evaluated_head": evaluated, "heads": {name: _figures(run, name) for name in heads(run)}}
+
+
+def _figures(run: Run, head: str) -> dict:
+    logits, labels = run[f"{head}_logits"], run[f"{head}_labels"]
+    if is_multi_label(run, head):
+        return metrics.several_labels(logits, labels, float(run[f"{head}_threshold"]))
     area_names, areas = np.unique(run["areas"], return_inverse=True)
-    figures = {
-        name: metrics.classification(run[f"{name}_logits"], run[f"{name}_labels"], areas, area_names.tolist())
-        for name in heads(run)
-    }
-    return {"split": split, "evaluated_head": evaluated, "heads": figures}
+    return metrics.classification(logits, labels, areas, area_names.tolist())
+
+
+def best_figure(results: dict) -> tuple[str, dict]:
+    """The figure of the evaluated head that counts, and its name."""
+    figures = results["heads"][results["evaluated_head"]]
+    name = next(kind.best for kind in (label_kinds.ONE, label_kinds.SEVERAL) if kind.best in figures)
+    return name, figures[name]
+
+
+def is_multi_label(run: Run, head: str) -> bool:
+    """Whether clips have several classes in a head."""
+    return run[f"{head}_labels"].ndim == 2
 
 
 def read_all(paths: list[epath.Path]) -> tuple[list[Run], list[dict]]:
@@ -224,24 +272,43 @@ def some(names) -> str:
 def _problems(run: Run) -> list[str]:
     """What is wrong with the arrays of one file, one line each; [] if nothing is."""
     names = heads(run)
-    expected = {"clip_ids", "areas", *(f"{head}_{what}" for head in names for what in ("logits", "labels", "classes"))}
-    if not names or expected != run.keys():
-        return [f"it holds {some(sorted(run))}, not clip_ids, areas and the logits, labels and classes of each head"]
+    several = any(run.get(f"{head}_labels", np.empty(0)).ndim == 2 for head in names)
+    each = ("logits", "labels", "classes", *(("threshold",) if several else ()))
+    common = ("clip_ids",) if several else ("clip_ids", "areas")
+    if not names or {*common, *(f"{head}_{what}" for head in names for what in each)} != run.keys():
+        wanted = "clip_ids, areas and the logits, labels and classes of each head"
+        return [f"it holds {some(sorted(run))}, not {wanted}"]
     count, problems = run["clip_ids"].size, []
     if count == 0 or len(set(run["clip_ids"].flat)) != count:
         problems.append(f"of its {count} clips, {len(set(run['clip_ids'].flat))} are different")
     for head in names:
         logits, labels = run[f"{head}_logits"], run[f"{head}_labels"]
         classes = run[f"{head}_classes"].size
-        shapes = [run[key].shape for key in ("clip_ids", "areas", f"{head}_labels", f"{head}_logits")]
-        if shapes != [(count,), (count,), (count,), (count, classes)]:
-            problems.append(f"clip_ids, areas, {head}_labels and {head}_logits have shapes {some(shapes)}")
+        keys = (*common, f"{head}_labels", f"{head}_logits")
+        shapes = [run[key].shape for key in keys]
+        if shapes != [*[(count,)] * len(common), (count, classes) if several else (count,), (count, classes)]:
+            problems.append(f"{', '.join(keys[:-1])} and {keys[-1]} have shapes {some(shapes)}")
         elif logits.dtype.kind != "f" or labels.dtype.kind not in "iu":
             problems.append(f"{head}_logits and {head}_labels have dtypes {logits.dtype} and {labels.dtype}")
         elif (bad := ~np.isfinite(logits).all(axis=1)).any():
             problems.append(f"{head}_logits are not finite for {some(run['clip_ids'][bad])}")
+        elif several:
+            problems += _set_problems(run, head)
         elif (bad := (labels < 0) | (labels >= classes)).any():
             problems.append(f"{head}_labels are not among the {classes} classes for {some(run['clip_ids'][bad])}")
+    return problems
+
+
+def _set_problems(run: Run, head: str) -> list[str]:
+    """As `_problems`, of labels that are multi-hot, and their threshold."""
+    labels, threshold = run[f"{head}_labels"], run[f"{head}_threshold"]
+    problems = []
+    if (bad := ~np.isin(labels, (0, 1)).all(axis=1)).any():
+        problems.append(f"{head}_labels are not 0 or 1 for {some(run['clip_ids'][bad])}")
+    elif (bad := ~labels.any(axis=1)).any():
+        problems.append(f"{head}_labels have no class for {some(run['clip_ids'][bad])}")
+    if threshold.shape or threshold.dtype.kind != "f" or not 0 <= threshold < 1:
+        problems.append(f"{head}_threshold is {threshold}, not a number from 0 to below 1")
     return problems
 
 

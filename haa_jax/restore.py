@@ -29,12 +29,13 @@ from flax import linen as nn
 from flax import traverse_util
 from ml_collections import ConfigDict
 
-from haa_jax import checks, models, streams
+from haa_jax import checks, label_kinds, models, streams
 from haa_jax.configs import base
 from haa_jax.data import pipeline
 from haa_jax.data.views import Clip
 from haa_jax.errors import UserError
 from haa_jax.learning import steps
+from haa_jax.learning.objectives import OBJECTIVES
 from haa_jax.models.parameters import abstract_variables
 from haa_jax.runtime import checkpoint_reader, paths
 from haa_jax.runtime.checkpoint_reader import Restored
@@ -76,6 +77,17 @@ class TrainedNetwork:
     def views(self) -> pipeline.Views:
         """How many windows and crops of each clip the test averages."""
         return pipeline.Views(self.config.eval.windows, self.config.eval.crops)
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether it gives clips several classes: those whose sigmoid is above `config.eval.threshold`."""
+        objective = self.config.objective
+        return objective in OBJECTIVES and OBJECTIVES[objective].multi_label
+
+    @property
+    def labels(self) -> label_kinds.LabelKind:
+        """What follows from `multi_label`."""
+        return label_kinds.of(self.multi_label)
 
     @property
     def average(self):
@@ -215,9 +227,10 @@ def _build(config: ConfigDict, classes: Classes) -> nn.Module:
 def _check_settings(restored: Restored, config: ConfigDict) -> None:
     """Raises RestoreError if the config lacks settings that using a network reads."""
     known = base.get_config()
-    missing = [
-        f"{part}.{field}" for part in ("data", "model", "eval") for field in known[part] if field not in config[part]
-    ]
+    fields = [(part, field) for part in ("data", "model", "eval") for field in known[part]]
+    missing = [f"{part}.{field}" for part, field in fields if field not in config[part]]
+    if config.objective != "multi_label":
+        missing = [field for field in missing if field != "eval.threshold"]
     if missing:
         raise RestoreError(
             f"the checkpoint at step {restored.step} was saved by a version of haa_jax "

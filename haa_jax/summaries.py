@@ -15,8 +15,9 @@ from tensorboard.compat.proto import event_pb2
 from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from haa_jax.learning import losses
+from haa_jax import label_kinds
 
+SHOWN = ("top1", "top5", "mean_class", "mean_iou", "mean_average_precision")
 _numbers = itertools.count()  # of the files of this process, which may begin two in a second
 
 
@@ -69,17 +70,17 @@ def metric_writer(workdir: epath.PathLike) -> Iterator[MetricWriter]:
 
 
 def evaluation_scalars(results: dict, logits: dict[str, np.ndarray], labels: dict[str, np.ndarray]) -> dict[str, float]:
-    """Accuracies and the mean cross-entropy of each head, named "<split>/<head>_<figure>".
+    """The figures and the mean loss of each head, named "<split>/<head>_<figure>".
 
     Args:
       results: as `evaluate.score` returns them.
-      logits, labels: by head, float32 (clips, classes) and int32 (clips,).
+      logits, labels: by head, float32 (clips, classes) and int32 (clips,), or multi-hot (clips, classes).
     """
     split, found = results["split"], {}
     for head, figures in results["heads"].items():
-        accuracies = [name for name in ("top1", "top5", "mean_class") if name in figures]
-        found |= {f"{split}/{head}_{name}": figures[name]["value"] for name in accuracies}
-        found[f"{split}/{head}_loss"] = losses.cross_entropy(logits[head], labels[head])
+        shown = [name for name in SHOWN if name in figures]
+        found |= {f"{split}/{head}_{name}": figures[name]["value"] for name in shown}
+        found[f"{split}/{head}_loss"] = label_kinds.of_labels(labels[head]).loss(logits[head], labels[head])
     return found
 
 

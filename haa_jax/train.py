@@ -8,7 +8,7 @@ import time
 import jax
 from etils import epath
 
-from haa_jax import evaluate, not_finite, overview, start, summaries
+from haa_jax import evaluate, metrics, not_finite, overview, predictions, start, summaries
 from haa_jax.data import pipeline
 from haa_jax.experiment import Experiment, create_experiment, train_step
 from haa_jax.learning.schedules import learning_rate
@@ -179,13 +179,14 @@ def _compiled_step(exp: Experiment):
 
 
 def _validate(exp: Experiment, train_state: TrainState, writer, step: int, stop: StopSignals) -> float:
-    """Top-1 accuracy of the evaluated head on the validation split."""
+    """The figure that counts (`predictions.best_figure`), on the validation split."""
     logits = evaluate.predict(exp, train_state.variables, "validation", stop.check, exp.validation_views)
     results = evaluate.score(exp, logits, "validation")
     _write_evaluation(writer, exp, step, results, logits)
-    top1 = results["heads"][results["evaluated_head"]]["top1"]
-    log.info("step %d: validation top-1 %.2f %% (%d/%d)", step, 100 * top1["value"], top1["correct"], top1["count"])
-    return top1["value"]
+    name, figure = predictions.best_figure(results)
+    shown = name.replace("top1", "top-1").replace("_", " ")
+    log.info("step %d: validation %s %.2f %% (%s)", step, shown, 100 * figure["value"], metrics.counted(figure))
+    return figure["value"]
 
 
 def _write_evaluation(writer, exp: Experiment, step: int, results: dict, logits: dict) -> None:

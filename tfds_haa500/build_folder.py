@@ -13,6 +13,8 @@ r"""Packages a folder of videos: `python -m tfds_haa500.build_folder --dir=DIR -
     --dir=DIR --name=mine --split_list=LISTS
                                            LISTS/train.csv, val.csv and test.csv, with lines of `path label`; a label is
                                            a name or an id, a line of LISTS/classes.txt
+    --dir=DIR --name=mine --split_list=LISTS --multi_label
+                                           the same with lines of `path label,label`: several classes a video
     --dir=DIR --name=mine --class_table=CSV
                                            with any of these: areas and composite actions of the classes
     --dir=UCF-101 --name=ucf101_1 --split_list=ucfTrainTestlist --split_number=1
@@ -62,6 +64,7 @@ _GROUP = flags.DEFINE_string(
 )
 _CLASS_TABLE = flags.DEFINE_string("class_table", "", "CSV table of the classes, their areas and composite actions.")
 
+_MULTI_LABEL = flags.DEFINE_bool("multi_label", False, "Lists of `path label` give a video one or more labels.")
 _CHECK = flags.DEFINE_bool("check", False, "Only show what would be packaged and everything that is wrong.")
 
 
@@ -106,6 +109,7 @@ def _builder_config() -> ClipFolderConfig:
             split_number=_SPLIT_NUMBER.value,
             random_split=RandomSplit(_fractions(), _SEED.value, _GROUP.value) if _SPLIT.value else None,
             class_table=_CLASS_TABLE.value,
+            multi_label=_MULTI_LABEL.value,
             streams=tuple(_STREAMS.value),
             flow_method=_FLOW_METHOD.value or "dis",
         )

@@ -65,8 +65,8 @@ def check(builder_class: type[packaging.ClipBuilder], config, data_dir: str | No
 
 
 def table(clips: Sequence[Clip]) -> str:
-    """Classes x splits: how many clips there are of each."""
-    counts = collections.Counter((clip.class_name, clip.split) for clip in clips)
+    """Classes x splits: how many clips there are of each. A clip of several classes is counted for each of them."""
+    counts = collections.Counter((name, clip.split) for clip in clips for name in clip.classes)
     splits = [split for split in SPLITS if any(clip.split == split for clip in clips)]
     names = clip_folder.class_names(clips)
     width = max(len("class"), *map(len, names))
@@ -74,7 +74,7 @@ def table(clips: Sequence[Clip]) -> str:
     for name in names:
         row = [counts[name, split] for split in splits]
         rows.append((name, *row, sum(row)))
-    totals = [sum(counts[name, split] for name in names) for split in splits]
+    totals = [sum(clip.split == split for clip in clips) for split in splits]
     rows.append((f"{len(names)} classes", *totals, len(clips)))
     width = max(width, len(rows[-1][0]))
     return "\n".join(f"{row[0]:{width}}" + "".join(f"{value:>12}" for value in row[1:]) for row in rows)

@@ -97,6 +97,7 @@ class Builder(packaging.ClipBuilder):
             config.streams_from_files,
             config.random_split,
             self._class_table.names if self._class_table else (),
+            config.multi_label,
         )
 
     def _info(self) -> tfds.core.DatasetInfo:
@@ -107,7 +108,7 @@ class Builder(packaging.ClipBuilder):
             builder=self,
             description=_DESCRIPTION,
             features=features.example_features(self.taxonomy, config, _DOCS),
-            supervised_keys=("video", "label"),
+            supervised_keys=features.supervised_keys(config),
             metadata=features.metadata(self.taxonomy, config, split=config.split_metadata),
         )
 

@@ -1,11 +1,11 @@
 """What an example holds, and what the metadata of a dataset tell its readers: the same for every builder.
 
-Every example has T frames (`video`) of the stored size, whose short side is at most 256 pixels, its class, and what is
-known of the clip. The features of streams are defined by their modules in `streams/`.
+Every example has T frames (`video`) of the stored size, whose short side is at most 256 pixels, its class or classes,
+and what is known of the clip. The features of streams are defined by their modules in `streams/`.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -23,10 +23,13 @@ class ClipConfig(tfds.core.BuilderConfig):
       streams: what is stored besides the RGB frames, any of `streams.STREAMS`.
       flow_method: how flow is computed: "dis", or "tvl1", about a hundred times slower; or "images" to read the user's
         own flow (see `streams/flow.py` and `streams/flow_images.py`).
+      multi_label: whether clips have several classes (`Clip.labels`). They are stored as `labels`, in place of `label`,
+        `composite` and `area`, which hold one each; those of every class are in the class table.
     """
 
     streams: tuple[str, ...] = ()
     flow_method: str = "dis"
+    multi_label: bool = False
 
     def __post_init__(self):
         """Raises ValueError for an unknown or repeated stream, or a method that this OpenCV does not have."""
@@ -67,9 +70,7 @@ def example_features(table: Taxonomy, config: ClipConfig, docs: Mapping[str, str
         "clip_id": tfds.features.Text(**doc("clip_id")),
         # A sequence of images rather than features.Video: the same records, but readable without TensorFlow.
         "video": tfds.features.Sequence(image, doc="(T, H, W, 3) uint8 RGB"),
-        "label": tfds.features.ClassLabel(names=table.names),
-        "composite": tfds.features.ClassLabel(names=table.composite_names, **doc("composite")),
-        "area": tfds.features.ClassLabel(names=table.area_names, **doc("area")),
+        **_classes(table, config.multi_label, doc),
         "fps": tfds.features.Scalar(np.float32, doc="native frames per second"),
         "youtube_url": tfds.features.Text(**doc("youtube_url")),
         "start": tfds.features.Scalar(np.float32, **doc("start")),
@@ -80,6 +81,28 @@ def example_features(table: Taxonomy, config: ClipConfig, docs: Mapping[str, str
     for name in config.methods:
         features |= streams.STREAMS[name].features()
     return tfds.features.FeaturesDict(features)
+
+
+def _classes(table: Taxonomy, multi_label: bool, doc: Callable[[str], dict]) -> dict:
+    """The features of a clip's class or classes."""
+    label = tfds.features.ClassLabel(names=table.names)
+    if multi_label:
+        return {"labels": tfds.features.Sequence(label, doc="all its classes, one or more, in the order of their ids")}
+    return {
+        "label": label,
+        "composite": tfds.features.ClassLabel(names=table.composite_names, **doc("composite")),
+        "area": tfds.features.ClassLabel(names=table.area_names, **doc("area")),
+    }
+
+
+def class_names(features: Mapping) -> list[str]:
+    """The names of the classes by id, from the features of a data set."""
+    return features["labels"].feature.names if "labels" in features else features["label"].names
+
+
+def supervised_keys(config: ClipConfig) -> tuple[str, str]:
+    """The input and the target of `tfds.load(as_supervised=True)`."""
+    return "video", "labels" if config.multi_label else "label"
 
 
 def metadata(table: Taxonomy, config: ClipConfig, **others) -> tfds.core.MetadataDict:

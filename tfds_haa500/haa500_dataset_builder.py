@@ -131,7 +131,7 @@ class Builder(packaging.ClipBuilder):
         others = {"context": context} if config.relaxed else {}
         return self.dataset_info_from_configs(
             features=features.example_features(self.taxonomy, config, _DOCS),
-            supervised_keys=("video", "label"),
+            supervised_keys=features.supervised_keys(config),
             homepage="https://www.cse.ust.hk/haa/",
             metadata=features.metadata(self.taxonomy, config, **others),
         )

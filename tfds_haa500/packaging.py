@@ -131,13 +131,10 @@ def make_example(table: Taxonomy, encode: Callable, stored: Mapping[str, tuple],
 
 def _described(table: Taxonomy, clip: Clip, encoded: video.EncodedClip, start: float, end: float) -> dict:
     """The features that every clip has."""
-    label = table.names.index(clip.class_name)
     return {
         "clip_id": clip.clip_id,
         "video": encoded.frames,
-        "label": label,
-        "composite": table.composites[label],
-        "area": table.areas[label],
+        **_classes(table, clip),
         "fps": encoded.fps,
         "youtube_url": clip.annotation.url,
         "start": start,
@@ -145,6 +142,14 @@ def _described(table: Taxonomy, clip: Clip, encoded: video.EncodedClip, start: f
         "camera_moving": clip.annotation.camera_moving,
         "num_people": clip.annotation.num_people,
     }
+
+
+def _classes(table: Taxonomy, clip: Clip) -> dict:
+    """The features of its class or classes."""
+    ids = sorted(map(table.names.index, clip.classes))
+    if clip.labels:
+        return {"labels": ids}
+    return {"label": ids[0], "composite": table.composites[ids[0]], "area": table.areas[ids[0]]}
 
 
 def _fastest(methods: dict[str, str]) -> dict[str, str]:

@@ -3,7 +3,8 @@
 TFRecord files can only be read from start to end, but training wants any clip at any time: an exact global
 shuffle, many processes that share one order, and a restart that costs nothing. So the builder writes a small
 table next to the shards, `clip_index.csv`: where each clip's record is, and what a sampler must know
-before it reads one: its label, composite and area, and its number of frames.
+before it reads one: its label, composite and area (or, in data sets whose clips have several, its labels), and its
+number of frames.
 """
 
 import csv
@@ -20,6 +21,7 @@ from etils import epath
 
 INDEX_FILE = "clip_index.csv"
 CLASSES = ("label", "composite", "area")
+LABELS = "labels"  # in place of CLASSES where clips have several classes
 # A TFRecord is: length (uint64), masked CRC of the length, data, masked CRC of the data (little endian).
 _HEADER = struct.Struct("<QI")
 _FOOTER = struct.Struct("<I")
@@ -31,15 +33,19 @@ class RecordError(OSError):
 
 @dataclasses.dataclass(frozen=True)
 class ClipIndex:
-    """One split of a built dataset: entry i of each field is clip i, in the order in which it is stored."""
+    """One split of a built dataset: entry i of each field is clip i, in the order in which it is stored.
+
+    Clips have either `label`, `composite` and `area`, or several classes in `labels`; the others are None.
+    """
 
     shard: list[str]
     offset: np.ndarray  # int64, bytes from the start of the shard
     clip_id: list[str]
-    label: np.ndarray  # int32, as the `label` feature
-    composite: np.ndarray  # int32
-    area: np.ndarray  # int32
+    label: np.ndarray | None  # int32, as the `label` feature
+    composite: np.ndarray | None  # int32
+    area: np.ndarray | None  # int32
     num_frames: np.ndarray  # int32
+    labels: list[tuple[int, ...]] | None = None  # as the `labels` feature, in ascending order
 
     def __len__(self) -> int:
         return len(self.clip_id)
@@ -47,8 +53,17 @@ class ClipIndex:
     def select(self, keep: np.ndarray) -> "ClipIndex":
         """The clips where the boolean array `keep` is true."""
         chosen = np.flatnonzero(keep)
-        columns = [getattr(self, field.name) for field in dataclasses.fields(self)]
-        return ClipIndex(*(c[chosen] if isinstance(c, np.ndarray) else [c[i] for i in chosen] for c in columns))
+        columns = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        there = {name: column for name, column in columns.items() if column is not None}
+        kept = {n: c[chosen] if isinstance(c, np.ndarray) else [c[i] for i in chosen] for n, c in there.items()}
+        return ClipIndex(**columns | kept)
+
+    def multi_hot(self, num_classes: int) -> np.ndarray:
+        """Which clips are of which classes, one or several each: bool (clips, num_classes)."""
+        found = np.zeros((len(self), num_classes), bool)
+        for own, ids in zip(found, self.label[:, None] if self.labels is None else self.labels, strict=True):
+            own[list(ids)] = True
+        return found
 
 
 class RawFrames(tfds.decode.SkipDecoding):
@@ -84,13 +99,18 @@ class ClipReader:
         """Raises RecordError if the shard is missing, truncated or damaged, or does not belong to the index."""
         path, offset = self._data_path / self.index.shard[i], int(self.index.offset[i])
         example = self._features.deserialize_example_np(read_record(path, offset), decoders=self._decoders)
-        stored = (example["clip_id"].decode(), *(int(example[key]) for key in CLASSES), len(example["video"]))
-        indexed = (self.index.clip_id[i], *(int(getattr(self.index, key)[i]) for key in CLASSES))
-        if stored != (*indexed, int(self.index.num_frames[i])):
+        stored = (example["clip_id"].decode(), *_classes(example).values(), len(example["video"]))
+        indexed = (self.index.clip_id[i], *self._indexed_classes(i), int(self.index.num_frames[i]))
+        if stored != indexed:
             raise RecordError(
                 f"{path} at byte {offset} holds {stored}, {INDEX_FILE} has {indexed}: they do not belong together"
             )
         return example
+
+    def _indexed_classes(self, i: int) -> list:
+        if self.index.labels is not None:
+            return [self.index.labels[i]]
+        return [int(getattr(self.index, key)[i]) for key in CLASSES]
 
 
 def open_reader(builder, split: str) -> ClipReader:
@@ -125,13 +145,14 @@ def write_index(data_path: epath.PathLike, builder) -> None:
     """Writes `clip_index.csv` for all splits of a dataset that was just built in `data_path`."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["split", "shard", "offset", "clip_id", "label", "composite", "area", "num_frames"])
+    classes = [key for key in (*CLASSES, LABELS) if key in builder.info.features]
+    writer.writerow(["split", "shard", "offset", "clip_id", *classes, "num_frames"])
     decoders = raw_frames(builder.info.features)
     for split, info in builder.info.splits.items():
         for shard in sorted(path.name for path in info.filepaths):
             for offset, record in iter_records(epath.Path(data_path) / shard):
                 example = builder.info.features.deserialize_example_np(record, decoders=decoders)
-                facts = [int(example[key]) for key in CLASSES]
+                facts = [_text(value) for value in _classes(example).values()]
                 clip_id = example["clip_id"].decode()
                 writer.writerow([split, shard, offset, clip_id, *facts, len(example["video"])])
     (epath.Path(data_path) / INDEX_FILE).write_text(out.getvalue())
@@ -150,8 +171,10 @@ def read_index(data_path: epath.PathLike, split: str) -> ClipIndex:
     if not rows:
         raise RecordError(f"{path} has no clips of split {split!r}")
 
-    def column(name: str, dtype) -> np.ndarray:
-        return np.array([int(row[name]) for row in rows], dtype)
+    several = LABELS in rows[0]
+
+    def column(name: str, dtype) -> np.ndarray | None:
+        return None if several and name in CLASSES else np.array([int(row[name]) for row in rows], dtype)
 
     return ClipIndex(
         shard=[row["shard"] for row in rows],
@@ -161,6 +184,7 @@ def read_index(data_path: epath.PathLike, split: str) -> ClipIndex:
         composite=column("composite", np.int32),
         area=column("area", np.int32),
         num_frames=column("num_frames", np.int32),
+        labels=[tuple(map(int, row[LABELS].split())) for row in rows] if several else None,
     )
 
 
@@ -208,6 +232,18 @@ def raw_frames(features) -> dict[str, RawFrames]:
     """Decoders for `features` that leave every picture of a sequence compressed."""
     sequences = {name: feature for name, feature in features.items() if isinstance(feature, tfds.features.Sequence)}
     return {name: RawFrames() for name, of in sequences.items() if isinstance(of.feature, tfds.features.Image)}
+
+
+def _classes(example: dict) -> dict[str, int | tuple[int, ...]]:
+    """The ids of a clip's class, or its classes, by feature."""
+    if LABELS in example:
+        return {LABELS: tuple(map(int, example[LABELS]))}
+    return {key: int(example[key]) for key in CLASSES}
+
+
+def _text(ids: int | tuple[int, ...]) -> str:
+    """As the index has them: "7", or "3 7"."""
+    return " ".join(map(str, ids)) if isinstance(ids, tuple) else str(ids)
 
 
 def _read_one(file, path) -> bytes:

@@ -1,21 +1,17 @@
 """How many clips of each class are in each split of a built dataset, and how it was split."""
 
-import numpy as np
-
-from tfds_haa500 import records
+from tfds_haa500 import features, records
 from tfds_haa500.sources.clips import SPLITS
 
 
 def describe(builder) -> str:
     """The table, classes by splits, and the split's origin, as text."""
-    names = builder.info.features["label"].names
+    names = features.class_names(builder.info.features)
     splits = [split for split in SPLITS if split in builder.info.splits]
-    counts = {
-        split: np.bincount(records.read_index(builder.data_path, split).label, minlength=len(names)) for split in splits
-    }
+    counts = {split: records.read_index(builder.data_path, split).multi_hot(len(names)).sum(axis=0) for split in splits}
     rows = [["class", *splits]]
     rows += [[name, *(str(counts[split][label]) for split in splits)] for label, name in enumerate(names)]
-    rows.append([f"{len(names)} classes", *(str(counts[split].sum()) for split in splits)])
+    rows.append([f"{len(names)} classes", *(str(builder.info.splits[split].num_examples) for split in splits)])
     return "\n".join([*_aligned(rows), origin(builder)])
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -25,7 +26,7 @@ class Split:
 
     Attributes:
       reader: `reader[i]` is the stored example of clip i of `index`.
-      labels: head name -> int32 (clips,), each a class of that head.
+      labels: head name -> int32 (clips,), each a class of that head; or of sets, multi-hot int8 (clips, classes).
     """
 
     reader: records.ClipReader
@@ -82,7 +83,7 @@ def _build_command(name: str, data_dir: str = "", wanted: str = "") -> str:
 
 
 def _haa500_command(config: str) -> str:
-    generated = config in ("demo", "demo_relaxed")
+    generated = config.startswith("demo")
     by_name = generated or config in ("flow", "pose", "full", "relaxed")  # the builder's own, besides the default
     options = [f"--config={config}"] * by_name + ["--manual_dir=DIR"] * (not generated)
     return f"python -m tfds_haa500.build {' '.join(options)}"
@@ -133,6 +134,18 @@ def check_same_classes(builder, other) -> None:
         )
 
 
+def check_labels(builder, heads: Sequence[Head]) -> None:
+    """Raises DatasetError if the clips of a dataset have one label each and the heads want several, or vice versa."""
+    lacking = [head.feature for head in heads if head.feature not in builder.info.features]
+    if lacking:
+        several = records.LABELS in builder.info.features
+        has, fits = ("several classes", "multi_label") if several else ("one class each", "atomic")
+        raise DatasetError(
+            f"config.objective needs the feature {lacking[0]!r}; the clips of {builder.info.full_name} have {has}: "
+            f"set config.objective={fits}"
+        )
+
+
 def read_taxonomy(builder) -> taxonomy.Taxonomy:
     """The class table that the dataset was built with.
 
@@ -178,6 +191,6 @@ def fingerprint(builder) -> str:
     digest.update(repr([metadata.get(key) for key in ("streams", "flow", "pose")]).encode())
     for split in sorted(builder.info.splits):
         index = records.read_index(builder.data_path, split)
-        rows = zip(index.clip_id, index.label, index.num_frames, strict=True)
-        digest.update(repr(sorted((clip, int(label), int(n)) for clip, label, n in rows)).encode())
+        rows = zip(index.clip_id, index.labels or index.label.tolist(), index.num_frames.tolist(), strict=True)
+        digest.update(repr(sorted(rows)).encode())
     return digest.hexdigest()[:16]

@@ -39,6 +39,38 @@ def loss_fn(
     return jnp.sum(jnp.stack(losses))
 
 
+def binary_cross_entropy(logits: Mapping[str, jax.Array], labels: Mapping[str, jax.Array]) -> jax.Array:
+    """Sigmoid cross-entropy for clips of several classes, summed over the heads as in `loss_fn`: float32 scalar.
+
+    Averaged over the batch and the classes, as PyTorch's BCEWithLogitsLoss does by default.
+
+    Args:
+      logits: head name, or "aux_" and head name -> (B, classes) float32.
+      labels: head name -> multi-hot (B, classes), 0 or 1.
+    """
+    losses = []
+    for name in sorted(logits):
+        targets = labels[name.removeprefix(AUX)].astype(jnp.float32)
+        loss = optax.sigmoid_binary_cross_entropy(logits[name], targets).mean()
+        losses.append(AUX_WEIGHT * loss if name.startswith(AUX) else loss)
+    return jnp.sum(jnp.stack(losses))
+
+
+def accuracy(logits: jax.Array, labels: jax.Array) -> jax.Array:
+    """The share of clips whose class has the highest logit: (B, classes) and int32 (B,) to a float32 scalar."""
+    return (logits.argmax(-1) == labels).mean()
+
+
+def exact_matches(logits: jax.Array, labels: jax.Array) -> jax.Array:
+    """The share of clips of whose classes all, and no others, have a sigmoid above 0.5: float32 scalar.
+
+    Args:
+      logits: float32 (B, classes).
+      labels: multi-hot (B, classes).
+    """
+    return ((logits > 0) == (labels > 0)).all(-1).mean()
+
+
 def balanced(labels: np.ndarray, num_classes: int) -> np.ndarray:
     """Weights by which every class counts as much as any other: n / (classes * clips of the class), float32 (classes,).
 
@@ -63,3 +95,8 @@ def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
     shifted = logits - logits.max(axis=1, keepdims=True)
     own = np.take_along_axis(shifted, labels[:, None], axis=1)[:, 0]
     return float((np.log(np.exp(shifted).sum(axis=1)) - own).mean())
+
+
+def mean_binary_cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Mean sigmoid cross-entropy in nats, computed by NumPy: float (N, classes), multi-hot (N, classes)."""
+    return float((np.logaddexp(0, logits) - labels * logits).mean())

@@ -1,4 +1,4 @@
-"""What is learned: atomic actions, composite actions, or both from one trunk.
+"""What is learned: atomic actions, composite actions, or both from one trunk; or several actions of a clip at once.
 
 The paper's "Inst./Sport with Atomic" (Table 6, Table 9) is read as one trunk with two linear heads, whose
 cross-entropies are added 1:1 and of which the composite head is evaluated.
@@ -18,7 +18,7 @@ class Target(NamedTuple):
 
     Attributes:
       name: of the head.
-      feature: the dataset's feature that holds the labels, a field of `records.ClipIndex`.
+      feature: the dataset's feature that holds the labels, a field of `records.ClipIndex`; "labels" holds several.
       names: column of the class table with the name of every id of that feature, in order.
       of_class: column of the class table with the name that each atomic class belongs to.
     """
@@ -30,6 +30,7 @@ class Target(NamedTuple):
 
 
 ATOMIC = Target("atomic", "label", "names", "names")
+SEVERAL = Target("atomic", "labels", "names", "names")
 COMPOSITE = Target("composite", "composite", "composite_names", "composites")
 
 
@@ -42,17 +43,23 @@ class Objective(NamedTuple):
       loss: {head: (B, classes) float32 logits} with those of auxiliary heads as "aux_<head>", and {head: (B,) int32
         labels}, to a float32 scalar; it is compiled into the training step. With `config.train.class_weights`, it is
         also given `class_weights`, {head: (classes,) float32}.
+      accuracy: (B, classes) float32 logits and (B,) int32 labels of the evaluated head to a float32 scalar, 0 to 1; it
+        is shown while training.
+      multi_label: whether clips have several classes. Labels are then multi-hot, int8 (B, classes).
     """
 
     targets: tuple[Target, ...]
     evaluated: str
     loss: Callable = losses.loss_fn
+    accuracy: Callable = losses.accuracy
+    multi_label: bool = False
 
 
 OBJECTIVES = {
     "atomic": Objective((ATOMIC,), evaluated="atomic"),
     "composite": Objective((COMPOSITE,), evaluated="composite"),
     "joint": Objective((ATOMIC, COMPOSITE), evaluated="composite"),
+    "multi_label": Objective((SEVERAL,), "atomic", losses.binary_cross_entropy, losses.exact_matches, multi_label=True),
 }
 
 

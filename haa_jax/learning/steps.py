@@ -10,10 +10,10 @@ from haa_jax.learning import freeze, microbatches
 from haa_jax.learning.batch_statistics import running_statistics
 from haa_jax.learning.objectives import Objective
 from haa_jax.learning.train_state import TrainState
-from haa_jax.models.heads import average_logits, average_softmax
+from haa_jax.models.heads import average_logits, average_sigmoid, average_softmax
 
 # config.eval.average -> how logits are averaged over the views of a clip: (views, classes) and an axis to (classes,).
-AVERAGES = {"logits": average_logits, "softmax": average_softmax}
+AVERAGES = {"logits": average_logits, "softmax": average_softmax, "sigmoid": average_sigmoid}
 
 
 def train_step(
@@ -32,7 +32,7 @@ def train_step(
     """One optimizer step on a global batch.
 
     Args:
-      batch: {"clips": {modality: (B, ...)}, "labels": {head: int32 (B,)}}.
+      batch: {"clips": {modality: (B, ...)}, "labels": {head: int32 (B,), or as the objective has them}}.
       preprocess: from stored clips to the network's input.
       objective: its heads are those of the model and of the labels.
       accumulation_steps: microbatches in the batch; BatchNorm normalizes each by its own statistics.
@@ -55,7 +55,7 @@ def train_step(
                 mutable=["batch_stats"],
             )
         head, labels = objective.evaluated, rows["labels"]
-        accuracy = (logits[head].argmax(-1) == labels[head]).mean()
+        accuracy = objective.accuracy(logits[head], labels[head])
         return objective.loss(logits, labels), (accuracy, updated["batch_stats"])
 
     def gradients(number, rows):

@@ -51,6 +51,12 @@ def average_softmax(logits: jax.Array, axis: int | tuple[int, ...]) -> jax.Array
     return mean_of_softmaxes + sums.mean(axis)
 
 
+def average_sigmoid(logits: jax.Array, axis: int | tuple[int, ...]) -> jax.Array:
+    """Logits whose sigmoid is the mean, over `axis`, of the sigmoids of `logits`; for clips of several classes."""
+    yes, no = (jax.nn.logsumexp(jax.nn.log_sigmoid(each), axis=axis) for each in (logits, -logits))
+    return yes - no
+
+
 class LinearHeads(nn.Module):
     """Dropout shared by all heads, one linear layer per head, and an average over all positions.
 

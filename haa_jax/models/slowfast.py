@@ -6,7 +6,7 @@ all frames with an eighth of the channels, and after the stem and each stage but
 fast features to the slow ones. The laterals end in BatchNorm and ReLU, which the paper does not show.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import NamedTuple
 
@@ -34,6 +34,19 @@ SLOW_TEMPORAL, FAST_TEMPORAL = (1, 1, 3, 3), (3, 3, 3, 3)  # extent of each bloc
 STAGES = ("res2", "res3", "res4", "res5")
 # Outputs of the pathways; those of slow stem, res2, res3 and res4 include the lateral's channels.
 ENDPOINTS = (*(f"{path}_{stage}" for stage in ("stem", *STAGES) for path in ("slow", "fast")), "features")
+
+
+ONE_WINDOW = 224  # pixels of the largest crop whose last feature maps are one window of 7x7
+
+
+def check(config: ConfigDict) -> Iterator[str]:
+    """Yields a line for each setting of a whole config that this network cannot have."""
+    crop = config.eval.crop or config.data.crop
+    if config.objective == "multi_label" and crop > ONE_WINDOW:
+        yield (
+            f"crops of {crop} pixels at test (config.eval.crop): above {ONE_WINDOW}, slowfast averages softmaxes, which "
+            "do not go with config.objective='multi_label'"
+        )
 
 
 def build(config: ConfigDict, heads: Mapping[str, int]) -> "SlowFast":

@@ -12,9 +12,10 @@ from haa_jax.data import dataset
 from haa_jax.learning import objectives
 from tests.conftest import SIZE, numbered_frame, write_video
 from tests.tfds_haa500.sources.test_clip_folder import touch
+from tests.tfds_haa500.sources.test_path_lists import write_lists
 from tests.tfds_haa500.sources.test_split_lists import annotate
 from tests.tfds_haa500.videos import REAL_CLIPS, write_encoded, write_gif
-from tfds_haa500 import split_table
+from tfds_haa500 import records, split_table
 from tfds_haa500.clip_folder_dataset_builder import Builder, ClipFolderConfig
 from tfds_haa500.problems import BuildError
 from tfds_haa500.runtime import parallel
@@ -241,3 +242,33 @@ def test_real_clips(tmp_path):
     }
     assert {name: frames for name, (frames, _) in facts.items()} == {name: frames for name, (frames, _) in REAL.items()}
     assert [facts[name][1] for name in REAL] == pytest.approx([fps for _, fps in REAL.values()], abs=0.01)
+
+
+def test_clips_of_several_classes(tmp_path):
+    """They are stored, indexed and read as sets, and counted for each of their classes."""
+    videos, lists = tmp_path / "videos", tmp_path / "lists"
+    videos.mkdir()
+    for k, name in enumerate("abcd"):
+        write_video(videos / f"{name}.mp4", 5 + k)
+    write_lists(lists, train="a.mp4 sit,run\nb.mp4 jump\n", test="c.mp4 run,jump,sit\nd.mp4 sit\n")
+    built = build(tmp_path / "data", folder=str(videos), split_list=str(lists), multi_label=True)
+    features = tfds.builder("clip_folder/mine", data_dir=str(tmp_path / "data")).info.features
+    assert not {"label", "composite", "area"} & set(features)
+    assert features["labels"].feature.names == ["jump", "run", "sit"]
+    reader = records.open_reader(built, "train")
+    assert {example["clip_id"]: list(example["labels"]) for example in reader} == {b"train/a": [1, 2], b"train/b": [0]}
+    index = reader.index
+    assert index.label is None
+    assert dict(zip(index.clip_id, index.labels, strict=True)) == {"train/a": (1, 2), "train/b": (0,)}
+    assert index.multi_hot(3).tolist() == [[i in ids for i in range(3)] for ids in index.labels]
+    assert index.select(np.array([False, True])).labels == index.labels[1:]
+    assert split_table.describe(built).splitlines()[1:5] == [
+        "jump           1     1",
+        "run            1     1",
+        "sit            1     2",
+        "3 classes      2     2",
+    ]
+    table = pathlib.Path(built.data_path) / records.INDEX_FILE
+    table.write_text(table.read_text().replace(",1 2,", ",1,"))
+    with pytest.raises(records.RecordError, match="do not belong together"):
+        list(records.open_reader(built, "train"))

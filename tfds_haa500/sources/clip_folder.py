@@ -34,6 +34,7 @@ def scan(
     streams: Sequence[str] = (),
     random_split: RandomSplit | None = None,
     table: Sequence[str] = (),
+    multi_label: bool = False,
 ) -> list[Clip]:
     """Finds the clips of a folder.
 
@@ -44,6 +45,7 @@ def scan(
       streams: of which streams every clip must have its file.
       random_split: how folders of classes are split; None with lists or folders of splits.
       table: the class names that the folder must have; () for any.
+      multi_label: whether clips have several classes, which lists of `path label` can give them.
 
     Returns:
       The clips by split (train, validation, test), then by class and name in `sorted()` order. Their ids are
@@ -59,13 +61,17 @@ def scan(
     if random_split:
         clips, known, problems = _scan_random(root, random_split)
     elif split_list and path_lists.list_files(split_list):
-        clips, known, problems = path_lists.scan(root, epath.Path(split_list))
+        clips, known, problems = path_lists.scan(root, epath.Path(split_list), multi_label)
         problems += ["split number: lists of `path label` have one split, without a number"] * bool(split_number)
     elif split_list:
         clips, known, problems = _scan_listed(root, epath.Path(split_list), split_number)
     else:
         clips, known, problems = _scan_splits(root)
     problems += _class_problems(clips, table)
+    if multi_label and not all(clip.labels for clip in clips):
+        problems.append("multi_label: these clips have one class each; lists of `path label,label` give several")
+    if not multi_label and any(clip.labels for clip in clips):
+        problems.append("multi_label is not set, but these clips have several classes")
     for stream in streams:
         if any(clip.is_part for clip in clips):
             problems.append(f"{stream}: clips that are parts of videos cannot have files of their own")
@@ -92,7 +98,7 @@ def count_left_out(root: epath.PathLike, split_list: epath.PathLike, split_numbe
 
 def class_names(clips: Sequence[Clip]) -> list[str]:
     """The classes of all splits in `sorted()` order, which is that of the label ids."""
-    return sorted({clip.class_name for clip in clips})
+    return sorted({name for clip in clips for name in clip.classes})
 
 
 def _scan_splits(root) -> tuple[list[Clip], set[str], list[str]]:
@@ -197,7 +203,8 @@ def _class_problems(clips: list[Clip], table: Sequence[str]) -> list[str]:
     """Classes that cannot be learned, names that cannot be in a class table, and those that differ from `table`'s."""
     found = collections.defaultdict(set)
     for clip in clips:
-        found[clip.class_name].add(clip.split)
+        for name in clip.classes:
+            found[name].add(clip.split)
     problems = [
         f"{name!r}: a class name must not begin or end with a space, or have line breaks"
         for name in sorted(found)

@@ -38,11 +38,12 @@ class Clip:
     Attributes:
       clip_id: unique in the data set.
       split: one of SPLITS.
-      class_name: its class.
+      class_name: its class; the first of `labels`, if there are any.
       file: the video.
       annotation: what is known of it.
       is_part: whether the clip has to be cut out of the video: from its annotation's start to its end.
       files: its files of other streams, by stream.
+      labels: the names of all its classes, sorted, in a data set that gives clips several; () in all others.
     """
 
     clip_id: str
@@ -52,6 +53,12 @@ class Clip:
     annotation: Annotation = Annotation()
     is_part: bool = False
     files: dict[str, File] = dataclasses.field(default_factory=dict)
+    labels: tuple[str, ...] = ()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of all its classes, one or several."""
+        return self.labels or (self.class_name,)
 
     @property
     def label(self) -> str:

@@ -4,12 +4,19 @@
     run/b.mp4,clean and jerk      a label is an id or a class name; both may contain spaces
     "run/c, d.mp4",3              quotes around a path that contains a comma
 
+Where videos have several labels (`multi_label`), commas separate them, or spaces between ids as in MMAction2's lists:
+
+    run/b.mp4 run,clean and jerk
+    run/b.mp4,"run, fast",sit     quotes around a name that contains a comma
+    videos/a 1.mp4 3 7
+
 Paths are relative to the folder of videos, or absolute. An id counts from 0 and stands for a line of classes.txt in the
 folder of the lists. Without classes.txt the ids are the class names, filled with zeros to equal length (07, 12), so
 that their order, which is that of the dataset's label ids, is that of the ids. Videos that no list has are not used.
 """
 
 import collections
+import csv
 import dataclasses
 import os
 import posixpath
@@ -18,7 +25,7 @@ import re
 from etils import epath
 
 from tfds_haa500.sources import video_files
-from tfds_haa500.sources.clips import Annotation, Clip, nearest
+from tfds_haa500.sources.clips import Clip, nearest
 from tfds_haa500.sources.files import File
 from tfds_haa500.sources.split_lists import Entry, read_lines
 
@@ -37,18 +44,19 @@ def list_files(folder: epath.PathLike) -> list[str]:
     return sorted(name for name in names if name.rpartition(".")[0] in _FILES and name.endswith((".csv", ".txt")))
 
 
-def scan(root: epath.Path, lists: epath.Path) -> tuple[list[Clip], set[str], list[str]]:
+def scan(root: epath.Path, lists: epath.Path, multi_label: bool = False) -> tuple[list[Clip], set[str], list[str]]:
     """The clips of the lists in a folder.
 
     Args:
       root: the folder of videos.
       lists: the folder of the lists.
+      multi_label: whether lines may have several labels.
 
     Returns:
       The clips, whose ids are <split>/<path without suffix>; the paths without suffix of all of them; and the problems:
       every line that cannot be read, every video that is missing or listed twice, and every unknown label.
     """
-    entries, problems = read(root, lists)
+    entries, problems = read(root, lists, multi_label)
     there, faults = _missing(root, entries)
     clips = [
         Clip(
@@ -56,7 +64,7 @@ def scan(root: epath.Path, lists: epath.Path) -> tuple[list[Clip], set[str], lis
             entry.split,
             entry.class_name,
             File(str(root), entry.file),
-            Annotation(),
+            labels=entry.labels,
         )
         for entry in there
         if entry.class_name
@@ -64,10 +72,11 @@ def scan(root: epath.Path, lists: epath.Path) -> tuple[list[Clip], set[str], lis
     return clips, {video_files.key(entry.file) for entry in entries}, problems + faults
 
 
-def read(root: epath.Path, lists: epath.Path) -> tuple[list[Entry], list[str]]:
+def read(root: epath.Path, lists: epath.Path, multi_label: bool = False) -> tuple[list[Entry], list[str]]:
     """The entries of the lists, and the problems.
 
-    An entry's `file` is a path within `root` or an absolute one, with its suffix; its class is "" for a bad label.
+    An entry's `file` is a path within `root` or an absolute one, with its suffix; its class is "" for a bad label. If
+    `multi_label`, it has `labels`, one or several.
     """
     entries, problems = [], []
     used = {}
@@ -81,8 +90,9 @@ def read(root: epath.Path, lists: epath.Path) -> tuple[list[Entry], list[str]]:
         problems += faults
         for origin, line in lines:
             try:
-                path, label = _parse(line, root)
-                entries.append(Entry(split, label, path, origin))
+                path, text = _parse(line, root)
+                labels = _several(text) if multi_label else (_one(text, line),)
+                entries.append(Entry(split, labels[0], path, origin, labels=labels if multi_label else ()))
             except ValueError as error:
                 problems.append(f"{origin}: {error}")
     entries, faults = _with_names(entries, lists)
@@ -91,7 +101,7 @@ def read(root: epath.Path, lists: epath.Path) -> tuple[list[Entry], list[str]]:
 
 def count_unlisted(root: epath.Path, lists: epath.Path) -> int:
     """How many videos in the folders of the listed ones are in no list."""
-    listed = {entry.file for entry in read(root, lists)[0]}
+    listed = {entry.file for entry in read(root, lists, multi_label=True)[0]}  # which takes any number of labels
     found = set()
     for folder in {posixpath.dirname(file) for file in listed}:
         names = (name for name in video_files.entries(root / folder) if name.lower().endswith(video_files.SUFFIXES))
@@ -100,30 +110,47 @@ def count_unlisted(root: epath.Path, lists: epath.Path) -> int:
 
 
 def _parse(line: str, root: epath.Path) -> tuple[str, str]:
-    """The path and the label of a line; raises ValueError."""
+    """The path of a line, and what follows it; raises ValueError."""
     match = _LINE.fullmatch(line)
     if not match:
         raise ValueError(f"{line!r} is not the path of a video and a label")
-    path, label = match[1] or match[2], match[3].strip('"').strip()
+    path = match[1] or match[2]
     if not path.lower().endswith(video_files.SUFFIXES):
         raise ValueError(f"{path!r} is not a video")
-    if _COLUMNS.fullmatch(label):
-        raise ValueError(f"{line!r} has more than a path and a label")
     path = posixpath.normpath(path)
     inside = f"{os.path.abspath(root)}/"
     if path.startswith(inside):
         path = path.removeprefix(inside)
     if path.startswith("../"):
         raise ValueError(f"{path!r} is outside of the folder; give its absolute path")
-    return path, label
+    return path, match[3]
+
+
+def _one(text: str, line: str) -> str:
+    """The label that `text`, the end of a line, is; raises ValueError."""
+    label = text.strip('"').strip()
+    if _COLUMNS.fullmatch(label):
+        raise ValueError(f"{line!r} has more than a path and a label; several labels take --multi_label")
+    return label
+
+
+def _several(text: str) -> tuple[str, ...]:
+    """The labels in `text`, one or more; raises ValueError."""
+    ids = text.strip('"').replace(",", " ").split()
+    if ids and all(map(_ID.fullmatch, ids)):
+        return tuple(ids)
+    labels = tuple(label.strip() for label in next(csv.reader([text], skipinitialspace=True)))
+    if not all(labels):
+        raise ValueError(f"{text!r} has a comma with no label before or after it")
+    return labels
 
 
 def _with_names(entries: list[Entry], lists: epath.Path) -> tuple[list[Entry], list[str]]:
     """The entries with class names in place of labels; and the problems of labels and of classes.txt."""
     names, problems = _names(lists)
     if problems:
-        return [dataclasses.replace(entry, class_name="") for entry in entries], problems
-    labels = {entry.class_name for entry in entries}
+        return [dataclasses.replace(entry, class_name="", labels=()) for entry in entries], problems
+    labels = {label for entry in entries for label in entry.classes}
     ids = set(filter(_ID.fullmatch, labels))
     width = max(map(len, ids), default=0)
     if names:
@@ -135,12 +162,16 @@ def _with_names(entries: list[Entry], lists: epath.Path) -> tuple[list[Entry], l
     else:
         class_of = {label: label for label in labels - ids}
         expected = f"a name, as others are; for ids, {NAMES} is missing"
-    problems = [
-        f"{entry.origin}: label {entry.class_name!r} must be {expected}{nearest(entry.class_name, names)}"
-        for entry in entries
-        if entry.class_name not in class_of
-    ]
-    return [dataclasses.replace(entry, class_name=class_of.get(entry.class_name, "")) for entry in entries], problems
+    named = []
+    for entry in entries:
+        unknown = [label for label in entry.classes if label not in class_of]
+        problems += [f"{entry.origin}: label {label!r} must be {expected}{nearest(label, names)}" for label in unknown]
+        found = tuple(sorted(class_of[label] for label in entry.classes if label in class_of))
+        repeated = sorted({name for name in found if found.count(name) > 1})
+        problems += [f"{entry.origin}: label {name!r} is there more than once" for name in repeated]
+        good = () if unknown or repeated else found
+        named.append(dataclasses.replace(entry, class_name="".join(good[:1]), labels=good if entry.labels else ()))
+    return named, problems
 
 
 def _names(lists: epath.Path) -> tuple[list[str], list[str]]:

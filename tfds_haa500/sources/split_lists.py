@@ -32,11 +32,12 @@ class Entry:
 
     Attributes:
       split: "train", "validation" or "test"; "" for a file that the list leaves out.
-      class_name: its class; "" for ActivityNet's videos without labels.
+      class_name: its class, the first of `labels` if there are any; "" for ActivityNet's videos without labels.
       file: where the video is in the folder, without its suffix: "Archery/v_Archery_g01_c01", "v_--0edUL8zmA".
       origin: its place in the list, for messages.
       segment: (start, end) in seconds if the clip is a part of the file; None for all of it.
       url: where the video is from; "" if the list does not have it.
+      labels: all its classes, in lists that give clips several; () in all others.
     """
 
     split: str
@@ -45,6 +46,12 @@ class Entry:
     origin: str
     segment: tuple[float, float] | None = None
     url: str = ""
+    labels: tuple[str, ...] = ()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """All its classes, one or several."""
+        return self.labels or (self.class_name,)
 
 
 def read(path: epath.PathLike, number: int | None = None) -> tuple[list[Entry], list[str]]:

@@ -2,7 +2,10 @@
 
 import pathlib
 
+import pytest
+
 from tests.tfds_haa500.sources.test_clip_folder import problems_of, touch
+from tfds_haa500.problems import BuildError
 from tfds_haa500.sources import clip_folder
 
 
@@ -101,3 +104,48 @@ def test_lists_and_names_that_cannot_be_used(tmp_path):
     write_lists(lists, classes="run\nrun\n")
     assert "classes.txt line 2: 'run' is in line 1 already" in problems_of(folder, lists)
     assert "has none of trainlist01.txt" in problems_of(folder, folder)
+
+
+def test_several_labels(tmp_path):
+    """Names and ids, separated by commas, ids also by spaces; names with commas in quotes."""
+    touch(tmp_path, *(f"{name}.mp4" for name in "abcdef"))
+    classes = "sit\nclean and jerk\nrun, fast\n"
+    train = 'a.mp4 sit,clean and jerk\nb.mp4,"run, fast", sit\nc.mp4 2 0\nd.mp4,2,1\ne.mp4 "0,1,2"\nf.mp4 sit\n'
+    lists = write_lists(tmp_path / "lists", train=train, classes=classes)
+    clips = clip_folder.scan(tmp_path, lists, multi_label=True)
+    assert {clip.file.path[0]: clip.labels for clip in clips} == {
+        "a": ("clean and jerk", "sit"),
+        "b": ("run, fast", "sit"),
+        "c": ("run, fast", "sit"),
+        "d": ("clean and jerk", "run, fast"),
+        "e": ("clean and jerk", "run, fast", "sit"),
+        "f": ("sit",),
+    }
+    assert all(clip.class_name == clip.labels[0] for clip in clips)
+    assert clip_folder.class_names(clips) == ["clean and jerk", "run, fast", "sit"]
+    assert clip_folder.count_left_out(tmp_path, lists) == 0
+    text = problems_of(tmp_path, lists)
+    assert "train.csv line 3: 'c.mp4 2 0' has more than a path and a label; several labels take --multi_label" in text
+
+
+def test_several_labels_that_cannot_be_used(tmp_path):
+    touch(tmp_path, *(f"{name}.mp4" for name in "abcde"))
+    train = "a.mp4 run,,sit\nb.mp4 run,rum,si\nc.mp4 0,run\nd.mp4 1 1\ne.mp4 1 1.5\n"
+    lists = write_lists(tmp_path / "lists", train=train, val="b.mp4 0\n", classes="run\nsit\n")
+    with pytest.raises(BuildError) as error:
+        clip_folder.scan(tmp_path, lists, multi_label=True)
+    assert error.value.problems == [
+        "train.csv line 1: 'run,,sit' has a comma with no label before or after it",
+        "train.csv line 2: label 'rum' must be a name in classes.txt or an id from 0 to 1; did you mean 'run'?",
+        "train.csv line 2: label 'si' must be a name in classes.txt or an id from 0 to 1; did you mean 'sit'?",
+        "train.csv line 3: label 'run' is there more than once",
+        "train.csv line 4: label 'sit' is there more than once",
+        "train.csv line 5: label '1 1.5' must be a name in classes.txt or an id from 0 to 1",
+        "val.csv line 1: b.mp4 is in train.csv line 2 already",
+    ]
+
+
+def test_classes_of_folders_are_not_several_labels(tmp_path):
+    touch(tmp_path, "train/run/a.mp4")
+    with pytest.raises(BuildError, match="multi_label: these clips have one class each"):
+        clip_folder.scan(tmp_path, multi_label=True)
