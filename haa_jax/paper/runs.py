@@ -174,7 +174,7 @@ def _table_10(row: str, column: str) -> dict:
 
 def _table_11(row: str, column: str) -> dict:
     dataset = FOLDERS.get(column, "")
-    metric = {"metric": "miou"} if dataset in SEVERAL_LABELS else {}
+    metric = {"metric": "mean_iou"} if dataset in SEVERAL_LABELS else {}
     if row == "32":
         return {"run": _i3d(dataset=dataset)} | metric
     kind, _, number = row.rpartition(" ")

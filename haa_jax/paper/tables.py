@@ -17,7 +17,7 @@ class Cell:
     Attributes:
       paper: the printed figure in percent; None for a dash.
       run: key of runs.RUNS or runs.FUSIONS; "" where the paper has a dash.
-      metric: "top1" | "top3" | "miou".
+      metric: "top1" | "top3" | "mean_iou".
       area: count only the clips of this area; "" for all.
       classes: count only the clips of HAA-COCO's classes, which this file in the folder of the runs may replace.
       remark: what a reader of the paper's figure must know.
