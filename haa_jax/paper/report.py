@@ -71,8 +71,8 @@ def figure(cell: Cell, folder: pathlib.Path) -> dict | None:
             raise PaperError(f"{path} has results on the {results['split']} split, not the {split} split")
         head = results["heads"][results["evaluated_head"]]
         if cell.classes:
-            wanted = _coco_classes(folder / cell.classes)
-            return _of_classes(folder / cell.run / PREDICTIONS_FILE, results["evaluated_head"], wanted, cell.classes)
+            wanted, origin = _coco_classes(folder / cell.classes)
+            return _of_classes(folder / cell.run / PREDICTIONS_FILE, results["evaluated_head"], wanted, origin)
         return head["area"][cell.area] if cell.area else head[cell.metric]
     except (KeyError, TypeError, ValueError) as error:
         raise PaperError(f"{path} does not hold {cell.metric} {cell.area}: {error!r}") from error
@@ -84,14 +84,14 @@ def _split(name: str) -> str:
     return run.fields.get("eval.split", "test") if run else "test"
 
 
-def _coco_classes(path: pathlib.Path) -> list[str]:
-    """HAA-COCO's classes: those in the file, one per line, or else this project's."""
+def _coco_classes(path: pathlib.Path) -> tuple[list[str], str]:
+    """HAA-COCO's classes, those in the file, one per line, or else this project's; and where they are from."""
     if not path.exists():
-        return list(haa_coco.NAMES)
+        return list(haa_coco.NAMES), "haa_jax/paper/haa_coco.py"
     names = [line for line in path.read_text().splitlines() if line.strip()]
     if not names:
         raise PaperError(f"{path} lists no class")
-    return names
+    return names, str(path)
 
 
 def _of_classes(path: pathlib.Path, head: str, wanted: list[str], origin: str) -> dict:

@@ -64,12 +64,13 @@ _TEXTS = {
         "None is trained on the target alone, all layers, from scratch. AVA's clips have several labels "
         "(configs/i3d.py:multi_label).\n"
         f"Each of UCF101, ActNet 100, HMDB51, Gym288 and AVA {_YOURS} --name=ucf101 (activitynet100, hmdb51, gym288, "
-        f"ava).\nActNet 100 {_VALIDATION}",
+        f"ava --multi_label).\nActNet 100 {_VALIDATION}",
     ),
     "table9": (
         "Table 9: composite classes of musical instruments, frames cropped around the person of interest",
         "haa500/instruments: python -m tfds_haa500.build --manual_dir=DIR --area=musical_instruments "
-        f"--streams=flow,boxes --name=instruments\nThe boxes are your own.\n{_COMPOSITES}",
+        f"--streams=flow,boxes --name=instruments\n"
+        f"The boxes are your own, or made from poses; the paper drew them by hand.\n{_COMPOSITES}",
     ),
     "table10": (
         "Table 10: I3D given frames, or frames and objects",
@@ -83,7 +84,7 @@ _TEXTS = {
     ),
     "table11": (
         "Table 11: I3D by number of frames, and by stride of 32 frames, 16 on AVA",
-        f"Each of UCF101, Gym288 and AVA {_YOURS} --name=ucf101 (gym288, ava).\n"
+        f"Each of UCF101, Gym288 and AVA {_YOURS} --name=ucf101 (gym288, ava --multi_label).\n"
         f"Gym288 {_VALIDATION}\nAVA {_VALIDATION}",
     ),
     "table12": (

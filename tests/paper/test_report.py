@@ -60,8 +60,8 @@ def test_figures_of_some_classes_are_counted_from_the_predictions(tmp_path):
     cell = next(cell for cell in TABLES["table10"].cells if cell.row == "HAA-COCO")
     write_metrics(tmp_path / cell.run, 6, 9)
     write_predictions(tmp_path / cell.run)
-    with pytest.raises(PaperError, match=r"haa_coco.txt: not among .*: 'add_new_car_tire', .* and 93 more"):
-        report.figure(cell, tmp_path)  # of the 105 of haa_coco.py, which the file replaces
+    with pytest.raises(PaperError, match=r"haa_coco.py: not among .*: 'add_new_car_tire', .* and 93 more"):
+        report.figure(cell, tmp_path)
     names = tmp_path / cell.classes
     names.write_text("play_ piccolo\neat_burger\n\n")
     assert [report.figure(cell, tmp_path)[key] for key in ("correct", "count")] == [3, 6]
@@ -71,6 +71,7 @@ def test_figures_of_some_classes_are_counted_from_the_predictions(tmp_path):
     names.write_text("\n")
     with pytest.raises(PaperError, match=r"haa_coco.txt lists no class"):
         report.figure(cell, tmp_path)
+    names.unlink()
     (tmp_path / cell.run / "predictions.npz").unlink()
     with pytest.raises(PaperError, match=r"predictions.npz is missing"):
         report.figure(cell, tmp_path)
