@@ -21,8 +21,8 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from haa_jax import models, streams
+from haa_jax.configs import base
 from haa_jax.experiment import clip_shape, train_step
-from haa_jax.learning import objectives
 from haa_jax.learning.optimizers import make_optimizer
 from haa_jax.learning.train_state import abstract_state
 from haa_jax.models.cost import multiply_adds
@@ -35,7 +35,7 @@ from haa_jax.runtime import mesh
 
 # Training clips of HAA500: 16 of each class, of all or of the classes of an area.
 CLIPS = {"": 16 * 500, SPORTS: 16 * 212, INSTRUMENTS: 16 * 51}
-CLASSES = 500  # of every head here; the last layer is a thousandth of the cost or less
+CLASSES = 500  # of the one head here; the last layer is a thousandth of the cost or less
 PER = 1000  # clips of another dataset
 
 
@@ -73,27 +73,28 @@ def of_tables(names: Sequence[str]) -> Cost:
 def flops_a_clip(run: str) -> float:
     """FLOPs of a training step on one clip: two for each multiply-add of its forward and its backward pass."""
     config = commands.config(run)
-    config.data.dataset = config.eval.dataset = config.init_from = config.area = ""  # the network is the same
-    return 2.0 * _multiply_adds(config.to_json())
+    data = config.data.to_dict() | {"dataset": "", "stride": 1}  # on these, the cost does not depend
+    settings = {"model": config.model.to_dict(), "data": data, "trainable": config.optimizer.trainable}
+    return 2.0 * _multiply_adds(json.dumps(settings))
 
 
 @functools.cache
-def _multiply_adds(text: str) -> int:
-    """Of a training step on one clip, as traced; nothing is computed."""
-    config = ConfigDict(json.loads(text))
-    objective, shape = objectives.OBJECTIVES[config.objective], clip_shape(config)
-    model = models.build(config.model, {target.name: CLASSES for target in objective.targets})
+def _multiply_adds(settings: str) -> int:
+    """Of a training step on one clip with one head, as traced; nothing is computed."""
+    given = json.loads(settings)
+    config = base.get_config()
+    config.model, config.data = ConfigDict(given["model"]), ConfigDict(given["data"])
+    config.optimizer.trainable = tuple(given["trainable"])
+    shape = clip_shape(config)
+    model = models.build(config.model, {"atomic": CLASSES})
     variables = abstract_variables(model, shape)
     roles = models.parameter_roles(config.model.name, variables)
-    optimizer = make_optimizer(config.optimizer, config.train.batch_size, CLASSES, roles)
+    optimizer = make_optimizer(config.optimizer, config.train.batch_size, PER, roles)
     state = abstract_state(variables, optimizer, mesh.make_mesh(1))
-    clips = {
-        name: jax.ShapeDtypeStruct((1, *stream.spec(config.data)[0]), stream.spec(config.data)[1])
-        for name, stream in streams.modalities(config.data).items()
-    }
-    label = ((1, CLASSES), np.int8) if objective.multi_label else ((1,), np.int32)
-    labels = {target.name: jax.ShapeDtypeStruct(*label) for target in objective.targets}
-    return multiply_adds(train_step(config, model, optimizer), state, {"clips": clips, "labels": labels})
+    streamed = {name: stream.spec(config.data) for name, stream in streams.modalities(config.data).items()}
+    clips = {name: jax.ShapeDtypeStruct((1, *own), dtype) for name, (own, dtype) in streamed.items()}
+    batch = {"clips": clips, "labels": {"atomic": jax.ShapeDtypeStruct((1,), np.int32)}}
+    return multiply_adds(train_step(config, model, optimizer), state, batch)
 
 
 def describe(names: Sequence[str]) -> str:

@@ -35,7 +35,7 @@ def test_what_is_in_the_code_names_a_place_or_a_command():
     for section, statement, tag, here in statements():
         if tag == "code":
             assert "`" in here or "](" in here, (section, statement)
-            assert re.search(r"\.py|\.csv|/|-m |=|run|feature", here), (section, statement)
+            assert re.search(r"\.py|\.csv|/|-m |=|`i3d_|feature", here), (section, statement)
 
 
 def test_runs_and_modules_that_are_named_exist():
