@@ -2,9 +2,12 @@
 
 `classes.csv` next to this file has one row a class: `label,name,area,composite,area_source`. Names are the
 release's own, misspellings and spaces kept, in Python `sorted()` order, which defines the label ids that users of
-HAA500 agree on. The release does not assign areas and composites to classes: `area_source` is "paper" if the paper's
-text has the family, and "inferred" if this project assigned it. The area totals equal the paper's (section 3.1.1): 212
-sports, 51 instruments, 82 games, 155 daily actions.
+HAA500 agree on. The release does not assign areas and composites to classes: `area_source` says where the row has
+them from, "paper" and the section that names the class or its family, or "inferred" where this project assigned them;
+"<of the area>; composite: <of the composite>" where the two differ. A user's own table may say anything there. The
+area totals equal the paper's (section 3.1.1): 212 sports, 51 instruments, 82 games, 155 daily actions. By name 52
+classes are instruments; that play_ otamatone, an electronic toy, is the one that went elsewhere is this project's
+choice, and its row says so.
 """
 
 import csv

@@ -10,7 +10,8 @@ def multiply_adds(function: Callable, *arguments) -> int:
     """Multiply-adds of all convolutions and matrix products in `function(*arguments)`, which papers call FLOPs.
 
     Nothing is computed; the arguments may be shapes (jax.ShapeDtypeStruct). The body of a loop counts once per
-    iteration. Where a platform has a form of its own (`jax.lax.platform_dependent`), the plain one counts.
+    iteration. Where a platform has a form of its own (`jax.lax.platform_dependent`), the plain one counts. The zeros
+    that the gradient of a strided convolution puts between its inputs do not count, as in the forward pass.
     """
     return _count(jax.make_jaxpr(function)(*arguments).jaxpr)
 
@@ -25,7 +26,7 @@ def _count_equation(equation) -> int:
     if name == "conv_general_dilated":
         kernel = equation.invars[1].aval.shape
         outputs = kernel[parameters["dimension_numbers"].rhs_spec[0]]
-        return out * math.prod(kernel) // outputs
+        return out * math.prod(kernel) // outputs // math.prod(parameters["lhs_dilation"])
     if name == "dot_general":
         (contracted, _), _ = parameters["dimension_numbers"]
         return out * math.prod(equation.invars[0].aval.shape[axis] for axis in contracted)

@@ -3,7 +3,8 @@
     python -m haa_jax.paper table6            prints the commands of missing runs, and the table so far
     python -m haa_jax.paper table6 --run      runs what is missing, one run after another
     python -m haa_jax.paper all --runs=DIR    Tables 6 to 12
-    python -m haa_jax.paper table3 table5 --dataset=haa500/pose    these tables computed from the dataset
+    python -m haa_jax.paper kinetics          a table that is not the paper's: HAA500 from Kinetics-400's network
+    python -m haa_jax.paper table3 table5 --dataset=haa500/pose,clip_folder/ucf101    computed from these datasets
 
 The experiments are data: haa_jax/paper/runs.py and tables.py. Each run has its workdir in DIR and counts as finished
 once its metrics.json is there. `--run` can be stopped at any time (exit code 75); the same command resumes. To share
@@ -23,7 +24,7 @@ from haa_jax.paper import report, statistics
 _RUNS = flags.DEFINE_string("runs", "runs/paper", "Folder of the runs' workdirs.")
 _RUN = flags.DEFINE_bool("run", False, "Run what is missing.")
 _DATA_DIR = flags.DEFINE_string("data_dir", "", "Where the datasets are (default: TFDS's, ~/tensorflow_datasets).")
-_DATASET = flags.DEFINE_string("dataset", "haa500/pose", "Dataset that table3 and table5 are computed from.")
+_DATASET = flags.DEFINE_list("dataset", ["haa500/pose"], "Datasets that table3 and table5 are computed from.")
 
 
 def main(argv: list[str]) -> None:

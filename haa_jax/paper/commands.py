@@ -7,8 +7,9 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 
+from haa_jax import config_flag
 from haa_jax.errors import UserError
-from haa_jax.paper.runs import FUSIONS, RUNS
+from haa_jax.paper.runs import FUSIONS, RUNS, with_variants
 from haa_jax.predictions import METRICS_FILE, PREDICTIONS_FILE
 from haa_jax.runtime.progress import clock
 from haa_jax.runtime.signals import EXIT_INTERRUPTED
@@ -35,6 +36,13 @@ def needed(names: Iterable[str]) -> list[str]:
     for name in filter(None, names):
         add(name)
     return list(found)
+
+
+def config(name: str, *variants: str):
+    """The config of a run, with more variants; without the workdir of the run that it starts from."""
+    loaded = config_flag.load(with_variants(RUNS[name].config, *variants))
+    loaded.update_from_flattened_dict(RUNS[name].fields)
+    return loaded
 
 
 def missing(names: Iterable[str], folder: pathlib.Path) -> list[str]:

@@ -1,79 +1,112 @@
-"""What must hold for the results of a rehearsal: the checks that need no figure of the paper."""
+"""What is true of every rehearsal by construction, however little is learned: checks of the runs' files.
 
+A check takes a run and returns what is wrong with it, "" for nothing.
+"""
+
+import json
 import pathlib
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from haa_jax import predictions
+from haa_jax.data import dataset
 from haa_jax.learning import freeze
-from haa_jax.paper import report
-from haa_jax.paper.printed import SPORTS
-from haa_jax.paper.runs import RUNS
-from haa_jax.paper.tables import Cell
+from haa_jax.paper.runs import FUSIONS
+from haa_jax.predictions import METRICS_FILE, PREDICTIONS_FILE
 from haa_jax.weights.readers import read_tensors
-
-# Runs whose accuracies the checks compare.
-ONE_STREAM = ("tsn_rgb", "tsn_flow")
-FRAMES = ("i3d_rgb", "i3d_rgb_1_frames")
-OBJECTIVES = (f"i3d_rgb_{SPORTS}_composite", f"i3d_rgb_{SPORTS}_joint")
-LAST_LAYERS = ("Mixed_5b", "Mixed_5c", "Logits")
+from tfds_haa500 import records
 
 
-def check_all(names: list[str], folder: pathlib.Path) -> int:
-    """Prints each expectation about the runs `names`, whose workdirs are in `folder`, and whether it holds.
+def check_all(configs: Mapping[str, object], fusions: Sequence[str], folder: pathlib.Path) -> int:
+    """Prints each check, for how many runs it holds, and what is wrong with the others.
+
+    Args:
+      configs: the config of each run whose workdir is in `folder`.
+      fusions: those whose results are there.
 
     Returns:
-      How many do not hold.
+      For how many runs and checks it does not hold.
     """
-    checks = [check for check, involved in CHECKS.items() if set(involved) <= set(names)]
-    transfers = [name for name in names if name in RUNS and RUNS[name].start]
-    results = [check(folder) for check in checks] + [frozen_unchanged(folder, name) for name in transfers]
+    frozen = [name for name, config in configs.items() if config.optimizer.trainable]
+    checks = {
+        "the frozen layers are as before, the others have learned": (_frozen_unchanged, frozen),
+        "every clip of the split is tested, once, and none of training": (_tested_on_its_split, list(configs)),
+        "the figures of the areas add up to the whole": (_areas_add_up, [*configs, *fusions]),
+        "fused logits are the weighted sum of those of the runs": (_is_weighted_sum, list(fusions)),
+    }
+    failed = 0
     print("\nWhat must hold:")
-    for text, holds in results:
-        print(f"  {'yes' if holds else 'NO '}  {text}")
-    return sum(not holds for _, holds in results)
+    for text, (check, names) in checks.items():
+        faults = {name: fault for name in names if (fault := check(folder, name, configs.get(name)))}
+        print(f"  {'NO ' if faults else 'yes'}  {text}: {len(names) - len(faults)} of {len(names)}")
+        for name, fault in faults.items():
+            print(f"         {name}: {fault}")
+        failed += len(faults)
+    return failed
 
 
-def motion_beats_one_frame(folder: pathlib.Path) -> tuple[str, bool]:
-    many, one = (_top1(folder, name) for name in FRAMES)
-    return f"more frames beat one: {_percent(many)} against {_percent(one)}", many["value"] > one["value"]
+def _frozen_unchanged(folder: pathlib.Path, name: str, config) -> str:
+    """Bitwise, running statistics of BatchNorm included."""
+    before, after = read_tensors(pathlib.Path(config.init_from)), read_tensors(folder / name)
+    trainable = config.optimizer.trainable
+    moved = {path for path, array in after.items() if not _equal(before.get(path), array)}
+    wrong = [path for path in moved if not freeze.is_trainable(path.split("/"), trainable)]
+    if wrong:
+        return f"{predictions.some(sorted(wrong))} changed"
+    still = [module for module in trainable if not any(path.startswith(f"{module}/") for path in moved)]
+    return f"{predictions.some(still)} did not change" if still else ""
 
 
-def fusion_beats_streams(folder: pathlib.Path) -> tuple[str, bool]:
-    fused, *single = (_top1(folder, name) for name in ("tsn_two_stream", *ONE_STREAM))
-    best = max(single, key=lambda figure: figure["value"])
-    text = f"two streams are not worse than one: {_percent(fused)}, best {_percent(best)}"
-    return text, fused["value"] >= best["value"]
+def _equal(before: np.ndarray | None, after: np.ndarray) -> bool:
+    return before is not None and np.array_equal(before, after)
 
 
-def joint_is_not_worse(folder: pathlib.Path) -> tuple[str, bool]:
-    alone, joint = (_top1(folder, name) for name in OBJECTIVES)
-    margin = 2 * max(alone["standard_error"], joint["standard_error"])
-    text = f"composite classes with atomic labels are not worse within error: {_percent(joint)}, {_percent(alone)}"
-    return text, joint["value"] >= alone["value"] - margin
+def _tested_on_its_split(folder: pathlib.Path, name: str, config) -> str:
+    results, run = _results(folder, name), predictions.read(folder / name / PREDICTIONS_FILE)
+    if results["split"] != config.eval.split:
+        return f"tested on {results['split']}"
+    wanted = _clips(config.eval.dataset or config.data.dataset, config, config.eval.split)
+    found = run["clip_ids"].tolist()
+    if sorted(found) != sorted(wanted):
+        return f"{len(found)} clips tested, not the {len(wanted)} of the split"
+    learned = set(found) & set(_clips(config.data.dataset, config, "train"))
+    return f"trained on {predictions.some(sorted(learned))}" if learned else ""
 
 
-# Check -> the runs and fusions that it reads.
-CHECKS = {
-    motion_beats_one_frame: FRAMES,
-    fusion_beats_streams: ("tsn_two_stream", *ONE_STREAM),
-    joint_is_not_worse: OBJECTIVES,
-}
+def _clips(name: str, config, split: str) -> list[str]:
+    """The ids of the clips of a dataset that a run sees."""
+    builder = dataset.open_builder(name, config.data.data_dir)
+    index = records.read_index(builder.data_path, split)
+    if config.area:
+        index = index.select(index.area == dataset.read_taxonomy(builder).area_names.index(config.area))
+    return list(index.clip_id)
 
 
-def frozen_unchanged(folder: pathlib.Path, name: str) -> tuple[str, bool]:
-    """Whether everything but the last three layers is bitwise what the run started from, and those did change."""
-    before, after = read_tensors(folder / RUNS[name].start), read_tensors(folder / name)
-    frozen = [path for path in after if not freeze.is_trainable(path.split("/"), LAST_LAYERS)]
-    kept = [path for path in frozen if np.array_equal(before[path], after[path])]
-    moved = any(not np.array_equal(before[p], after[p]) for p in after if p.startswith("Mixed_5"))
-    learned = "changed" if moved else "DID NOT CHANGE"
-    text = f"{name}: {len(kept)} of {len(frozen)} frozen arrays are unchanged, the last layers {learned}"
-    return text, len(kept) == len(frozen) > 0 and moved
+def _areas_add_up(folder: pathlib.Path, name: str, config) -> str:
+    for head, found in _results(folder, name)["heads"].items():
+        if not found.get("area"):
+            continue  # clips with several labels have no area
+        parts = [sum(area[key] for area in found["area"].values()) for key in ("correct", "count")]
+        whole = [found["top1"][key] for key in ("correct", "count")]
+        if parts != whole:
+            return f"{head}: areas {parts[0]}/{parts[1]}, whole {whole[0]}/{whole[1]}"
+    return ""
 
 
-def _top1(folder: pathlib.Path, name: str) -> dict:
-    return report.figure(Cell("", "", None, name), folder)
+def _is_weighted_sum(folder: pathlib.Path, name: str, config) -> str:
+    fusion = FUSIONS[name]
+    fused = predictions.read(folder / name / PREDICTIONS_FILE)
+    paths = [folder / run / PREDICTIONS_FILE for run in fusion.runs]
+    runs = [predictions.align(fused, predictions.read(path), path) for path in paths]
+    for head in predictions.heads(fused):
+        weights = fusion.weights or (1.0,) * len(runs)
+        parts = [weight * run[f"{head}_logits"].astype(np.float64) for weight, run in zip(weights, runs, strict=True)]
+        off = np.abs(sum(parts) - fused[f"{head}_logits"]).max()
+        if off > 1e-5 * np.abs(parts).max():
+            return f"{head} logits are off by up to {off:.2g}"
+    return ""
 
 
-def _percent(figure: dict) -> str:
-    return f"{100 * figure['value']:.2f} % ({figure['correct']}/{figure['count']})"
+def _results(folder: pathlib.Path, name: str) -> dict:
+    return json.loads((folder / name / METRICS_FILE).read_text())

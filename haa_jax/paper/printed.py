@@ -109,8 +109,7 @@ TABLE_3 = {
 TABLE_5 = {"Kinetics 400": "41.0 %", "UCF101": "37.8 %", "HMDB51": "41.8 %", "FineGym": "44.7 %", "HAA500": "69.7 %"}
 
 _COCO = (
-    "on the test clips of 147 classes that the paper does not list: put yours, one name per line, into haa_coco.txt in "
-    "the folder of the runs; 34.26 % is not k/441 for any k (111/324 would be)"
+    "on the test clips of 147 classes that the paper does not list; 34.26 % is not k/441 for any k (111/324 would be)"
 )
 # (table, row, column) -> what a reader of the paper's figure must know.
 REMARKS = {

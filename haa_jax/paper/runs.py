@@ -5,12 +5,13 @@ runs. SOURCES says which of them fills each cell. haa_jax/paper/commands.py turn
 
 How the paper is read where it is silent: a network for composite classes is trained on one area only; the areas of
 Tables 7, 10 and 12 are subsets of the test clips of a single network (their counts add up to the total); Table 11's
-strides are between 32 sampled frames; "None" in Table 8 is a network trained on the target alone, all layers
-included; the "last three layers" are Mixed_5b, Mixed_5c and Logits.
+strides are between 32 sampled frames, 16 on AVA; "None" in Table 8 is a network trained on the target alone, all
+layers included; the "last three layers" are Mixed_5b, Mixed_5c and Logits. docs/paper.md has the rest.
 """
 
 import dataclasses
 
+from haa_jax.paper import haa_coco
 from haa_jax.paper.printed import AREAS, COLUMNS, FIGURES, INSTRUMENTS, SPORTS
 
 
@@ -25,7 +26,7 @@ class Run:
     """
 
     config: str
-    fields: dict[str, str | int | float] = dataclasses.field(default_factory=dict)
+    fields: dict[str, str | int | float | tuple] = dataclasses.field(default_factory=dict)
     start: str = ""
 
 
@@ -41,17 +42,23 @@ RUNS: dict[str, Run] = {}
 FUSIONS: dict[str, Fusion] = {}
 
 # Dataset that users package themselves -> its name as a clip_folder.
-FOLDERS = {"UCF101": "ucf101", "ActNet 100": "activitynet100", "HMDB51": "hmdb51", "Gym288": "gym288"}
-
-COCO_CLASSES = "haa_coco.txt"  # names of HAA-COCO's classes, one per line, in the folder of the runs
-_SEVERAL_LABELS = "no run: AVA gives a clip several labels, and the networks here learn one label per clip"
-_NO_OBJECTS = "no run: it needs detected objects of UCF101, which must be obtained by you"
+FOLDERS = {
+    "UCF101": "ucf101",
+    "ActNet 100": "activitynet100",
+    "HMDB51": "hmdb51",
+    "Gym288": "gym288",
+    "AVA": "ava",
+}
+# Their official lists label training and validation clips only: they are tested on validation.
+WITHOUT_TEST = ("activitynet100", "gym288", "ava")
+SEVERAL_LABELS = ("ava",)  # a clip has a set of labels
+WITH_OBJECTS = "_objects"  # ending of a dataset that is packaged again, with detected objects
 
 
 def with_variants(config: str, *variants: str) -> str:
     """A config with more variants: "i3d.py:flow" and "joint" give "i3d.py:flow,joint"."""
     file, _, first = config.partition(":")
-    return f"{file}:{','.join(filter(None, (first, *variants)))}"
+    return ":".join(filter(None, (file, ",".join(filter(None, (first, *variants))))))
 
 
 def _run(name: str, config: str, fields: dict | None = None, start: str = "") -> str:
@@ -68,17 +75,20 @@ def _fusion(name: str, runs: tuple[str, ...], weights: tuple[float, ...] | None 
 
 
 def _on(dataset: str) -> dict:
-    """Fields of a run on a dataset of FOLDERS; none of them is known to have both a validation and a test split."""
-    # ActivityNet's lists label only train and validation.
-    split = {"eval.split": "validation"} if dataset == "activitynet100" else {}
+    """Fields of a run on a dataset of FOLDERS; none has both a validation and a test split, so none is validated."""
+    split = {"eval.split": "validation"} if dataset in WITHOUT_TEST else {}
     return {"data.dataset": f"clip_folder/{dataset}", "eval.every_epochs": 0} | split
 
 
 def _i3d(stream: str = "rgb", dataset: str = "", ending: str = "", **data) -> str:
     """An I3D from scratch, on HAA500 or on a dataset of FOLDERS, with some fields of config.data."""
-    config = "i3d.py" if stream == "rgb" else f"i3d.py:{stream}"
+    config = with_variants("i3d.py", *([] if stream == "rgb" else [stream]), *_objective(dataset))
     fields = {f"data.{key}": value for key, value in data.items()} | (_on(dataset) if dataset else {})
     return _run("_".join(filter(None, ("i3d", stream, dataset, ending))), config, fields)
+
+
+def _objective(dataset: str) -> list[str]:
+    return ["multi_label"] if dataset in SEVERAL_LABELS else []
 
 
 def _relaxed() -> str:
@@ -133,8 +143,6 @@ def _table_7(row: str, column: str) -> dict:
 
 def _table_8(row: str, column: str) -> dict:
     target = FOLDERS[column]
-    if row == "AVA":
-        return {"needs": _SEVERAL_LABELS}
     if row == "None":
         return {"run": _i3d(dataset=target)}
     start = _relaxed() if row == "Relaxed" else _i3d(dataset=FOLDERS.get(row, ""))
@@ -158,20 +166,22 @@ def _table_9(row: str, column: str) -> dict:
 def _table_10(row: str, column: str) -> dict:
     objects = column == "+ Object"
     if row == "UCF101":
-        return {"needs": _NO_OBJECTS} if objects else {"run": _i3d(dataset=FOLDERS[row])}
+        dataset = FOLDERS[row]
+        return {"run": _i3d("rgb+objects", dataset + WITH_OBJECTS) if objects else _i3d(dataset=dataset)}
     run = _run("i3d_rgb+objects", "i3d.py:rgb+objects", {"data.dataset": "haa500/objects"}) if objects else _i3d()
-    return {"run": run, "classes": COCO_CLASSES} if row == "HAA-COCO" else {"run": run, "area": AREAS[row]}
+    return {"run": run, "classes": haa_coco.FILE} if row == "HAA-COCO" else {"run": run, "area": AREAS[row]}
 
 
 def _table_11(row: str, column: str) -> dict:
-    if column == "AVA":
-        return {"needs": _SEVERAL_LABELS}
     dataset = FOLDERS.get(column, "")
+    metric = {"metric": "mean_iou"} if dataset in SEVERAL_LABELS else {}
     if row == "32":
-        return {"run": _i3d(dataset=dataset)}
-    if row.startswith("stride"):
-        return {"run": _i3d(dataset=dataset, ending=row.replace(" ", "_"), stride=int(row.removeprefix("stride ")))}
-    return {"run": _i3d(dataset=dataset, ending=f"{row}_frames", frames=int(row))}
+        return {"run": _i3d(dataset=dataset)} | metric
+    kind, _, number = row.rpartition(" ")
+    if kind != "stride":
+        return {"run": _i3d(dataset=dataset, ending=f"{row}_frames", frames=int(row))} | metric
+    fewer = {"frames": 16} if column == "AVA" else {}
+    return {"run": _i3d(dataset=dataset, ending=f"stride_{number}", stride=int(number), **fewer)} | metric
 
 
 def _table_12(row: str, column: str) -> dict:
@@ -194,4 +204,17 @@ SOURCES: dict[tuple[str, str, str], dict[str, str]] = {
     for row, figures in FIGURES[table].items()
     for column, figure in zip(COLUMNS[table], figures, strict=True)
     if figure is not None
+}
+
+# The table that is not the paper's. What the network starts from and what of it learns -> the run.
+FROM_SCRATCH = "From scratch"
+KINETICS = {
+    FROM_SCRATCH: _i3d(),
+    "Kinetics-400, all layers": _run("i3d_rgb_kinetics", "i3d.py", {"init_from": "kinetics-400"}),
+    "Kinetics-400, last three layers": _run(
+        "i3d_rgb_kinetics_last_three", "i3d.py:last_three", {"init_from": "kinetics-400"}
+    ),
+    "Kinetics-400, linear probe": _run(
+        "i3d_rgb_kinetics_probe", "i3d.py", {"init_from": "kinetics-400", "optimizer.trainable": ("Logits",)}
+    ),
 }

@@ -5,6 +5,7 @@ import tensorflow_datasets as tfds
 
 from haa_jax.configs import base
 from haa_jax.data import dataset
+from tfds_haa500 import taxonomy
 
 
 @pytest.fixture(scope="module")
@@ -81,3 +82,15 @@ def test_the_command_for_a_folder_of_clips_with_another_stream():
     message = "clip_folder/NAME:\n  python -m tfds_haa500.build_folder --dir=DIR --name=NAME --streams=pose$"
     with pytest.raises(dataset.DatasetError, match=message):
         dataset.check_stream(types.SimpleNamespace(info=own, name="clip_folder"), data)
+
+
+def test_classes_are_the_same_wherever_their_tables_have_them_from(monkeypatch):
+    def table(areas, sources):
+        info = types.SimpleNamespace(full_name="of a test")
+        return types.SimpleNamespace(info=info, table=taxonomy.Taxonomy(("a", "b"), areas, ("c", "c"), sources))
+
+    monkeypatch.setattr(dataset, "read_taxonomy", lambda builder: builder.table)
+    one = table(("x", "x"), ("paper", "inferred"))
+    dataset.check_same_classes(one, table(("x", "x"), ("paper 4.1", "own")))
+    with pytest.raises(dataset.DatasetError, match="have different classes; .*: b/c/x, b/c/y"):
+        dataset.check_same_classes(one, table(("x", "y"), ("paper", "inferred")))

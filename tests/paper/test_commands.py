@@ -33,6 +33,12 @@ def test_commands_are_those_of_the_config():
         "--config.data.data_dir=D",
         "--workdir=R/i3d_rgb_to_ucf101",
     }
+    probe = commands.command("i3d_rgb_kinetics_probe", pathlib.Path("R"))
+    assert probe[3:6] == [
+        "--config=i3d.py",
+        "--config.init_from=kinetics-400",
+        "--config.optimizer.trainable=('Logits',)",
+    ]
     fused = commands.command("tsn_two_stream", pathlib.Path("R"))
     assert fused[2:] == [
         "haa_jax.fuse",
@@ -62,6 +68,8 @@ def test_only_what_is_missing_is_run_and_a_failure_stops(tmp_path, monkeypatch):
     write_metrics(tmp_path / "i3d_rgb_4_frames", 1, 2)
     with pytest.raises(PaperError, match=f"i3d_rgb_stride_2: exit code 1 of\n  {sys.executable} -m haa_jax.main"):
         report.report(["table11"], tmp_path, "", run=True)
-    frames = [f"i3d_rgb_{dataset}{n}_frames" for n in (1, 2, 4, 8, 16) for dataset in ("", "ucf101_", "gym288_")]
+    datasets = ("", "ucf101_", "ava_", "gym288_")
+    frames = [f"i3d_rgb_{dataset}{n}_frames" for n in (1, 2, 4, 8, 16) for dataset in datasets]
     frames.remove("i3d_rgb_4_frames")
-    assert done == [*frames, "i3d_rgb", "i3d_rgb_ucf101", "i3d_rgb_gym288", "i3d_rgb_stride_2"]
+    whole = ["i3d_rgb", "i3d_rgb_ucf101", "i3d_rgb_ava", "i3d_rgb_gym288"]
+    assert done == [*frames, *whole, "i3d_rgb_stride_2"]

@@ -1,23 +1,14 @@
 """The paper's runs: every one can start, and every one is used."""
 
-import importlib
-
 from haa_jax import checks
 from haa_jax.paper import commands
 from haa_jax.paper.runs import FUSIONS, RUNS
 from haa_jax.paper.tables import TABLES
 
 
-def config_of(name):
-    file, _, variants = RUNS[name].config.partition(":")
-    config = importlib.import_module(f"haa_jax.configs.{file.removesuffix('.py')}").get_config(variants)
-    config.update_from_flattened_dict(RUNS[name].fields)
-    return config
-
-
 def test_every_run_has_a_config_that_can_work():
     for name in RUNS:
-        checks.check_config(config_of(name))
+        checks.check_config(commands.config(name))
 
 
 def test_every_cell_has_a_run_and_every_run_a_cell():

@@ -14,7 +14,7 @@ def test_the_datasets_own_figures(data_dir):
     assert classes == 500
     assert sorted(found.frames) == sorted([5 + k for k in range(20)] * 4)
     np.testing.assert_allclose(found.seconds, found.frames / 10)
-    text = statistics.describe("haa500/tiny", data_dir, ["table3", "table5"])
+    text = statistics.describe(["haa500/tiny"], data_dir, ["table3", "table5"])
     here = {line[:22].strip(): line[22:49].strip() for line in text.splitlines()}
     assert here["clips"] == "80"
     assert here["frames"] == "1,160"
@@ -42,7 +42,7 @@ def people(*counts):
 def test_the_papers_figures_are_its_own_and_all_are_there():
     printed, derived = statistics.table_3(people(1, 2), 2).split("Not in the paper's table")
     assert paper_column(printed) == by_heading(3)
-    assert paper_column(statistics.table_5(people(1), "haa500/pose")) == by_heading(5)
+    assert paper_column(statistics.table_5({"haa500/pose": people(1)})) == by_heading(5)
     assert "derived" in derived.splitlines()[0]
 
 
@@ -83,16 +83,27 @@ def test_joints_are_counted_by_frame_and_missing_people_have_none():
         camera_moving=np.array([False, False]),
         joints=np.array([0.9, 0.5]),
     )
-    assert "60.00 %" in statistics.table_5(found, "haa500/pose")
+    assert "60.00 %" in statistics.table_5({"haa500/pose": found})
     assert statistics.table_3(found, 2).count("not annotated") == 7
 
 
 def test_joints_are_in_the_row_of_the_same_dataset():
     found = dataclasses.replace(people(1), joints=np.array([0.25]))
-    for name, row in (("clip_folder/ucf101", "UCF101"), ("haa500/demo", "HAA500"), ("clip_folder/mine", None)):
-        lines = [line.split() for line in statistics.table_5(found, name).splitlines()[3:]]
+    rows = {"clip_folder/ucf101": "UCF101", "haa500/demo": "HAA500", "clip_folder/gym288": "FineGym"}
+    for name, row in (rows | {"clip_folder/mine": None}).items():
+        lines = [line.split() for line in statistics.table_5({name: found}).splitlines()[3:]]
         assert [line[0] for line in lines if "25.00" in line] == [row or name]
         assert len(lines) == (5 if row else 6)
+
+
+def test_joints_of_several_datasets_are_one_table():
+    shares = {"haa500/pose": 0.5, "haa500/demo": 0.125, "clip_folder/kinetics400": 0.25, "clip_folder/mine": np.nan}
+    facts = {name: dataclasses.replace(people(1), joints=np.array([share])) for name, share in shares.items()}
+    lines = statistics.table_5(facts).splitlines()[3:]
+    here = {line[:22].strip(): line[22:49].strip() for line in lines}
+    assert [here[row] for row in ("HAA500", "haa500/demo", "Kinetics 400")] == ["50.00 %", "12.50 %", "25.00 %"]
+    assert here["clip_folder/mine"] == "no poses in this dataset"
+    assert here["UCF101"] == "missing"
 
 
 def test_only_the_most_prominent_person_counts():

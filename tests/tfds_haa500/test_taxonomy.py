@@ -1,6 +1,12 @@
+import collections
+import pathlib
+import re
+
 import pytest
 
 from tfds_haa500 import taxonomy
+
+PAPER = pathlib.Path(__file__).resolve().parents[3] / "shared" / "paper"
 
 
 def test_the_table_of_500_is_the_release_and_the_papers_area_totals():
@@ -11,6 +17,36 @@ def test_the_table_of_500_is_the_release_and_the_papers_area_totals():
     assert (table.names[235], table.names[260], table.names[499]) == ("jump rope", "play_ otamatone", "yoga_updog")
     totals = {area: table.areas.count(area) for area in table.area_names}
     assert totals == {"daily_actions": 155, "games_hobbies": 82, "musical_instruments": 51, "sports_athletics": 212}
+
+
+def test_every_row_says_where_its_area_and_composite_are_from():
+    table = taxonomy.load(taxonomy.HAA500_CSV)
+    one = r"(inferred|paper (\d(\.\d)*|figure 1))"
+    said = dict(zip(table.names, table.sources, strict=True))
+    chosen = said.pop("play_ otamatone")
+    assert chosen == "inferred; our choice: one of 52 names of instruments is not among the 51 of the paper"
+    assert all(re.fullmatch(rf"{one}(; composite: {one})?", source) for source in said.values())
+    instruments = [name for name in table.names if re.match("play_|playing_.*_drum", name)]
+    others = {"play_diabolo", "play_hulahoop", "play_kendama", "play_yoyo"}  # toys
+    assert len(set(instruments) - others) == 52
+    counts = collections.Counter(said.values())
+    assert counts["inferred"] == 499 - sum("paper" in source for source in said.values())
+    assert counts["paper 4.1"] == 31
+
+
+def test_what_the_paper_names_is_in_its_text():
+    """Users of the project do not have the text."""
+    files = sorted(PAPER.glob("*.txt"))
+    if not files:
+        pytest.skip(f"{PAPER} has no text of the paper")
+    text = files[0].read_text().replace("*", "")
+    for words in (
+        *("Playing Soccer has Soccer-Dribble", "traditional composite action annotations (e.g., Soccer, Baseball)"),
+        *("form a composite action, e.g., Whistling", "daily atomic action (Eating a Burger)"),
+        *("such as Play Piano and Play Cello", "Basketball, Balance Beam (Gymnastics), and Figure Skating"),
+        "super-classes, Snowboarding and Skiing",
+    ):
+        assert words in text, words
 
 
 def test_no_composite_spans_two_areas():
