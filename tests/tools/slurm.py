@@ -12,8 +12,9 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 
-PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "scontrol", "squeue", "scancel")
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "scontrol", "sinfo", "squeue", "scancel")
 PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"  # where Debian has the daemons, which only root's PATH names
+USER = pwd.getpwuid(os.getuid()).pw_name
 MISSING = [program for program in PROGRAMS if not shutil.which(program, path=PATH)]
 
 ENDED = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY")  # states of a job
@@ -63,7 +64,9 @@ class Cluster:
 
     def __init__(self, folder: pathlib.Path):
         self.folder = folder
-        self.environment = {**os.environ, "SLURM_CONF": f"{folder}/slurm.conf", "PATH": PATH}
+        # The tests themselves may be a job of another Slurm.
+        outside = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM", "SBATCH"))}
+        self.environment = outside | {"SLURM_CONF": f"{folder}/slurm.conf", "PATH": PATH}
         self._daemons = {}
 
     def start(self, name: str, *arguments: str) -> None:
@@ -74,7 +77,7 @@ class Cluster:
     def start_slurmctld(self) -> None:
         self.start("slurmctld", "-D")
         ready = ["scontrol", "ping"]
-        wait_until(lambda: " is UP" in self.said(ready), f"slurmctld answers: see {self.folder}/slurmctld.log", 30)
+        wait_until(lambda: " is UP" in self.said(ready), "slurmctld answers", 60)
 
     def stop(self, name: str) -> None:
         daemon = self._daemons.pop(name, None)
@@ -88,6 +91,7 @@ class Cluster:
             daemon.wait()
 
     def said(self, arguments: list[str]) -> str:
+        """What a command prints, whether it fails or not."""
         return subprocess.run(arguments, env=self.environment, capture_output=True, text=True, check=False).stdout
 
     def run(self, *arguments: str) -> str:
@@ -103,7 +107,7 @@ class Cluster:
 
     def close(self) -> None:
         """Ends all jobs, then the daemons, then what is left of both."""
-        self.said(["scancel", "--user", pwd.getpwuid(os.getuid()).pw_name])
+        self.said(["scancel", "--user", USER])
         with contextlib.suppress(AssertionError):
             wait_until(lambda: not self.said(["squeue", "--noheader"]).strip(), "all jobs end", 60)
         for name in ("slurmctld", "slurmd", "munged"):
@@ -124,32 +128,37 @@ class Cluster:
 
 @contextlib.contextmanager
 def running_cluster() -> Iterator[Cluster]:
+    """Starts the daemons and, however the context ends, ends them and all jobs."""
     # Not pytest's folder: the name of a socket may have 107 characters.
     folder = pathlib.Path(tempfile.mkdtemp(prefix="slurm"))
     cluster = Cluster(folder)
     try:
-        for name in ("state", "spool"):
-            (folder / name).mkdir()
-        (folder / "munge.key").write_bytes(os.urandom(128))
-        (folder / "munge.key").chmod(0o600)
-        user = pwd.getpwuid(os.getuid()).pw_name
-        settings = {"folder": folder, "user": user, "slurmctld": _free_port(), "slurmd": _free_port()}
-        (folder / "slurm.conf").write_text(CONF.format(**settings, first_job=os.getpid()))
+        _configure(folder)
         files = {"key-file": "key", "socket": "socket", "pid-file": "pid", "log-file": "log", "seed-file": "seed"}
         # --force: the folder is closed to other users, which is what munged warns of.
         cluster.start("munged", "-F", "--force", *(f"--{flag}={folder}/munge.{end}" for flag, end in files.items()))
-        wait_until((folder / "munge.socket").exists, f"munged is ready: see {folder}/munged.out", 30)
+        wait_until((folder / "munge.socket").exists, "munged is ready", 60)
         cluster.start_slurmctld()
         cluster.start("slurmd", "-D", "-N", "localhost")
-        wait_until(
-            lambda: "idle" in cluster.said(["sinfo", "--noheader", "--format=%T"]),
-            f"the node is idle: see {folder}/slurmd.log",
-            30,
-        )
+        wait_until(lambda: "idle" in cluster.said(["sinfo", "--noheader", "--format=%T"]), "the node is idle", 60)
         yield cluster
+    except BaseException:
+        for log in sorted(folder.glob("*.log")):
+            print(f"{log.name}:\n{log.read_text(errors='replace')[-2000:]}")
+        raise
     finally:
         cluster.close()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _configure(folder: pathlib.Path) -> None:
+    for name in ("state", "spool"):
+        (folder / name).mkdir()
+    (folder / "munge.key").write_bytes(os.urandom(128))
+    (folder / "munge.key").chmod(0o600)
+    settings = {"folder": folder, "user": USER, "slurmctld": _free_port(), "slurmd": _free_port()}
+    # JAX derives its port from the job's number, which is another in each process that tests.
+    (folder / "slurm.conf").write_text(CONF.format(**settings, first_job=os.getpid()))
 
 
 def _free_port() -> int:

@@ -21,7 +21,7 @@ JOB_FILE = ROOT / "tools" / "cluster" / "train.sbatch"
 # What the job file asks for, but for the size and the limit.
 SIZE = ("--nodes=1", "--ntasks-per-node=2", "--gpus-per-node=0", "--time=60")
 SECONDS_BEFORE = 300  # of `--signal` in the job file
-MINUTES = 20 * 60  # for what takes a minute on a machine with nothing else to do
+PATIENCE = 20 * 60.0  # seconds, for what takes one minute on a machine that has nothing else to do
 
 needs_slurm = pytest.mark.skipif(bool(slurm.MISSING), reason=f"Slurm is not installed: no {', '.join(slurm.MISSING)}")
 
@@ -55,11 +55,13 @@ def alone(data_dir, tmp_path_factory):
     """(workdir, what was said) of one process with two devices."""
     workdir = tmp_path_factory.mktemp("alone")
     host = Host(arguments(data_dir, workdir), devices=2)
-    assert host.end(MINUTES) == 0, host.text
+    assert host.end(PATIENCE) == 0, host.text
     return workdir, host.text
 
 
 class Job:
+    """A training that has been submitted."""
+
     def __init__(self, cluster, data_dir, workdir, log):
         self.cluster, self.log = cluster, log
         options = [*SIZE, f"--chdir={ROOT}", f"--output={log}"]
@@ -70,17 +72,18 @@ class Job:
         return self.log.read_text() if self.log.exists() else ""
 
     def wait_for(self, words: str) -> None:
-        def said():
-            assert self.field("JobState") not in slurm.ENDED or words in self.text(), self.text()
+        def said() -> bool:
+            ended = self.field("JobState") in slurm.ENDED  # before its log is read for the last time
+            assert words in self.text() or not ended, self.text()
             return words in self.text()
 
-        slurm.wait_until(said, f"{words!r} in the log:\n{self.text()}", MINUTES)
+        slurm.wait_until(said, f"{words!r} in {self.log}", PATIENCE)
 
     def field(self, name: str) -> str:
         return self.cluster.job(self.number)[name]
 
     def wait_for_state(self, state: str) -> None:
-        slurm.wait_until(lambda: self.field("JobState") in (state, *slurm.ENDED), f"the job is {state}", MINUTES)
+        slurm.wait_until(lambda: self.field("JobState") in (state, *slurm.ENDED), f"the job is {state}", PATIENCE)
         assert self.field("JobState") == state, self.text()
 
     def process(self, task: int) -> int:
