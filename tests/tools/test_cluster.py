@@ -88,10 +88,10 @@ class Job:
 
     def process(self, task: int) -> int:
         """The number of the process of a task."""
-        for line in self.cluster.run("scontrol", "listpids", f"{self.number}.0").splitlines():
-            if line.split()[-1] == str(task):
-                return int(line.split()[0])
-        raise AssertionError(f"no task {task}")
+        listed = self.cluster.run("scontrol", "listpids", f"{self.number}.0").splitlines()[1:]
+        (found,) = (int(line.split()[0]) for line in listed if line.split()[-1] == str(task))
+        assert found > 0  # it is -1 where there is none yet: a signal to that would reach every process
+        return found
 
     def update(self, *fields: str) -> None:
         self.cluster.run("scontrol", "update", f"JobId={self.number}", *fields)
