@@ -28,6 +28,10 @@ class MetricWriter:
         self._records = RecordWriter(file)
         self._write(event_pb2.Event(file_version="brain.Event:2"))
 
+    def begin(self, step: int) -> None:
+        """Says that steps from this one on will follow: TensorBoard drops what a killed start wrote of them."""
+        self._write(event_pb2.Event(step=step, session_log=event_pb2.SessionLog(status=event_pb2.SessionLog.START)))
+
     def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
         """Writes values by tag and flushes them, so that a run that is killed keeps its curves.
 

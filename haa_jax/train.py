@@ -76,6 +76,7 @@ def _train(
     train_state, history = start.restore_or_init(exp, checkpoints)
     run = _Run(exp, workdir, checkpoints, train_state, history, first=int(train_state.step))
     del train_state  # the first step donates it
+    writer.begin(run.first + 1)
     batches = pipeline.train_batches(
         exp.splits["train"], config.data, config.train.batch_size, config.seed, run.step, exp.shard
     )
@@ -95,13 +96,15 @@ def _train(
             batch = mesh.to_global(next(batches), exp.mesh)
             data_ready = time.monotonic()
             run.take_step(compiled_step, batch)
-            if run.step == run.first + 1:
-                continue  # its time is that of compiling
-            if due := progress.due():
+            first = run.step == run.first + 1  # its time is that of compiling; its loss belongs to the curve, as all do
+            if due := first or progress.due():
                 values = run.metrics()  # waits for this step, so that its whole duration counts
+                values["learning_rate"] = float(rate(run.step - 1))
+            if first:
+                _plot(writer, run.step, values)
+                continue
             progress.add(time.monotonic() - started, data_ready - started)
             if due:
-                values["learning_rate"] = float(rate(run.step - 1))
                 _report(progress, writer, run.step, total, values)
 
 
@@ -194,10 +197,14 @@ def _write_evaluation(writer, exp: Experiment, step: int, results: dict, logits:
     writer.write_scalars(step, summaries.evaluation_scalars(results, logits, labels))
 
 
+def _plot(writer: summaries.MetricWriter, step: int, values: dict[str, float]) -> None:
+    writer.write_scalars(step, {f"train/{name}": value for name, value in values.items()})
+
+
 def _report(progress: Progress, writer, step: int, total: int, values: dict[str, float]) -> None:
     """Logs the last step and the speed since the last report."""
     figures = progress.report(step)
-    writer.write_scalars(step, {f"train/{name}": value for name, value in {**values, **figures}.items()})
+    _plot(writer, step, {**values, **figures})
     log.info(
         "step %d/%d: loss %.4f, accuracy %.1f %%, %.1f clips/s, %.0f %% waiting for data, %s left",
         step,

@@ -47,6 +47,15 @@ def test_each_start_has_a_file_of_its_own_and_the_later_one_comes_later(tmp_path
     assert len(list(tmp_path.glob("events.out.tfevents.*"))) == 3
 
 
+def test_a_start_that_goes_on_from_an_earlier_step_replaces_what_was_written_behind_it(tmp_path):
+    for first, loss in ((1, 0.5), (3, 0.25)):
+        with summaries.metric_writer(tmp_path) as writer:
+            writer.begin(first)
+            for step in range(first, 5):
+                writer.write_scalars(step, {"train/loss": loss})
+    assert points(tmp_path) == [("train/loss", step, loss) for step, loss in enumerate((0.5, 0.5, 0.25, 0.25), 1)]
+
+
 def test_an_incomplete_last_record_does_no_harm(tmp_path):
     with summaries.metric_writer(tmp_path) as writer:
         writer.write_scalars(1, {"train/loss": 0.5})

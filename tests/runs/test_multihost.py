@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -105,6 +106,18 @@ def test_two_processes_do_what_one_does(data_dir, alone, tmp_path):
     (tmp_path / evaluate.PREDICTIONS_FILE).unlink()
     hosts = together(data_dir, tmp_path, "--mode=eval")
     assert [host.end() for host in hosts] == [0, 0], hosts[0].text + hosts[1].text
+    assert_as_alone(tmp_path, alone[0])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("mpirun"), reason="Open MPI is not installed: no mpirun")
+def test_two_processes_of_open_mpi_do_what_one_does(data_dir, alone, tmp_path, monkeypatch):
+    for allowed in ("OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"):  # as containers do
+        monkeypatch.setenv(allowed, "1")
+    both = Host(["mpirun", "--oversubscribe", "-n", "2", *arguments(data_dir, tmp_path), "--multihost"])
+    assert both.end() == 0, both.text
+    assert "on 4 cpu in 2 process(es)" in both.text
+    assert_losses_as_alone(both.text, alone, range(2, 5))
     assert_as_alone(tmp_path, alone[0])
 
 
