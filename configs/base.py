@@ -12,9 +12,7 @@ def get_config() -> ConfigDict:
     """The defaults that all networks share."""
     config = ConfigDict()
     config.seed = 0  # of initial parameters, data order, augmentation and dropout
-    config.objective = (
-        "atomic"  # atomic | composite | joint (both; composite is evaluated) | multi_label (sets of classes)
-    )
+    config.objective = "atomic"  # atomic | composite | joint (both; composite is evaluated) | multi_label (sets)
     config.init_from = ""  # start from kinetics-400, a file of weights or a workdir, with new heads; "": from scratch
     config.area = ""  # train and test only on the classes of one area, such as "sports_athletics"; "" for all
     config.data = _data()
@@ -146,9 +144,7 @@ def _evaluation() -> ConfigDict:
     evaluation.validation_windows = 1  # validation: as windows
     evaluation.validation_crops = 1  # validation: as crops
     evaluation.average = "logits"  # what is averaged over the views of a clip: logits | softmax | sigmoid (multi_label)
-    evaluation.threshold = (
-        0.5  # multi_label: a class is predicted if its sigmoid is above this (inferred: mIOU needs one)
-    )
+    evaluation.threshold = 0.5  # multi_label: sigmoid above which a class is predicted (inferred: mIOU needs one)
     evaluation.checkpoint = "last"  # final: which parameters: last | best (on validation)
     return evaluation
 
