@@ -33,7 +33,7 @@ from tfds_haa500.sources.clips import Clip, nearest
 from tfds_haa500.sources.files import UNREADABLE
 from tfds_haa500.streams import video
 
-SPREAD = 3  # times the median; 43 of 3,100 real clips (in frames) are farther off
+SPREAD = 3  # times the median, or one such part of it; 43 of 3,100 real clips are outside (HAA4D's frame counts)
 SLACK = 2  # frames that a clip and its row may differ by: rows have hundredths of a second
 HIGH = 720  # pixels; the paper: "the majority having a resolution of at least 720p" (section 3.1.2)
 

@@ -72,6 +72,25 @@ def test_an_odd_side_loses_its_last_row_and_says_so(tmp_path):
     assert np.abs(stored.astype(int) - wanted).mean() < 4
 
 
+def test_a_video_that_is_stored_sideways_becomes_upright(tmp_path):
+    image = np.zeros((48, 64, 3), np.uint8)
+    image[:24, :32] = 255
+    with av.open(str(tmp_path / "phone.mp4"), "w") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+        stream.set_display_rotation(90)  # counter-clockwise: top left becomes bottom left
+        for _ in range(5):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode())
+    made = clip_file.encode(tmp_path / "phone.mp4", 0, 0.5)
+    with av.open(io.BytesIO(made.data)) as container:
+        (first, *_) = container.decode(video=0)
+        stored = first.to_ndarray(format="gray")
+    assert (stored.shape, first.rotation, made.trimmed) == ((64, 48), 0, None)
+    assert stored[40:, :16].min() > 200
+    assert stored[:24].max() < 50
+
+
 def test_parts_that_are_not_there(tmp_path):
     write_encoded(tmp_path / "source.mp4", "mpeg4", 20)
     with pytest.raises(ClipError, match="ends at 2.00 s, before the end"):
