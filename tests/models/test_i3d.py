@@ -238,7 +238,7 @@ def test_parameters_keep_the_published_names():
 
 
 @pytest.mark.parametrize(("width", "features"), [(0.25, 256), (0.5, 512), (2.0, 2048), (1e-4, 4)])
-def test_width_multiplies_channels(width, features):
+def test_width_multiplies_channels(shallow_i3d, width, features):
     module = models.build(config(width=width), PUBLISHED)
     params = shapes_of(module, (1, 16, 64, 64, 3))["params"]
     assert params["Logits"]["atomic"]["kernel"].shape == (features, 400)
@@ -246,7 +246,7 @@ def test_width_multiplies_channels(width, features):
 
 
 # Table 11 of the HAA500 paper has rows for these.
-@pytest.mark.parametrize("frames", [1, 2, 4, 8])
+@pytest.mark.parametrize("frames", [1, 8, *(pytest.param(frames, marks=pytest.mark.slow) for frames in (2, 4))])
 def test_short_clips_give_finite_logits(frames):
     module, clips = narrow(), golden.clips(1, 3, frames, 32, 32)
     logits, _ = evaluate(module, formula_variables(module, clips), clips)
@@ -263,7 +263,7 @@ def test_average_pool_leaves_the_published_steps(frames, steps):
 
 
 @pytest.mark.parametrize("channels", [6, 8])
-def test_more_input_channels_all_count(channels):
+def test_more_input_channels_all_count(shallow_i3d, channels):
     module, clips = narrow(), golden.clips(1, channels, 8, 32, 32)
     one_blanked = clips * (1 - np.eye(channels))[:, None, None, None]
     together = np.concatenate([clips, one_blanked])
@@ -273,7 +273,7 @@ def test_more_input_channels_all_count(channels):
     assert (changes > 1e-4).all()
 
 
-def test_heads_share_the_trunk():
+def test_heads_share_the_trunk(shallow_i3d):
     heads, clips = {"atomic": 7, "composite": 4}, golden.clips(2, 3, 8, 32, 32)
     variables = formula_variables(narrow(heads), clips)
     joint, _ = evaluate(narrow(heads), variables, clips)
@@ -284,7 +284,7 @@ def test_heads_share_the_trunk():
     np.testing.assert_allclose(logits["composite"], joint["composite"], rtol=1e-5)
 
 
-def test_dropout_only_in_training_and_after_the_features():
+def test_dropout_only_in_training_and_after_the_features(shallow_i3d):
     module, clips = narrow(dropout=0.9), golden.clips(2, 3, 8, 32, 32)
     variables = formula_variables(module, clips)
 

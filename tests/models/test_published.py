@@ -65,9 +65,11 @@ COUNTS = [  # model, variant, input, parameters at 400 classes, at 500, running 
 
 
 FIRST = {(name, variant): shape for name, variant, shape, *_ in reversed(COUNTS)}
+# Other sizes and modalities of a network are slow tests.
+QUICK_OR_SLOW = [row if FIRST[row[:2]] == row[2] else pytest.param(*row, marks=pytest.mark.slow) for row in COUNTS]
 
 
-@pytest.mark.parametrize(("name", "variant", "shape", "at_400", "at_500", "statistics", "cost"), COUNTS)
+@pytest.mark.parametrize(("name", "variant", "shape", "at_400", "at_500", "statistics", "cost"), QUICK_OR_SLOW)
 def test_counts_and_cost(name, variant, shape, at_400, at_500, statistics, cost):
     module = models.build(config(name, variant), {"atomic": 500})
     variables, clips = {}, jax.ShapeDtypeStruct((1, *shape), jnp.float32)
