@@ -111,12 +111,17 @@ def held(process: int):
     try:
         yield
     finally:
-        os.kill(process, signal.SIGCONT)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGCONT)
 
 
-def waits_to_get(number: signal.Signals, process: int) -> bool:
-    """Whether a signal has been sent to a process that is stopped."""
-    (pending,) = re.findall(r"^ShdPnd:\s*(\w+)$", pathlib.Path(f"/proc/{process}/status").read_text(), re.MULTILINE)
+def has_been_sent(number: signal.Signals, process: int) -> bool:
+    """Whether a signal waits for a process that is held; or it has ended, if something else has continued it."""
+    try:
+        status = pathlib.Path(f"/proc/{process}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    (pending,) = re.findall(r"^ShdPnd:\s*(\w+)$", status, re.MULTILINE)
     return bool(int(pending, 16) >> (number - 1) & 1)
 
 
@@ -129,7 +134,7 @@ def test_a_job_that_is_stopped_before_its_time_limit_goes_on_when_requeued(clust
     task = job.process(1)
     with held(task):
         job.update(f"EndTime=now+{SECONDS_BEFORE + 30}")  # Slurm looks at the limits every 30 s
-        slurm.wait_until(lambda: waits_to_get(signal.SIGTERM, task), "SIGTERM before the time limit", 120)
+        slurm.wait_until(lambda: has_been_sent(signal.SIGTERM, task), "SIGTERM before the time limit", 120)
         time.sleep(2)  # JAX looks for a signal once a second
     job.wait_for_state("PENDING")
     assert set(re.findall(r"Exited with exit code (\d+)", job.text())) == {"75"}
