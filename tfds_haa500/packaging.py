@@ -8,13 +8,15 @@ import abc
 import contextlib
 import functools
 import itertools
+import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import tensorflow_datasets as tfds
 
 from tfds_haa500 import records, streams
 from tfds_haa500.problems import BuildError, ClipError, Failure, of_file
-from tfds_haa500.runtime import parallel
+from tfds_haa500.runtime import bucket, parallel
 from tfds_haa500.runtime.build_lock import build_lock
 from tfds_haa500.sources import clips as sources
 from tfds_haa500.sources.clips import Clip
@@ -54,6 +56,9 @@ class ClipBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     def download_and_prepare(self, **options) -> None:
         """As TFDS's, with its options. A second build of a dataset waits for the first and finds it built."""
         download = options.get("download_config")
+        if bucket.is_remote(self.data_path) and not _on_beam(download):
+            self._build_here_and_upload(options)
+            return
         if self.data_path.exists() and not (download and download.download_mode.overwrite_dataset):
             super().download_and_prepare(**options)
             return
@@ -62,10 +67,21 @@ class ClipBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         if not self.info.splits:  # another process built it
             self.info.read_from_directory(self.data_path)
 
+    def _build_here_and_upload(self, options: dict) -> None:
+        """For a data folder in a bucket. What a killed upload left there is not a dataset, and is replaced."""
+        download = options.get("download_config")
+        if not bucket.is_complete(self.data_path) or (download and download.download_mode.overwrite_dataset):
+            with tempfile.TemporaryDirectory(prefix="tfds_haa500_") as folder:
+                here = type(self)(config=self.builder_config, data_dir=folder)
+                here.download_and_prepare(**options)
+                print(f"Uploading to {self.data_path}", file=sys.stderr, flush=True)
+                bucket.upload(here.data_path, self.data_path)
+        self.info.read_from_directory(self.data_path)
+
     def _download_and_prepare(self, dl_manager, download_config) -> None:
         # TFDS calls this inside a temporary folder that becomes the dataset only on success, so the clip
         # index written here is there whenever the dataset is.
-        self._on_beam = bool(download_config.beam_runner or download_config.beam_options)
+        self._on_beam = _on_beam(download_config)
         with contextlib.ExitStack() as self._resources:  # what is closed when the build ends
             super()._download_and_prepare(dl_manager, download_config)
         if self.info.file_format.value == "tfrecord" and self.info.splits:
@@ -96,6 +112,10 @@ class ClipBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         # Modules, not names: a stream that the user's program added to STREAMS is unknown to worker processes.
         stored = {name: (streams.STREAMS[name], method) for name, method in methods.items()}
         return functools.partial(make_example, self.taxonomy, self.encoder(), stored)
+
+
+def _on_beam(download_config: tfds.download.DownloadConfig | None) -> bool:
+    return bool(download_config and (download_config.beam_runner or download_config.beam_options))
 
 
 def make_example(table: Taxonomy, encode: Callable, stored: Mapping[str, tuple], clip: Clip) -> dict | Failure:
