@@ -3,8 +3,8 @@
 import importlib.util
 import os
 
-# How gs:// is read and written, as in tfds_haa500: by gcsfs, which keeps no list of objects that others add to, and checks
-# the MD5 of what arrived. Set before etils or fsspec look.
+# As in tfds_haa500: gcsfs reads and writes gs://, keeps no lists of objects (tensorstore adds some behind its back), and
+# checks the MD5 of what arrived. Set before etils or fsspec look.
 os.environ.setdefault("EPATH_USE_TF", "false")
 os.environ.setdefault("FSSPEC_GCS", '{"use_listings_cache": false, "consistency": "md5"}')
 

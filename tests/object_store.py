@@ -11,7 +11,8 @@ Of the requests a share `fail` is answered by 503, half of them before and half 
 faults, a client that does not try again, or that takes its own first try for another's, is found out.
 
 `GET /control` answers what was asked so far, `POST /control?fail=..&delay=..` sets the faults and forgets it, and
-`POST /control?hold=TEXT` leaves uploads of objects whose names contain the text without an answer, until it is "".
+`POST /control?hold=TEXT` holds uploads of objects whose names contain the text ("held" counts them) until it is "", and
+refuses them then: a client that was killed in between never sent them.
 """
 
 import argparse
@@ -237,8 +238,12 @@ class Handler(BaseHTTPRequestHandler):
         raise Answer(308, **received)
 
     def _hold(self, name: str) -> None:
-        while self.settings["hold"] and self.settings["hold"] in name:
+        if not self.settings["hold"] or self.settings["hold"] not in name:
+            return
+        self.counts["held"] += 1
+        while self.settings["hold"]:
             time.sleep(0.01)
+        raise Answer(503)
 
     def _read(self) -> bytes:
         if self.headers.get("Transfer-Encoding", "").lower() == "chunked":

@@ -5,8 +5,8 @@ Any folder of videos too, once packaged by `python -m tfds_haa500.build_folder`:
 
 import os
 
-# How gs:// is read and written, as in haa_jax: by gcsfs, which keeps no list of objects that others add to, and checks
-# the MD5 of what arrived. Set before etils or fsspec look.
+# As in haa_jax: gcsfs reads and writes gs://, keeps no lists of objects (tensorstore adds some behind its back), and
+# checks the MD5 of what arrived. Set before etils or fsspec look.
 os.environ.setdefault("EPATH_USE_TF", "false")
 os.environ.setdefault("FSSPEC_GCS", '{"use_listings_cache": false, "consistency": "md5"}')
 

@@ -206,7 +206,7 @@ class _Object(io.RawIOBase):
         return self._position
 
     def read(self, size: int) -> bytes:
-        """At most `size` bytes; raises FileNotFoundError, or RecordError for what gcsfs could not read in several tries."""
+        """At most `size` bytes; raises FileNotFoundError, or RecordError if gcsfs failed several times."""
         try:
             data = self._system.cat_file(self._name, self._position, self._position + size)
         except FileNotFoundError:

@@ -203,9 +203,10 @@ class Checkpoints:
 
 
 def _move(folder: epath.Path, target: epath.Path) -> None:
-    """Renames a folder; in a bucket, which has none, file by file, so that if it is interrupted every file is somewhere.
+    """Renames a folder; in a bucket, which has none, moves file by file.
 
-    The mark of a complete checkpoint goes last: Orbax deletes what is left of one that has none.
+    If that is interrupted, every file is in one place or the other: the mark of a complete checkpoint goes last, since
+    Orbax deletes what has none.
     """
     if paths.is_local(folder):
         folder.rename(target)
