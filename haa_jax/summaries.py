@@ -63,8 +63,8 @@ def metric_writer(workdir: epath.PathLike) -> Iterator[MetricWriter]:
 
     An error within the context is not replaced by a second one from closing the file on a full disk.
 
-    Objects in a bucket cannot be appended to: each flush uploads the whole file again, while the training waits. It has
-    about 600 bytes a report.
+    Objects in a bucket cannot be appended to: each flush uploads the whole file again, while the training waits: a few
+    hundred bytes a report.
 
     Raises:
       OSError: the file cannot be opened, or not be written when it is closed.
