@@ -72,7 +72,7 @@ class ClipBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             self.info.read_from_directory(self.data_path)
 
     def _kept_folder(self) -> pathlib.Path:
-        return pathlib.Path(self.data_path).parent / FOLDER
+        return pathlib.Path(self.data_path).absolute().parent / FOLDER
 
     def _build_here_and_upload(self, options: dict) -> None:
         """For a data folder in a bucket. What a killed upload left there is not a dataset, and is replaced."""

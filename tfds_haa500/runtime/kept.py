@@ -20,8 +20,8 @@ PAIRS = 16  # pairs of frames in a file
 class Kept:
     """A computation of a stream, as streams/__init__.py has it, that looks for its results first.
 
-    A file's name is a checksum of the frames, the method and OpenCV's version, so it can be of nothing else. A file that
-    is damaged is computed again.
+    A file's name is a checksum of the frames, the method and OpenCV's version, so it can be of nothing else. What a
+    damaged file had is computed again.
 
     Args:
       start: makes the computation; its features have an entry for each pair of successive frames.
