@@ -28,6 +28,7 @@ if "PYTEST_XDIST_WORKER" not in os.environ:  # workers inherit the environment
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {DEVICES} {QUICK_TO_COMPILE}"
     os.environ["JAX_PLATFORMS"] = "cpu"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ["GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"] = "false"  # or gcsfs asks Google for the kind of each bucket
     # All processes of a test session compile the same program once.
     _CACHE = tempfile.mkdtemp(prefix="haa_jax_test_cache")
     atexit.register(shutil.rmtree, _CACHE, ignore_errors=True)
@@ -162,7 +163,6 @@ def bucket(object_store, monkeypatch) -> str:
         monkeypatch.setenv(variable, object_store)
     monkeypatch.setenv("GOOGLE_AUTH_TOKEN_FOR_TESTING", "none")  # or tensorstore looks for the machine's
     monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "none")
-    monkeypatch.setenv("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")  # it asks for the kind of bucket by gRPC
     urllib.request.urlopen(f"{object_store}/control?fail=0&delay=0", data=b"").read()
     yield f"gs://{secrets.token_hex(4)}"
     urllib.request.urlopen(f"{object_store}/control?fail=0&delay=0", data=b"").read()

@@ -195,7 +195,8 @@ class Checkpoints:
             folder = self._workdir / DAMAGED_FOLDER
             folder.mkdir(parents=True, exist_ok=True)
             for step in damaged:
-                target = folder / f"{step}-{len(list(folder.iterdir()))}"
+                # In a bucket, a folder without files is not there, whether it was made or not.
+                target = folder / f"{step}-{len(list(folder.iterdir())) if folder.exists() else 0}"
                 _move(self._folder(step), target)
                 log.warning("DAMAGED CHECKPOINT %d MOVED TO %s", step, target)
         hosts.barrier("damaged checkpoints moved aside")

@@ -361,7 +361,7 @@ def test_in_a_bucket_a_checkpoint_without_its_mark_is_none_and_is_removed(bucket
     saved(workdir, [1, 2])
     (workdir / "checkpoints" / "2" / seal.COMMITTED).unlink()
     assert checkpoint_reader.steps_in(workdir / "checkpoints") == [1]
-    assert read(workdir).step == 1
+    assert read(workdir, ABSTRACT).step == 1
     assert (workdir / "checkpoints" / "2").exists()  # a reader changes nothing
     assert restored_step(workdir).step == 1
     assert not (workdir / "checkpoints" / "2").exists()

@@ -44,7 +44,7 @@ def killed_at_the_last(self, target, **options):
 
 def test_a_killed_upload_leaves_no_dataset_and_the_next_build_replaces_it(bucket, data_dir, monkeypatch, uploads):
     here = tfds.builder("haa500/tiny", data_dir=data_dir)
-    monkeypatch.setattr(Builder, "_download_and_prepare", lambda self, *_: built_before(self, here))
+    monkeypatch.setattr(Builder, "_download_and_prepare", lambda self, **_: built_before(self, here))
     with monkeypatch.context() as patched:
         patched.setattr(PATH, "copy", killed_at_the_last)
         with pytest.raises(Killed):
