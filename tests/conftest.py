@@ -28,7 +28,8 @@ if "PYTEST_XDIST_WORKER" not in os.environ:  # workers inherit the environment
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {DEVICES} {QUICK_TO_COMPILE}"
     os.environ["JAX_PLATFORMS"] = "cpu"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ["GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"] = "false"  # or gcsfs asks Google for the kind of each bucket
+    # Else gcsfs and google-cloud-storage look for credentials, and for the kind of each bucket, at Google.
+    os.environ |= {"FSSPEC_GCS_TOKEN": "anon", "NO_GCE_CHECK": "true", "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false"}
     # All processes of a test session compile the same program once.
     _CACHE = tempfile.mkdtemp(prefix="haa_jax_test_cache")
     atexit.register(shutil.rmtree, _CACHE, ignore_errors=True)

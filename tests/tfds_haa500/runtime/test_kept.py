@@ -67,6 +67,7 @@ def test_one_frame_has_no_flow(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_build_goes_on_where_it_failed_and_keeps_nothing_once_it_is_done(tmp_path, monkeypatch):
     archive = write_archive(tmp_path / "haa500_v1_1", CLASSES[:1])
     bad = archive / "video" / CLASSES[0] / f"{CLASSES[0]}_015.mp4"
