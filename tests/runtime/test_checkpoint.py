@@ -343,6 +343,7 @@ def test_other_numbers_of_devices_restore_the_same_bits(tmp_path, monkeypatch):
         checkpoints.close()
 
 
+@pytest.mark.slow
 def test_in_a_bucket_a_damaged_checkpoint_is_moved_aside_and_the_one_before_restored(bucket):
     workdir = epath.Path(bucket) / "runs" / "a"
     saved(workdir, [1, 2, 3], keep=3)
@@ -355,6 +356,7 @@ def test_in_a_bucket_a_damaged_checkpoint_is_moved_aside_and_the_one_before_rest
     assert checkpoint_reader.steps_in(workdir / "checkpoints") == [1, 2]
 
 
+@pytest.mark.slow
 def test_in_a_bucket_a_checkpoint_without_its_mark_is_none_and_is_removed(bucket):
     """As a run leaves it that is killed before the end of a save."""
     workdir = epath.Path(bucket)
