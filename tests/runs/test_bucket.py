@@ -3,8 +3,10 @@
 The bucket is a stand-in, object_store.py; docs/operations.md says what that leaves untried.
 """
 
+import concurrent.futures
 import json
 import signal
+import time
 import urllib.parse
 import urllib.request
 
@@ -48,16 +50,14 @@ def kill_in_save(arguments, control: Control, moment: str) -> str:
     before = control.counts().get("held", 0)
     control.set(hold=moment)
     process = start(arguments)
-    lines = []
-    for line in process.stderr:
-        lines.append(line)
-        if control.counts().get("held", 0) > before:
-            break
-    process.send_signal(signal.SIGKILL)
-    lines += process.stderr.readlines()
-    assert process.wait() == -signal.SIGKILL, "".join(lines)
+    with concurrent.futures.ThreadPoolExecutor(1) as reader:
+        logged = reader.submit(process.stderr.read)
+        while process.poll() is None and control.counts().get("held", 0) == before:
+            time.sleep(0.05)
+        process.kill()
+    assert process.wait() == -signal.SIGKILL, logged.result()
     control.set(hold="")
-    return "".join(lines)
+    return logged.result()
 
 
 @pytest.mark.slow
@@ -69,7 +69,7 @@ def test_killed_in_its_saves_with_a_store_that_fails_it_ends_as_on_a_disk(
     control, workdir = Control(object_store), epath.Path(bucket) / "runs" / "a"
     control.set(fail=0.1, delay=0.02)
     upload(tfds.builder("haa500/tiny", data_dir=data_dir).data_path, f"{bucket}/tfds/haa500/tiny/1.1.0")
-    arguments = command(f"{bucket}/tfds", workdir)
+    arguments = command(f"{bucket}/tfds", workdir, "--config.data.threads=16")  # most wait for the store
     for step, moment in MOMENTS.items():
         errors = kill_in_save(arguments, control, moment)
         assert "is in a bucket and not locked" in errors
