@@ -1,6 +1,7 @@
 """What TensorBoard shows of a run."""
 
 import contextlib
+import io
 import itertools
 import os
 import socket
@@ -16,6 +17,7 @@ from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from haa_jax import label_kinds
+from haa_jax.runtime import paths
 
 SHOWN = ("top1", "top5", "mean_class", "mean_iou", "mean_average_precision")
 _numbers = itertools.count()  # of the files of this process, which may begin two in a second
@@ -49,22 +51,32 @@ class MetricWriter:
         self._records.write(event.SerializeToString())
 
 
+class _Uploaded(io.BytesIO):
+    """A file in memory that a flush writes to `path`: one that gcsfs opens is in the bucket only once it is closed."""
+
+    def __init__(self, path: epath.Path):
+        super().__init__()
+        self._path = path
+
+    def flush(self) -> None:
+        self._path.write_bytes(self.getvalue())
+
+
 @contextlib.contextmanager
 def metric_writer(workdir: epath.PathLike) -> Iterator[MetricWriter]:
     """Opens a new file for TensorBoard in `workdir`; only process 0 does, what the others write is dropped.
 
     An error within the context is not replaced by a second one from closing the file on a full disk.
 
-    In a bucket, etils leaves the file to TensorFlow, which is imported for that and raises errors of its own. Objects
-    cannot be appended to: it writes a local temporary file, and each flush uploads all of it again, while the training
-    waits.
+    Objects in a bucket cannot be appended to: each flush uploads the whole file again, while the training waits: a few
+    hundred bytes a report.
 
     Raises:
       OSError: the file cannot be opened, or not be written when it is closed.
     """
-    path = os.devnull if jax.process_index() else epath.Path(workdir) / _new_name()
+    path = epath.Path(os.devnull if jax.process_index() else epath.Path(workdir) / _new_name())
     with contextlib.ExitStack() as opened:
-        file = opened.enter_context(epath.Path(path).open("wb"))
+        file = opened.enter_context(path.open("wb") if paths.is_local(path) else _Uploaded(path))
         try:
             yield MetricWriter(file)
         except BaseException:

@@ -5,9 +5,12 @@ import contextlib
 import fcntl
 import os
 import pathlib
+import secrets
 import shutil
+import subprocess
 import sys
 import tempfile
+import urllib.request
 from collections.abc import Callable
 
 from haa_jax.runtime.compiling import HAS_FUSION_EMITTERS  # loads no JAX, whose flags are set below
@@ -25,6 +28,8 @@ if "PYTEST_XDIST_WORKER" not in os.environ:  # workers inherit the environment
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {DEVICES} {QUICK_TO_COMPILE}"
     os.environ["JAX_PLATFORMS"] = "cpu"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # Else gcsfs and google-cloud-storage look for credentials, and for the kind of each bucket, at Google.
+    os.environ |= {"FSSPEC_GCS_TOKEN": "anon", "NO_GCE_CHECK": "true", "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false"}
     # All processes of a test session compile the same program once.
     _CACHE = tempfile.mkdtemp(prefix="haa_jax_test_cache")
     atexit.register(shutil.rmtree, _CACHE, ignore_errors=True)
@@ -39,6 +44,7 @@ from tests.shallow_main import KEPT
 
 # One class of each area; between them a space, a hyphen, an underscore and capitals.
 CLASSES = ("CPR", "battle-rope_jumping-jack", "play_ otamatone", "play_erhu")
+ROOT = pathlib.Path(__file__).resolve().parent.parent
 SIZE = (48, 64)  # height, width
 REAL_CLASS = pathlib.Path(__file__).resolve().parent.parent.parent / "shared" / "haa500_v1_1"
 
@@ -139,6 +145,28 @@ def shallow_i3d(monkeypatch):
     from haa_jax.models import i3d
 
     monkeypatch.setattr(i3d, "TRUNK", {name: i3d.TRUNK[name] for name in KEPT})
+
+
+@pytest.fixture(scope="session")
+def object_store():
+    """A stand-in for Google's object store (see object_store.py); yields its address."""
+    pytest.importorskip("gcsfs", reason="gcsfs is not installed: pip install .[gcs]")
+    command = [sys.executable, "-m", "tests.object_store"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
+        process.kill()
+
+
+@pytest.fixture
+def bucket(object_store, monkeypatch) -> str:
+    """gs:// and a name that no other test has. Commands that a test starts find the store too."""
+    for variable in ("STORAGE_EMULATOR_HOST", "TENSORSTORE_GCS_HTTP_URL"):
+        monkeypatch.setenv(variable, object_store)
+    monkeypatch.setenv("GOOGLE_AUTH_TOKEN_FOR_TESTING", "none")  # or tensorstore looks for the machine's
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "none")
+    urllib.request.urlopen(f"{object_store}/control?fail=0&delay=0", data=b"").read()
+    yield f"gs://{secrets.token_hex(4)}"
+    urllib.request.urlopen(f"{object_store}/control?fail=0&delay=0", data=b"").read()
 
 
 REQUIRE_ALL = os.environ.get("REQUIRE_ALL") == "1"

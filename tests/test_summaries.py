@@ -2,6 +2,7 @@ import pathlib
 
 import jax
 import pytest
+from etils import epath
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from tensorboard.util import tensor_util
@@ -63,6 +64,15 @@ def test_an_incomplete_last_record_does_no_harm(tmp_path):
     (file,) = tmp_path.iterdir()
     file.write_bytes(file.read_bytes()[:-1])
     assert points(tmp_path) == [("train/loss", 1, 0.5)]
+
+
+def test_in_a_bucket_each_report_can_be_read_while_the_run_goes_on(bucket, tmp_path):
+    with summaries.metric_writer(bucket) as writer:
+        for step in range(3):
+            writer.write_scalars(step, {"train/loss": step})
+            (file,) = epath.Path(bucket).iterdir()
+            (tmp_path / file.name).write_bytes(file.read_bytes())
+            assert points(tmp_path) == [("train/loss", done, done) for done in range(step + 1)]
 
 
 def test_only_process_0_writes(tmp_path, monkeypatch):

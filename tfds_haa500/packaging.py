@@ -8,14 +8,19 @@ import abc
 import contextlib
 import functools
 import itertools
+import pathlib
+import shutil
+import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import tensorflow_datasets as tfds
 
 from tfds_haa500 import records, streams
 from tfds_haa500.problems import BuildError, ClipError, Failure, of_file
-from tfds_haa500.runtime import parallel
+from tfds_haa500.runtime import bucket, parallel
 from tfds_haa500.runtime.build_lock import build_lock
+from tfds_haa500.runtime.kept import FOLDER, Kept
 from tfds_haa500.sources import clips as sources
 from tfds_haa500.sources.clips import Clip
 from tfds_haa500.sources.files import UNREADABLE
@@ -54,18 +59,36 @@ class ClipBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     def download_and_prepare(self, **options) -> None:
         """As TFDS's, with its options. A second build of a dataset waits for the first and finds it built."""
         download = options.get("download_config")
+        if bucket.is_remote(self.data_path) and not _on_beam(download):
+            self._build_here_and_upload(options)
+            return
         if self.data_path.exists() and not (download and download.download_mode.overwrite_dataset):
             super().download_and_prepare(**options)
             return
         with build_lock(self.data_path):
             super().download_and_prepare(**options)
+            shutil.rmtree(self._kept_folder(), ignore_errors=True)
         if not self.info.splits:  # another process built it
             self.info.read_from_directory(self.data_path)
+
+    def _kept_folder(self) -> pathlib.Path:
+        return pathlib.Path(self.data_path).absolute().parent / FOLDER
+
+    def _build_here_and_upload(self, options: dict) -> None:
+        """For a data folder in a bucket. What a killed upload left there is not a dataset, and is replaced."""
+        download = options.get("download_config")
+        if not bucket.is_complete(self.data_path) or (download and download.download_mode.overwrite_dataset):
+            with tempfile.TemporaryDirectory(prefix="tfds_haa500_") as folder:
+                here = type(self)(config=self.builder_config, data_dir=folder)
+                here.download_and_prepare(**options)
+                print(f"Uploading to {self.data_path}", file=sys.stderr, flush=True)
+                bucket.upload(here.data_path, self.data_path)
+        self.info.read_from_directory(self.data_path)
 
     def _download_and_prepare(self, dl_manager, download_config) -> None:
         # TFDS calls this inside a temporary folder that becomes the dataset only on success, so the clip
         # index written here is there whenever the dataset is.
-        self._on_beam = bool(download_config.beam_runner or download_config.beam_options)
+        self._on_beam = _on_beam(download_config)
         with contextlib.ExitStack() as self._resources:  # what is closed when the build ends
             super()._download_and_prepare(dl_manager, download_config)
         if self.info.file_format.value == "tfrecord" and self.info.splits:
@@ -73,7 +96,8 @@ class ClipBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     def _split_generators(self, dl_manager):
         splits = sources.by_split(self.find_clips(dl_manager))
-        to_example = self._to_example(self.builder_config.methods)
+        kept = None if bucket.is_remote(self.data_path) else self._kept_folder()
+        to_example = self._to_example(self.builder_config.methods, kept)
         if self._on_beam:
             from tfds_haa500.runtime import beam
 
@@ -92,13 +116,19 @@ class ClipBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             progress.update()
             yield clip.clip_id, result
 
-    def _to_example(self, methods: dict[str, str]) -> ToExample:
+    def _to_example(self, methods: dict[str, str], kept: pathlib.Path | None = None) -> ToExample:
         # Modules, not names: a stream that the user's program added to STREAMS is unknown to worker processes.
         stored = {name: (streams.STREAMS[name], method) for name, method in methods.items()}
-        return functools.partial(make_example, self.taxonomy, self.encoder(), stored)
+        return functools.partial(make_example, self.taxonomy, self.encoder(), stored, kept=kept)
 
 
-def make_example(table: Taxonomy, encode: Callable, stored: Mapping[str, tuple], clip: Clip) -> dict | Failure:
+def _on_beam(download_config: tfds.download.DownloadConfig | None) -> bool:
+    return bool(download_config and (download_config.beam_runner or download_config.beam_options))
+
+
+def make_example(
+    table: Taxonomy, encode: Callable, stored: Mapping[str, tuple], clip: Clip, kept: pathlib.Path | None = None
+) -> dict | Failure:
     """Decodes one clip into an example of the dataset's features (runs in worker processes).
 
     Args:
@@ -107,11 +137,12 @@ def make_example(table: Taxonomy, encode: Callable, stored: Mapping[str, tuple],
       stored: by the name of each stream, its module and the method that computes it; "" for those that are read from
         `clip.files`.
       clip: the clip.
+      kept: folder where results of slow methods are looked for and kept; None to keep none.
 
     Returns:
       The values of all features, or everything that is wrong with the clip.
     """
-    computations = [module.Computation(method) for module, method in stored.values() if method in module.METHODS]
+    computations = [_computation(*each, kept) for each in stored.values() if each[1] in each[0].METHODS]
     values, problems = {}, []
     try:
         encoded, start, end = encode(clip, computations)
@@ -127,6 +158,12 @@ def make_example(table: Taxonomy, encode: Callable, stored: Mapping[str, tuple],
     if problems:
         return Failure(tuple(problems))
     return _described(table, clip, encoded, start, end) | values
+
+
+def _computation(module, method: str, kept: pathlib.Path | None):
+    """Computes a stream by a method; keeps what it computes unless the method is the fastest."""
+    start = functools.partial(module.Computation, method)
+    return start() if kept is None or method == module.METHODS[0] else Kept(start, method, kept)
 
 
 def _described(table: Taxonomy, clip: Clip, encoded: video.EncodedClip, start: float, end: float) -> dict:

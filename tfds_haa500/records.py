@@ -25,6 +25,7 @@ LABELS = "labels"  # in place of CLASSES where clips have several classes
 # A TFRecord is: length (uint64), masked CRC of the length, data, masked CRC of the data (little endian).
 _HEADER = struct.Struct("<QI")
 _FOOTER = struct.Struct("<I")
+_BEYOND_THE_END = 416  # what the store answers if no byte of a range is there
 
 
 class RecordError(OSError):
@@ -130,7 +131,7 @@ def read_record(path: epath.PathLike, offset: int) -> bytes:
       RecordError: the message has the shard and what is wrong with it.
     """
     try:
-        with epath.Path(path).open("rb") as file:
+        with _open(path) as file:
             file.seek(offset)
             return _read_one(file, path)
     except FileNotFoundError as error:
@@ -217,14 +218,49 @@ def _size(file) -> int:
     return file.tell()  # not what `seek` returns: in a bucket that is None
 
 
+class _Object(io.RawIOBase):
+    """A file in a bucket whose every `read` is one request; as gcsfs opens it, it asks for more, and reads ahead."""
+
+    def __init__(self, path: epath.PathLike):
+        import fsspec  # what etils reads buckets with
+
+        self._system, self._name = fsspec.core.url_to_fs(os.fspath(path))
+        self._position = 0
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._position = offset + (self._system.size(self._name) if whence == os.SEEK_END else 0)
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def read(self, size: int) -> bytes:
+        """At most `size` bytes; raises FileNotFoundError, or RecordError if gcsfs failed several times."""
+        try:
+            data = self._system.cat_file(self._name, self._position, self._position + size)
+        except FileNotFoundError:
+            raise
+        except Exception as error:
+            if getattr(error, "code", None) != _BEYOND_THE_END:
+                raise RecordError(f"gs://{self._name} cannot be read: {error!r}") from error
+            data = b""
+        self._position += len(data)
+        return data
+
+
+def _open(path: epath.PathLike):
+    """A shard, to read records in any order."""
+    return _Object(path) if "://" in os.fspath(path) else epath.Path(path).open("rb")
+
+
 def _wrong_length(path: epath.Path, last_offset: int) -> str:
     """What is wrong with the length of a shard whose last record starts at `last_offset`; "" for nothing."""
     if not path.exists():
         return f"shard missing: {path}"
-    with path.open("rb") as file:
+    with _open(path) as file:
         size = _size(file)
         file.seek(last_offset)
-        header = file.read(_HEADER.size)
+        header = file.read(_HEADER.size) if last_offset < size else b""
     if len(header) < _HEADER.size:
         return f"shard truncated: {path} has {size} bytes, its last record starts at {last_offset}"
     end = last_offset + _HEADER.size + _HEADER.unpack(header)[0] + _FOOTER.size

@@ -15,7 +15,7 @@ import orbax.checkpoint as ocp
 from etils import epath
 
 from haa_jax.runtime import checkpoint_reader as reader
-from haa_jax.runtime import hosts, seal
+from haa_jax.runtime import hosts, paths, seal
 from haa_jax.runtime.checkpoint_reader import FOLDER, CheckpointError, Restored
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class Checkpoints:
     """
 
     def __init__(self, workdir: epath.PathLike, keep: int):
-        self._workdir = epath.Path(workdir).resolve()
+        self._workdir = paths.absolute(workdir)
         self._saving = None  # the step being written
         self._preserved = _Preserved(keep, {})
         self._manager = ocp.CheckpointManager(
@@ -195,8 +195,24 @@ class Checkpoints:
             folder = self._workdir / DAMAGED_FOLDER
             folder.mkdir(parents=True, exist_ok=True)
             for step in damaged:
-                target = folder / f"{step}-{len(list(folder.iterdir()))}"
-                self._folder(step).rename(target)
+                # In a bucket, a folder without files is not there, whether it was made or not.
+                target = folder / f"{step}-{len(list(folder.iterdir())) if folder.exists() else 0}"
+                _move(self._folder(step), target)
                 log.warning("DAMAGED CHECKPOINT %d MOVED TO %s", step, target)
         hosts.barrier("damaged checkpoints moved aside")
         self._manager.reload()
+
+
+def _move(folder: epath.Path, target: epath.Path) -> None:
+    """Renames a folder; in a bucket, which has none, moves file by file.
+
+    If that is interrupted, every file is in one place or the other: the mark of a complete checkpoint goes last, since
+    Orbax deletes what has none.
+    """
+    if paths.is_local(folder):
+        folder.rename(target)
+        return
+    files = seal.all_files(folder)
+    for name in sorted(files, key=lambda name: name == seal.COMMITTED):
+        files[name].copy(target / name)
+        files[name].unlink()

@@ -17,7 +17,7 @@ import orbax.checkpoint as ocp
 from etils import epath
 
 from haa_jax.errors import UserError
-from haa_jax.runtime import hosts, seal
+from haa_jax.runtime import hosts, paths, seal
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ def _read(workdir, choose: Callable, restore: Callable) -> Restored:
       choose: (folder of all, their steps) to a step; called in process 0.
       restore: folder of one checkpoint to (state, meta).
     """
-    folder = epath.Path(workdir).resolve() / FOLDER
+    folder = paths.absolute(workdir) / FOLDER
     for _ in range(READ_ATTEMPTS):
         steps, fault = steps_in(folder), None
         step, newest = _NONE, max(steps, default=_NONE)

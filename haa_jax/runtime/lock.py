@@ -2,12 +2,16 @@
 
 import contextlib
 import fcntl
+import logging
 import os
 import pathlib
 import socket
 from collections.abc import Iterator
 
 from haa_jax.errors import UserError
+from haa_jax.runtime import paths
+
+log = logging.getLogger(__name__)
 
 LOCK_FILE = ".lock"
 
@@ -21,12 +25,13 @@ def locked(workdir) -> Iterator[None]:
     """Locks a workdir on a local file system until the context exits or the process ends.
 
     The operating system releases the lock when the process ends, even if it is killed. Workdirs in buckets are not
-    locked.
+    locked, which is logged: an object would stay when its process is killed, and refuse the run that resumes.
 
     Raises:
       WorkdirInUse: another process holds the lock.
     """
-    if "://" in str(workdir):
+    if not paths.is_local(workdir):
+        log.warning("%s is in a bucket and not locked: start no second run there while this one is training", workdir)
         yield
         return
     with (pathlib.Path(workdir) / LOCK_FILE).open("a+") as file:

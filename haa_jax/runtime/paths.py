@@ -1,5 +1,6 @@
 """Paths as users type them, with `~` and `file://`. Used for every setting that names a folder or a file."""
 
+import importlib.util
 import os
 import pathlib
 import tempfile
@@ -19,9 +20,15 @@ def expand(path: os.PathLike | str) -> str:
     """A local path with `~` and `file://` resolved; buckets, such as gs://, and "" are left as they are.
 
     Raises:
-      PathError: it names an unknown user or another machine.
+      PathError: it names an unknown user or another machine, or a bucket without the package that reads it.
     """
     text = os.fspath(path)
+    if text.startswith("gs:"):
+        if not text.startswith("gs://"):
+            raise PathError(f"{text} names no bucket: write gs://BUCKET/FOLDER")
+        if not importlib.util.find_spec("gcsfs"):
+            raise PathError(f"{text} needs gcsfs: pip install 'haa_jax[gcs]'")
+        return text
     if text.startswith("file:"):
         parts = urllib.parse.urlsplit(text)
         if parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
@@ -42,9 +49,15 @@ def folder(path: os.PathLike | str) -> epath.Path:
     return epath.Path(expand(path))
 
 
-def is_local(path: str) -> bool:
+def absolute(path: os.PathLike | str) -> epath.Path:
+    """An expanded path from the root of its file system; etils would take a bucket for a folder of this one."""
+    path = epath.Path(path)
+    return path.resolve() if is_local(path) else path
+
+
+def is_local(path: os.PathLike | str) -> bool:
     """Whether an expanded path is on this machine's file system."""
-    return "://" not in path
+    return "://" not in os.fspath(path)
 
 
 def check_writable(folder: os.PathLike | str, named: str) -> None:

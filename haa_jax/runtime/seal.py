@@ -13,8 +13,9 @@ log = logging.getLogger(__name__)
 
 SEAL_FILE = "SHA256SUMS"
 NOTE_FILE = "NOTE"
+COMMITTED = "commit_success.txt"  # only in buckets
 # Orbax writes the last two after sealing, to mark the checkpoint as complete; nothing else is read from them.
-NOT_SEALED = (SEAL_FILE, NOTE_FILE, "_CHECKPOINT_METADATA", "commit_success.txt")
+NOT_SEALED = (SEAL_FILE, NOTE_FILE, "_CHECKPOINT_METADATA", COMMITTED)
 _CHUNK = 1 << 24  # bytes
 
 
@@ -74,16 +75,18 @@ def _sealed(folder: epath.Path) -> dict[str, str]:
     return {name: digest for digest, _, name in (line.partition("  ") for line in text.split("\n"))}
 
 
-def _files(folder: epath.Path, inside: str = "") -> dict[str, epath.Path]:
-    """The files to seal, by their path within the folder."""
+def all_files(folder: epath.Path, inside: str = "") -> dict[str, epath.Path]:
+    """The files of a folder and its subfolders, by their path within it."""
     found = {}
     for path in folder.iterdir():
         name = inside + path.name
-        if path.is_dir():
-            found |= _files(path, f"{name}/")
-        elif name not in NOT_SEALED:
-            found[name] = path
+        found |= all_files(path, f"{name}/") if path.is_dir() else {name: path}
     return found
+
+
+def _files(folder: epath.Path) -> dict[str, epath.Path]:
+    """The files to seal, by their path within the folder."""
+    return {name: path for name, path in all_files(folder).items() if name not in NOT_SEALED}
 
 
 def _sha256(path: epath.Path) -> str:

@@ -186,6 +186,12 @@ def test_two_runs_on_one_workdir(tiny_config, tmp_path):
         pass
 
 
+def test_a_workdir_in_a_bucket_is_not_locked_and_that_is_said(caplog):
+    with locked("gs://bucket/runs/a"), locked("gs://bucket/runs/a"):
+        pass
+    assert caplog.text.count("gs://bucket/runs/a is in a bucket and not locked") == 2
+
+
 class StopAfter(StopSignals):
     """Asks to stop as a signal would, when the loop has looked `looks` times."""
 

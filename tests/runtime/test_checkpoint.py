@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from etils import epath
 
 from haa_jax.runtime import checkpoint_reader, mesh, seal
 from haa_jax.runtime.checkpoint import DAMAGED_FOLDER, Checkpoints
@@ -340,3 +341,29 @@ def test_other_numbers_of_devices_restore_the_same_bits(tmp_path, monkeypatch):
         checkpoints.save(number, state, {"history": {}})
         checkpoints.wait()
         checkpoints.close()
+
+
+@pytest.mark.slow
+def test_in_a_bucket_a_damaged_checkpoint_is_moved_aside_and_the_one_before_restored(bucket):
+    workdir = epath.Path(bucket) / "runs" / "a"
+    saved(workdir, [1, 2, 3], keep=3)
+    files = seal.all_files(workdir / "checkpoints" / "3")
+    damage(files[max((name for name in files if "/d/" in name), key=lambda name: files[name].stat().length)])
+    restored = restored_step(workdir)
+    assert restored.step == 2
+    assert np.array_equal(restored.state["w"], tree(2)["w"])
+    assert seal.all_files(workdir / DAMAGED_FOLDER / "3-0").keys() == files.keys()
+    assert checkpoint_reader.steps_in(workdir / "checkpoints") == [1, 2]
+
+
+@pytest.mark.slow
+def test_in_a_bucket_a_checkpoint_without_its_mark_is_none_and_is_removed(bucket):
+    """As a run leaves it that is killed before the end of a save."""
+    workdir = epath.Path(bucket)
+    saved(workdir, [1, 2])
+    (workdir / "checkpoints" / "2" / seal.COMMITTED).unlink()
+    assert checkpoint_reader.steps_in(workdir / "checkpoints") == [1]
+    assert read(workdir, ABSTRACT).step == 1
+    assert (workdir / "checkpoints" / "2").exists()  # a reader changes nothing
+    assert restored_step(workdir).step == 1
+    assert not (workdir / "checkpoints" / "2").exists()

@@ -1,4 +1,5 @@
 import pytest
+from etils import epath
 
 from haa_jax.runtime.files import atomic_write
 
@@ -33,3 +34,21 @@ def test_two_writers_do_not_mix(tmp_path):
         one.write(b"one")
         other.write(b"other")
     assert path.read_bytes() == b"one"  # the last to finish
+
+
+def test_an_object_of_a_bucket_is_written_whole_or_not_at_all(bucket):
+    path = epath.Path(bucket) / "figures.json"
+    for content in (b"first", b"second"):
+        with atomic_write(path) as file:
+            file.write(content)
+        assert path.read_bytes() == content
+
+    def fail_halfway():
+        with atomic_write(path) as file:
+            file.write(b"half of")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail_halfway()
+    assert path.read_bytes() == b"second"
+    assert [found.name for found in path.parent.iterdir()] == ["figures.json"]

@@ -7,6 +7,7 @@ from haa_jax.runtime import paths
 
 def test_home_and_file_are_resolved_and_buckets_left(monkeypatch):
     monkeypatch.setenv("HOME", "/home/someone")
+    monkeypatch.setattr(paths.importlib.util, "find_spec", lambda name: name)
     assert paths.expand("~/runs/a") == "/home/someone/runs/a"
     assert paths.expand("file:///tmp/a%20b") == "/tmp/a b"
     assert paths.expand("file://localhost/tmp/a") == "/tmp/a"
@@ -36,3 +37,18 @@ def test_a_folder_that_cannot_be_used_is_named_with_the_reason(tmp_path, monkeyp
     monkeypatch.setattr(paths.tempfile, "TemporaryFile", read_only)
     with pytest.raises(paths.PathError, match=rf"written to {tmp_path} \(Permission denied\)"):
         paths.check_writable(tmp_path / "a", "--workdir")
+
+
+def test_a_bucket_is_not_taken_for_a_folder_of_this_machine(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert str(paths.absolute("gs://bucket/runs")) == "gs://bucket/runs"
+    assert str(paths.absolute("runs")) == f"{tmp_path}/runs"
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"), [("gs:/bucket/a", "names no bucket"), ("gs://bucket/a", r"haa_jax\[gcs\]")]
+)
+def test_what_a_bucket_lacks_is_named(path, reason, monkeypatch):
+    monkeypatch.setattr(paths.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(paths.PathError, match=f"{path} .*{reason}"):
+        paths.expand(path)

@@ -1,14 +1,18 @@
 """Random access to stored clips, from several processes too, and shards that are damaged."""
 
 import io
+import json
 import multiprocessing
 import pickle
 import shutil
+import urllib.request
 
 import pytest
 import tensorflow_datasets as tfds
+from etils import epath
 
 from tfds_haa500 import records
+from tfds_haa500.runtime.bucket import upload
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +51,33 @@ def test_damaged_shards_are_named(tmp_path, builder):
     shard.unlink()
     with pytest.raises(records.RecordError, match=f"missing: .*{shard.name}"):
         reader[0]
+
+
+def test_a_clip_in_a_bucket_is_read_by_two_requests_and_damage_is_named(builder, bucket, object_store):
+    upload(builder.data_path, f"{bucket}/haa500/tiny/1.1.0")
+    there = tfds.builder("haa500/tiny", data_dir=bucket)
+    here, reader = records.open_reader(builder, "train"), records.open_reader(there, "train")
+    before = requests_of(object_store)
+    for i in (63, 0, 5):
+        assert list(reader[i]["video"]) == list(here[i]["video"])
+    assert requests_of(object_store) == before + 6
+
+    shard = epath.Path(there.data_path) / reader.index.shard[0]
+    whole = shard.read_bytes()
+    for keep in (int(reader.index.offset[63]) + 100, int(reader.index.offset[63]) - 1):
+        shard.write_bytes(whole[:keep])
+        with pytest.raises(records.RecordError, match=f"truncated: gs://.*{shard.name}"):
+            reader[63]
+        with pytest.raises(records.RecordError, match=f"truncated: gs://.*{shard.name}"):
+            records.checked_index(there, "train")
+    shard.unlink()
+    with pytest.raises(records.RecordError, match=f"missing: gs://.*{shard.name}"):
+        reader[0]
+
+
+def requests_of(object_store: str) -> int:
+    with urllib.request.urlopen(f"{object_store}/control") as answer:
+        return json.load(answer).get("requests", 0)
 
 
 def read_all(reader, expected: list[bytes], rounds: int) -> None:

@@ -16,5 +16,5 @@ def exit_on_interrupt() -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         parallel.stop()
-        print("Interrupted: nothing of this dataset was left. Run the same command to build it.", file=sys.stderr)
+        print("Interrupted: no half of this dataset was left. Run the same command to build it.", file=sys.stderr)
         sys.exit(INTERRUPTED)

@@ -121,7 +121,7 @@ def test_ctrl_c_is_one_line(tmp_path, archive_dir, moment):
         assert process.wait(WITHIN) == 130
         until(lambda: not processes_of(process.pid), "the end of the workers")
     *before, last = (tmp_path / "output").read_text().strip().splitlines()
-    assert last == "Interrupted: nothing of this dataset was left. Run the same command to build it."
+    assert last == "Interrupted: no half of this dataset was left. Run the same command to build it."
     assert not [line for line in before if "Error" in line or "Traceback" in line or "Interrupt" in line]
     assert not data_dir.exists()
     assert remains(tmp_path / "tmp") == []
