@@ -35,5 +35,5 @@ def test_without_pytorch_or_with_an_unknown_network_one_line_tells_what_to_do(mo
 
 
 def test_every_benchmark_has_its_row_on_the_page():
-    files = {path.stem for path in PAGE.parent.glob("*.py")} - {"__init__"}
+    files = {path.stem for path in PAGE.parent.glob("*.py")} - {"__init__", "figures"}
     assert set(re.findall(r"^\| `python -m benchmarks\.(\w+)", PAGE.read_text(), re.MULTILINE)) == files
