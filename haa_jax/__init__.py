@@ -3,7 +3,7 @@
 import importlib.util
 import os
 
-# As in tfds_haa500: gcsfs reads and writes gs://, keeps no lists of objects (others add some behind its back), and
+# As in tfds_haa500: gcsfs reads and writes gs://, keeps no lists of objects, which tensorstore adds to, and
 # checks the MD5 of what arrived. Set before etils or fsspec look.
 os.environ.setdefault("EPATH_USE_TF", "false")
 os.environ.setdefault("FSSPEC_GCS", '{"use_listings_cache": false, "consistency": "md5"}')

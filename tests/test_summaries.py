@@ -3,8 +3,8 @@ import pathlib
 import jax
 import pytest
 from etils import epath
-from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 from tensorboard.util import tensor_util
 
 from haa_jax import summaries
@@ -48,7 +48,7 @@ def test_each_start_has_a_file_of_its_own_and_the_later_one_comes_later(tmp_path
     assert len(list(tmp_path.glob("events.out.tfevents.*"))) == 3
 
 
-def test_a_start_that_goes_on_from_an_earlier_step_replaces_what_was_written_behind_it(tmp_path):
+def test_a_start_that_goes_on_from_an_earlier_step_replaces_what_was_written_after_it(tmp_path):
     for first, loss in ((1, 0.5), (3, 0.25)):
         with summaries.metric_writer(tmp_path) as writer:
             writer.begin(first)

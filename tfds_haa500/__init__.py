@@ -5,7 +5,7 @@ Any folder of videos too, once packaged by `python -m tfds_haa500.build_folder`:
 
 import os
 
-# As in haa_jax: gcsfs reads and writes gs://, keeps no lists of objects (others add some behind its back), and
+# As in haa_jax: gcsfs reads and writes gs://, keeps no lists of objects, which tensorstore adds to, and
 # checks the MD5 of what arrived. Set before etils or fsspec look.
 os.environ.setdefault("EPATH_USE_TF", "false")
 os.environ.setdefault("FSSPEC_GCS", '{"use_listings_cache": false, "consistency": "md5"}')
