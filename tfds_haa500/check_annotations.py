@@ -22,12 +22,11 @@ import sys
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from absl import app, flags, logging
 from etils import epath
 
+from tfds_haa500 import annotation_command
 from tfds_haa500.problems import BuildError, ClipError, Failure, listing, of_file
 from tfds_haa500.runtime import parallel
-from tfds_haa500.runtime.interrupt import INTERRUPTED
 from tfds_haa500.sources import archive, likeness, relaxed
 from tfds_haa500.sources.clips import Clip, nearest
 from tfds_haa500.sources.files import UNREADABLE
@@ -56,20 +55,12 @@ class Findings:
     looks: list[str]
 
 
-def main(argv: list[str]) -> None:
+def main(folder: str, classes: list[str]) -> None:
     """The command; see the first lines of this file."""
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected argument {argv[1]!r}")
-    logging.set_verbosity(logging.WARNING)
-    folder = flags.FLAGS.manual_dir
-    try:
-        findings = check(folder, flags.FLAGS.classes)
-    except BuildError as error:
-        sys.exit(f"error: {listing(folder, error.problems, 'nothing was checked')}")
-    except KeyboardInterrupt:
-        parallel.stop()
-        print("Interrupted: the check is not complete.", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+    with annotation_command.ending(
+        folder, nothing="nothing was checked", interrupted="Interrupted: the check is not complete."
+    ):
+        findings = check(folder, classes)
     if findings.looks:
         print("\n  ".join(["To be looked at:", *findings.looks]))
     if findings.problems:
@@ -217,11 +208,5 @@ def _row(clip: Clip) -> str:
     return f"raw/{clip.class_name}.txt row {_number(clip)}"
 
 
-def _define_flags() -> None:
-    flags.DEFINE_string("manual_dir", None, "Folder with raw/ and video/, or with haa500_v1_1/.", required=True)
-    flags.DEFINE_list("classes", [], "Only these classes (default: all in raw/).")
-
-
 if __name__ == "__main__":
-    _define_flags()
-    app.run(main, argv=["--help" if argument == "-h" else argument for argument in sys.argv])
+    annotation_command.run(main, "raw/ and video/")

@@ -10,7 +10,7 @@ without sound. No class table is needed.
 
 Files that are there are left as they are: to cut a clip again, delete its file first. A video that is missing or
 damaged does not keep the other clips from being cut; all that could not be cut are listed at the end, with exit code 1.
-Ctrl-C ends the program with exit code 130, and the same command goes on.
+Ctrl-C ends the program with exit code 130, and the same command resumes.
 """
 
 import dataclasses
@@ -18,13 +18,12 @@ import os
 import sys
 from collections.abc import Sequence
 
-from absl import app, flags, logging
 from etils import epath
 
+from tfds_haa500 import annotation_command
 from tfds_haa500.problems import BuildError, ClipError, Failure, listing, of_file
 from tfds_haa500.runtime import parallel
 from tfds_haa500.runtime.disk import is_full_disk
-from tfds_haa500.runtime.interrupt import INTERRUPTED
 from tfds_haa500.sources import archive, clip_file, relaxed
 from tfds_haa500.sources.clips import Clip, nearest
 from tfds_haa500.sources.files import UNREADABLE
@@ -49,23 +48,15 @@ class Result:
     problems: list[str]
 
 
-def main(argv: list[str]) -> None:
+def main(folder: str, classes: list[str]) -> None:
     """The command; see the first lines of this file."""
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected argument {argv[1]!r}")
-    logging.set_verbosity(logging.WARNING)
-    folder = flags.FLAGS.manual_dir
+    again = f"{_WHOLE} Run the same command to cut the others."
     try:
-        result = cut_clips(folder, flags.FLAGS.classes)
-    except BuildError as error:
-        sys.exit(f"error: {listing(folder, error.problems, 'nothing was cut')}")
-    except KeyboardInterrupt:
-        parallel.stop()
-        print(f"Interrupted. {_WHOLE} Run the same command to cut the others.", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+        with annotation_command.ending(folder, nothing="nothing was cut", interrupted=f"Interrupted. {again}"):
+            result = cut_clips(folder, classes)
     except OSError as error:
         what = "the disk is full" if is_full_disk(error) else "a clip cannot be written"
-        sys.exit(f"error: {what}: {error}\n{_WHOLE} Run the same command to cut the others.")
+        sys.exit(f"error: {what}: {error}\n{again}")
     print(*result.remarks, sep="\n", end="\n" if result.remarks else "")
     print(f"{result.cut} {_clips(result.cut)} cut; {result.there} were there before")
     if result.problems:
@@ -157,11 +148,5 @@ def _clips(count: int) -> str:
     return "clip" if count == 1 else "clips"
 
 
-def _define_flags() -> None:
-    flags.DEFINE_string("manual_dir", None, "Folder with raw/ and youtube/, or with haa500_v1_1/.", required=True)
-    flags.DEFINE_list("classes", [], "Only the clips of these classes (default: all in raw/).")
-
-
 if __name__ == "__main__":
-    _define_flags()
-    app.run(main, argv=["--help" if argument == "-h" else argument for argument in sys.argv])
+    annotation_command.run(main, "raw/ and youtube/")
