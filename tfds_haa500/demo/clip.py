@@ -208,10 +208,9 @@ def _frame(clip, number, joints, done, scene, rng) -> Frame:
     shift = clip.pan * (np.clip(time, 0, 1) - 0.5)  # the camera rests before and after the clip
     image = drawing.crop(scene, clip.size, shift)
     camera = dataclasses.replace(clip.camera, origin=clip.camera.origin + shift)
-    props = demo_props.PROPS[clip.composite](joints, done, clip.look)
-    core, arms = drawing.person(joints, clip.look, clip.motion.side_view)
+    props, core, arms = parts(clip, joints, done)
     people = _bystanders(clip, time, shift, image, rng)
-    drawing.paint(image, shapes(clip, joints, done), camera)
+    drawing.paint(image, in_order(props, core, arms), camera)
     box = camera.box(core + arms, clip.size)
     scores = _scores(joints, camera, clip, _layer(props, "mid"), rng)
     people.insert(0, _detection(joints, scores, camera, box, rng.uniform(2.4, 3.2), 1))
@@ -220,10 +219,14 @@ def _frame(clip, number, joints, done, scene, rng) -> Frame:
     return Frame(image, [] if number in clip.undetected else people, box, seen)
 
 
-def shapes(clip: Clip, joints: np.ndarray, done: float) -> list[drawing.Shape]:
-    """The person and the props at `done` (0 to 1) of the movement, in the order in which they are painted."""
+def parts(clip: Clip, joints: np.ndarray, done: float) -> tuple[list, list[drawing.Shape], list[drawing.Shape]]:
+    """The props at `done` (0 to 1) of the movement, and the person in the two parts of `drawing.person`."""
     props = demo_props.PROPS[clip.composite](joints, done, clip.look)
-    core, arms = drawing.person(joints, clip.look, clip.motion.side_view)
+    return props, *drawing.person(joints, clip.look, clip.motion.side_view)
+
+
+def in_order(props: list, core: list[drawing.Shape], arms: list[drawing.Shape]) -> list[drawing.Shape]:
+    """What `parts` returns, as shapes in the order in which they are painted."""
     return _layer(props, "back") + core + _layer(props, "mid") + arms + _layer(props, "front")
 
 

@@ -125,7 +125,7 @@ def _paint(half: np.ndarray, clip: demo_clip.Clip, done: float) -> None:
     """Draws the person at `done` (0 to 1) of the movement, with what it takes, into a part of a picture."""
     joints = body.pose(clip.motion, clip.keys, done)
     own = np.ascontiguousarray(half)
-    drawing.paint(own, demo_clip.shapes(clip, joints, done), clip.camera)
+    drawing.paint(own, demo_clip.in_order(*demo_clip.parts(clip, joints, done)), clip.camera)
     half[...] = own
 
 
