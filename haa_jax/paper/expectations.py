@@ -15,7 +15,6 @@ from haa_jax.learning import freeze
 from haa_jax.paper.runs import FUSIONS
 from haa_jax.predictions import METRICS_FILE, PREDICTIONS_FILE
 from haa_jax.weights.readers import read_tensors
-from tfds_haa500 import records
 
 
 def check_all(configs: Mapping[str, object], fusions: Sequence[str], folder: pathlib.Path) -> int:
@@ -77,10 +76,7 @@ def _tested_on_its_split(folder: pathlib.Path, name: str, config) -> str:
 def _clips(name: str, config, split: str) -> list[str]:
     """The ids of the clips of a dataset that a run sees."""
     builder = dataset.open_builder(name, config.data.data_dir)
-    index = records.read_index(builder.data_path, split)
-    if config.area:
-        index = index.select(index.area == dataset.read_taxonomy(builder).area_names.index(config.area))
-    return list(index.clip_id)
+    return dataset.open_split(builder, split, (), config.area).index.clip_id
 
 
 def _areas_add_up(folder: pathlib.Path, name: str, config) -> str:
