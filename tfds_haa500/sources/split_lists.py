@@ -13,6 +13,7 @@ from tfds_haa500.sources.lists import activitynet, ava, gym288, hmdb51, ucf101
 from tfds_haa500.sources.lists.entries import Entry
 
 _SEVERAL_SPLITS = (ucf101, hmdb51)
+_KINDS = (*_SEVERAL_SPLITS, gym288, ava)  # of folders of lists
 _KNOWN = (
     "trainlist01.txt (UCF101), <class>_test_split1.txt (HMDB51), gym288_train_element_v1.1.txt (Gym288),"
     " ava_train_v2.2.csv (AVA), train.csv (lists of `path label`)"
@@ -43,22 +44,25 @@ def read(
         return activitynet.read(path)
     if not path.is_dir():
         return [], [f"{path}: must be a folder of lists, or ActivityNet's .json file"]
-    names = [entry.name for entry in path.iterdir()]
-    for kind in _SEVERAL_SPLITS:
-        if any(map(kind.FILE.fullmatch, names)):
-            if number is None:
-                return [], [f"{path}: these lists have several splits: give the number of one (1, 2 or 3)"]
-            return kind.read(path, number)
-    if number is not None and any(kind.FILE.fullmatch(name) for kind in (gym288, ava) for name in names):
+    kind = _kind(path)
+    if kind is None:
+        return [], [f"{path}: has none of {_KNOWN}"]
+    if kind in _SEVERAL_SPLITS:
+        if number is None:
+            return [], [f"{path}: these lists have several splits: give the number of one (1, 2 or 3)"]
+        return kind.read(path, number)
+    if number is not None:
         return [], [f"split {number}: Gym288 and AVA have one split, without a number"]
-    if any(map(gym288.FILE.fullmatch, names)):
-        return gym288.read(path, root)
-    if any(map(ava.FILE.fullmatch, names)):
-        return ava.read(path, clip_seconds)
-    return [], [f"{path}: has none of {_KNOWN}"]
+    return gym288.read(path, root) if kind is gym288 else ava.read(path, clip_seconds)
 
 
 def has_key_frames(path: epath.PathLike) -> bool:
     """Whether the lists at `path` are AVA's."""
     path = epath.Path(path)
-    return path.is_dir() and any(ava.FILE.fullmatch(entry.name) for entry in path.iterdir())
+    return path.is_dir() and _kind(path) is ava
+
+
+def _kind(path: epath.Path):
+    """The module of `lists/` that reads the files in a folder, known by their names; None if there is none."""
+    names = [entry.name for entry in path.iterdir()]
+    return next((kind for kind in _KINDS if any(map(kind.FILE.fullmatch, names))), None)
