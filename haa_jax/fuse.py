@@ -8,6 +8,7 @@ are averaged instead. Logits of clips of several classes are averaged. DIR gets 
 workdir of a run; see predictions.py.
 """
 
+import functools
 import sys
 
 from absl import app, flags
@@ -71,7 +72,8 @@ def fuse_files(paths: list[epath.PathLike], weights: list[float], softmax: bool,
         kind, key = label_kinds.of_labels(fused[f"{head}_labels"]), f"{head}_logits"
         if softmax and kind is label_kinds.SEVERAL:
             raise EvaluationError("--softmax: these clips have several classes each, which do not exclude each other")
-        fused[key] = kind.fuse([run[key] for run in runs], weights, *([softmax] if softmax else []))
+        add = functools.partial(kind.fuse, softmax=True) if softmax else kind.fuse
+        fused[key] = add([run[key] for run in runs], weights)
     for path, weight, run in zip(paths, weights, runs, strict=True):
         print(f"{path}, weight {weight:g}: {_best(predictions.score(run, split, evaluated))}")
     results = predictions.score(fused, split, evaluated)

@@ -131,18 +131,17 @@ def counted(figure: dict) -> str:
     return f"{figure['classes']} classes" + (f", {left_out} without clips left out" if left_out else "")
 
 
-def value(figure: dict) -> str:
-    """A figure with its standard error: "75.00 % +- 21.65"."""
-    error = figure["standard_error"]
-    return f"{100 * figure['value']:.2f} % +- {'not known' if error is None else f'{100 * error:.2f}'}"
+def value(figure: dict, width: int = 0) -> str:
+    """A figure, right-aligned in `width` characters, with its standard error: "75.00 % +- 21.65"."""
+    percent, error = f"{100 * figure['value']:.2f}", figure["standard_error"]
+    return f"{percent:>{width}} % +- {'not known' if error is None else f'{100 * error:.2f}'}"
 
 
 def describe(results: dict) -> str:
     """The figures of one head as lines of text."""
 
     def line(name: str, figure: dict) -> str:
-        percent, _, error = value(figure).partition(" ")
-        return f"  {name:22} {percent:>6} {error}  ({counted(figure)})"
+        return f"  {name:22} {value(figure, width=6)}  ({counted(figure)})"
 
     lines = [line(name, figure) for name, figure in results.items() if name != "area"]
     return "\n".join(lines + [line(name, figure) for name, figure in results.get("area", {}).items()])

@@ -60,28 +60,21 @@ def _summary(description: dict) -> str:
 
 def _use(description: dict) -> str:
     program, settings = description["program"], description["preprocessing"]
-    several = "threshold" in description
     head, stream = json.dumps(next(iter(description["classes"]))), json.dumps(settings["stream"])
     if settings["stream"] in clips.STREAMS and not settings["person_crop"]:
         made = f"batch = {{{stream}: clips.views({clips.STREAMS[settings['stream']]}, fps, settings)}}"
     else:
         made = f"batch = {{{', '.join(f'{json.dumps(name)}: ...' for name in description['inputs'])}}}  # see Input"
-    names = f"""description["classes"][{head}]"""
-    if several:
+    names = f'description["classes"][{head}]'
+    imports, answer = "import sys", f"best = {names}[logits.argmax()]"
+    if "threshold" in description:
+        imports = "import sys\n\nimport numpy as np"
         answer = f"""scores = 1 / (1 + np.exp(-logits))
 found = [name for name, score in zip({names}, scores) if score > description["threshold"]]"""
-    else:
-        answer = f"best = {names}[logits.argmax()]"
     return f"""Needs Python with `jax`, `numpy` and `flatbuffers`; runs on {", ".join(program["platforms"])}.
 
 ```python
-import sys{
-        '''
-
-import numpy as np'''
-        if several
-        else ""
-    }
+{imports}
 
 sys.path.insert(0, "FOLDER")  # this folder
 import clips, load
