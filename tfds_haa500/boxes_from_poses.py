@@ -23,7 +23,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is loade
 from absl import app, flags, logging
 
 from tfds_haa500.problems import BuildError, ClipError, Failure, of_file
-from tfds_haa500.runtime import parallel
+from tfds_haa500.runtime import files, parallel
 from tfds_haa500.runtime.interrupt import INTERRUPTED
 from tfds_haa500.sources import video_files
 from tfds_haa500.streams import STREAMS, boxes, person_of_interest, pose, video
@@ -107,9 +107,7 @@ def make_all(jobs: list[Job], margin: float = person_of_interest.MARGIN) -> None
     for path, text in texts.items():
         target = pathlib.Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f".{target.name}.partial")  # hidden: no reader takes it for boxes
-        partial.write_text(text)
-        partial.replace(target)
+        files.write_atomically(target, text.encode())
 
 
 def main(argv: list[str]) -> None:

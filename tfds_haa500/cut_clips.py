@@ -14,7 +14,6 @@ Ctrl-C ends the program with exit code 130, and the same command resumes.
 """
 
 import dataclasses
-import os
 import sys
 from collections.abc import Sequence
 
@@ -22,7 +21,7 @@ from etils import epath
 
 from tfds_haa500 import annotation_command
 from tfds_haa500.problems import BuildError, ClipError, Failure, listing, of_file
-from tfds_haa500.runtime import parallel
+from tfds_haa500.runtime import files, parallel
 from tfds_haa500.runtime.disk import is_full_disk
 from tfds_haa500.sources import archive, clip_file, relaxed
 from tfds_haa500.sources.clips import Clip, nearest
@@ -86,7 +85,9 @@ def cut_clips(manual_dir: epath.PathLike, classes: Sequence[str] = ()) -> Result
                 result.problems += found.problems
             else:
                 data, remarks = found
-                _write(_path(root, clip), data)
+                path = _path(root, clip)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                files.write_atomically(path, data)
                 result.cut += 1
                 result.remarks += remarks
             progress.update()
@@ -130,18 +131,6 @@ def _annotated(manual_dir: epath.PathLike, classes: Sequence[str]) -> tuple[epat
 
 def _path(root: epath.Path, clip: Clip) -> epath.Path:
     return root / "video" / clip.class_name / f"{clip.clip_id}.mp4"
-
-
-def _write(path: epath.Path, data: bytes) -> None:
-    """Writes a file that is there whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def _clips(count: int) -> str:

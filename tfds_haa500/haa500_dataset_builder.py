@@ -15,6 +15,7 @@ from typing import ClassVar
 import tensorflow_datasets as tfds
 
 from tfds_haa500 import features, packaging, taxonomy
+from tfds_haa500.runtime import bucket
 from tfds_haa500.sources import archive, clip_folder, relaxed
 from tfds_haa500.sources.clips import Annotation, Clip
 from tfds_haa500.streams import STREAMS, flow
@@ -181,7 +182,7 @@ class Builder(packaging.ClipBuilder):
     def _temporary(self) -> str:
         """A folder that is removed when the build ends."""
         # In the folder of a local dataset that is being written: what a killed build leaves is deleted with it.
-        parent = None if "://" in os.fspath(self.data_path) else self.data_path
+        parent = None if bucket.is_remote(self.data_path) else self.data_path
         return self._resources.enter_context(tempfile.TemporaryDirectory(dir=parent))
 
     def _draw(self) -> str:

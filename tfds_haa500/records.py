@@ -19,6 +19,8 @@ import numpy as np
 import tensorflow_datasets as tfds
 from etils import epath
 
+from tfds_haa500.runtime import bucket
+
 INDEX_FILE = "clip_index.csv"
 CLASSES = ("label", "composite", "area")
 LABELS = "labels"  # in place of CLASSES where clips have several classes
@@ -250,7 +252,7 @@ class _Object(io.RawIOBase):
 
 def _open(path: epath.PathLike):
     """A shard, to read records in any order."""
-    return _Object(path) if "://" in os.fspath(path) else epath.Path(path).open("rb")
+    return _Object(path) if bucket.is_remote(path) else epath.Path(path).open("rb")
 
 
 def _wrong_length(path: epath.Path, last_offset: int) -> str:

@@ -6,13 +6,13 @@ All text of the data set is escaped, and the page's content security policy lets
 import dataclasses
 import html
 import json
-import os
 import pathlib
 from collections.abc import Mapping, Sequence
 
 from tfds_haa500.browsing import look
 from tfds_haa500.browsing.film import Film
 from tfds_haa500.browsing.picks import BrowseError
+from tfds_haa500.runtime.files import write_atomically
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 
@@ -91,12 +91,9 @@ def write(out: str, text: str) -> None:
 def write_bytes(out: str, data: bytes) -> None:
     """Writes a file atomically and prints where it is. Raises BrowseError if it cannot be written."""
     path = pathlib.Path(out).expanduser()
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
+        write_atomically(path, data)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise BrowseError(f"--out={out} cannot be written: {error.strerror}") from error
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
 

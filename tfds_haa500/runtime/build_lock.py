@@ -10,6 +10,8 @@ from typing import IO
 
 from etils import epath
 
+from tfds_haa500.runtime import bucket
+
 LOCK_FILE = ".build_lock"
 _INCOMPLETE = "incomplete.*"  # the folder that TFDS writes a build into, next to the dataset's
 _DEFAULT_CONFIG = ".config"  # what TFDS writes next to a dataset's configs before the first is built
@@ -27,7 +29,7 @@ def build_lock(data_path: epath.PathLike) -> Iterator[None]:
     Args:
       data_path: where the dataset will be, <data_dir>/<name>/<config>/<version>.
     """
-    if "://" in os.fspath(data_path):
+    if bucket.is_remote(data_path):
         yield
         return
     folder = pathlib.Path(data_path).parent

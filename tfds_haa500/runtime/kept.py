@@ -4,7 +4,7 @@ For a stream's slow methods only (TV-L1 takes 190 core-hours for HAA500); to dec
 """
 
 import hashlib
-import os
+import io
 import pathlib
 import zipfile
 import zlib
@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
+
+from tfds_haa500.runtime.files import write_atomically
 
 FOLDER = "kept"  # next to the dataset's, as TFDS's incomplete one is
 PAIRS = 16  # pairs of frames in a file
@@ -83,10 +85,10 @@ def _read(file: pathlib.Path) -> dict[str, list[bytes]] | None:
 
 
 def _write(file: pathlib.Path, values: dict[str, list[bytes]]) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_suffix(f".{os.getpid()}")
-    with zipfile.ZipFile(temporary, "w") as kept:
+    memory = io.BytesIO()
+    with zipfile.ZipFile(memory, "w") as kept:
         for name, entries in values.items():
             for number, entry in enumerate(entries):
                 kept.writestr(f"{name}/{number:04}", entry)
-    temporary.replace(file)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(file, memory.getvalue())
