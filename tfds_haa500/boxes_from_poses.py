@@ -16,15 +16,14 @@ import functools
 import io
 import os
 import pathlib
-import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is loaded
 
-from absl import app, flags, logging
+from absl import flags
 
+from tfds_haa500 import program
 from tfds_haa500.problems import BuildError, ClipError, Failure, of_file
 from tfds_haa500.runtime import files, parallel
-from tfds_haa500.runtime.interrupt import INTERRUPTED
 from tfds_haa500.sources import video_files
 from tfds_haa500.streams import STREAMS, boxes, person_of_interest, pose, video
 
@@ -110,20 +109,12 @@ def make_all(jobs: list[Job], margin: float = person_of_interest.MARGIN) -> None
         files.write_atomically(target, text.encode())
 
 
-def main(argv: list[str]) -> None:
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected argument {argv[1]!r}")
-    logging.set_verbosity(logging.WARNING)
+def main() -> None:
+    """The command; see the first lines of this file."""
     videos, poses, out = (pathlib.Path(getattr(flags.FLAGS, name)) for name in ("videos", "poses", "out"))
-    try:
+    with program.ending(nothing="nothing was written", interrupted="Interrupted."):
         jobs, without = find(videos, poses, out)
         make_all(jobs, flags.FLAGS.margin)
-    except BuildError as error:
-        sys.exit(f"error: {str(error).replace('nothing was built', 'nothing was written')}")
-    except KeyboardInterrupt:
-        parallel.stop()
-        print("Interrupted.", file=sys.stderr)
-        sys.exit(INTERRUPTED)
     print(f"{out}: boxes of {len(jobs)} videos" + (f"; {without} videos have no poses" if without else ""))
 
 
@@ -137,4 +128,4 @@ def _define_flags() -> None:
 
 if __name__ == "__main__":
     _define_flags()
-    app.run(main, argv=["--help" if argument == "-h" else argument for argument in sys.argv])
+    program.run_without_arguments(main)

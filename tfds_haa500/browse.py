@@ -17,6 +17,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is loade
 
 from absl import app, flags, logging
 
+from tfds_haa500 import program
 from tfds_haa500.browsing import page, picks, stored
 from tfds_haa500.browsing.picks import BrowseError
 from tfds_haa500.records import RecordError
@@ -84,4 +85,4 @@ def _define_flags() -> None:
 
 if __name__ == "__main__":
     _define_flags()
-    app.run(main, argv=["--help" if argument == "-h" else argument for argument in sys.argv])
+    program.run(main)

@@ -24,7 +24,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from etils import epath
 
-from tfds_haa500 import annotation_command
+from tfds_haa500 import annotation_command, program
 from tfds_haa500.problems import BuildError, ClipError, Failure, listing, of_file
 from tfds_haa500.runtime import parallel
 from tfds_haa500.sources import archive, likeness, relaxed
@@ -57,9 +57,8 @@ class Findings:
 
 def main(folder: str, classes: list[str]) -> None:
     """The command; see the first lines of this file."""
-    with annotation_command.ending(
-        folder, nothing="nothing was checked", interrupted="Interrupted: the check is not complete."
-    ):
+    interrupted = "Interrupted: the check is not complete."
+    with program.ending(nothing="nothing was checked", interrupted=interrupted, folder=folder):
         findings = check(folder, classes)
     if findings.looks:
         print("\n  ".join(["To be looked at:", *findings.looks]))

@@ -8,8 +8,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TFDS loads TensorFl
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # a package that is not installed: no Keras is loaded, 3 s less
 
 import tensorflow_datasets as tfds
-from absl import app, flags, logging
+from absl import flags
 
+from tfds_haa500 import program
 from tfds_haa500.packaging import ClipBuilder
 from tfds_haa500.problems import BuildError
 from tfds_haa500.runtime.disk import exit_if_full
@@ -21,17 +22,14 @@ _WORKERS = flags.DEFINE_integer("workers", None, "Processes that decode (default
 
 
 def run(main: Callable[[], None]) -> None:
-    """Runs a command that takes flags and no other arguments; absl itself knows --help, but not -h."""
+    """Runs a build command, which takes these flags, its own, and no other arguments."""
 
-    def checked(argv: list[str]) -> None:
-        if len(argv) > 1:
-            raise app.UsageError(f"unexpected argument {argv[1]!r}")
-        logging.set_verbosity(logging.WARNING)
+    def with_workers() -> None:
         if _WORKERS.value:
             os.environ["TFDS_HAA500_WORKERS"] = str(_WORKERS.value)
         main()
 
-    app.run(checked, argv=["--help" if arg == "-h" else arg for arg in sys.argv])
+    program.run_without_arguments(with_workers)
 
 
 def data_dir() -> str | None:

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 
 from etils import epath
 
-from tfds_haa500 import annotation_command
+from tfds_haa500 import annotation_command, program
 from tfds_haa500.problems import BuildError, ClipError, Failure, listing, of_file
 from tfds_haa500.runtime import files, parallel
 from tfds_haa500.runtime.disk import is_full_disk
@@ -51,7 +51,7 @@ def main(folder: str, classes: list[str]) -> None:
     """The command; see the first lines of this file."""
     again = f"{_WHOLE} Run the same command to cut the others."
     try:
-        with annotation_command.ending(folder, nothing="nothing was cut", interrupted=f"Interrupted. {again}"):
+        with program.ending(nothing="nothing was cut", interrupted=f"Interrupted. {again}", folder=folder):
             result = cut_clips(folder, classes)
     except OSError as error:
         what = "the disk is full" if is_full_disk(error) else "a clip cannot be written"

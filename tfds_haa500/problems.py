@@ -24,9 +24,10 @@ class ClipError(ValueError):
 
 
 class BuildError(ValueError):
-    """Clips that cannot be packaged; `problems` lists everything that is wrong as `path: reason`."""
+    """Clips that cannot be packaged; `problems` lists everything that is wrong in `root` as `path: reason`."""
 
     def __init__(self, root: str, problems: Sequence[str]):
+        self.root = root
         self.problems = list(problems)
         super().__init__(listing(root, problems))
 
