@@ -37,10 +37,11 @@ COLOR, LABEL_SIZE = "#3b6ea5", 8
 
 @dataclasses.dataclass(frozen=True)
 class Facts:
-    """One value a clip; every array is (clips,).
+    """One value a clip; every array is (clips,), but for those of classes where clips have several.
 
     Attributes:
-      split, class_name, area: text.
+      split, class_name, area: text. Where clips have several classes, `class_name` has all of them, one clip after the
+        other, and `area` is empty.
       frames: int.
       fps: float, frames per second.
       width, height: int, of the stored frames in pixels.
@@ -86,21 +87,33 @@ def read(name: str, data_dir: str | None = None) -> tuple[str, Facts]:
 
     builder = stored.open_dataset(name, data_dir)
     readers = {split: records.open_reader(builder, split) for split in builder.info.splits}
-    rows = []
+    rows, class_names, areas = [], [], []
     with progress_bar(sum(map(len, readers.values())), "reading") as progress:
         for split, reader in readers.items():
             for number in range(len(reader)):
-                rows.append((split, *_facts(reader[number], builder.info.features)))
+                example = reader[number]
+                own_classes, own_areas = _classes(example, builder.info.features)
+                class_names += own_classes
+                areas += own_areas
+                rows.append((split, *_facts(example)))
                 progress.update()
-    return builder.info.full_name, Facts(*map(np.array, zip(*rows, strict=True)))
+    split, *others = map(np.array, zip(*rows, strict=True))
+    return builder.info.full_name, Facts(split, np.array(class_names), np.array(areas, str), *others)
 
 
-def _facts(example: dict, features) -> tuple:
-    """The fields of Facts after the split, of one clip."""
-    names = [features[key].int2str(int(example[key])) for key in ("label", "area")]
+def _classes(example: dict, features) -> tuple[list[str], list[str]]:
+    """The names of a clip's class and area; or of its classes, which may be of several areas."""
+    names, areas = stored.names_of(features)
+    if records.LABELS in example:
+        return [names[label] for label in example[records.LABELS]], []
+    return [names[int(example["label"])]], [areas[int(example["area"])]]
+
+
+def _facts(example: dict) -> tuple:
+    """The fields of Facts after the area, of one clip."""
     size = video.jpeg_size(example["video"][0])
     people, moving = int(example["num_people"]), bool(example["camera_moving"])
-    return *names, len(example["video"]), float(example["fps"]), *size, people, moving
+    return len(example["video"]), float(example["fps"]), *size, people, moving
 
 
 def table(name: str, facts: Facts) -> str:
@@ -121,7 +134,7 @@ def table(name: str, facts: Facts) -> str:
     for row, figures in {"": headings, **{row: _spread(values) for row, values in spreads.items()}}.items():
         lines.append(f"{row:20}" + "".join(f"{figure:>10}" for figure in figures))
     for row, counts in _counted(facts).items():
-        lines.append("")
+        lines += [""] if counts else []
         for number, (value, count) in enumerate(counts.items()):
             share = f"{count:,} ({100 * count / len(facts.frames):.2f} %)"
             lines.append(f"{'' if number else row:20}{share:>20}  {value}")
@@ -207,7 +220,10 @@ def _bars(axes, title: str, values: np.ndarray, counts: np.ndarray, unit: str) -
 
 
 def _named(axes, title: str, counts: dict[str, int]) -> None:
-    """A bar for each value, the first on top."""
+    """A bar for each value, the first on top; nothing if there are none."""
+    if not counts:
+        axes.set_axis_off()
+        return
     names = [name.replace("_", " ") for name in counts]
     bars = axes.barh(names[::-1], list(counts.values())[::-1], color=COLOR)
     axes.bar_label(bars, [f"{count:,}" for count in list(counts.values())[::-1]], fontsize=LABEL_SIZE, padding=2)

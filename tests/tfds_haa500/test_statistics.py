@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tfds_haa500 import statistics
+from tfds_haa500 import features, statistics, taxonomy
 from tfds_haa500.browsing.picks import BrowseError
 
 
@@ -63,6 +63,19 @@ def test_what_is_not_annotated_and_values_of_many_kinds(tiny):
     assert list(counted["stored size"].values()) == [1] * statistics.MOST + [clips - statistics.MOST]
     assert list(counted["stored size"])[-1] == f"{clips - statistics.MOST} others"
     assert statistics.table("x", changed).splitlines()[4].split()[:5] == ["clips", "a", "class", "1", "4.9"]
+
+
+def test_clips_of_several_classes_count_for_each_of_them_and_have_no_area(tiny):
+    table = taxonomy.Taxonomy(("run", "sit", "wave"), ("all",) * 3, ("run", "sit", "wave"), ("own",) * 3)
+    known = features.example_features(table, features.ClipConfig(name="sets", multi_label=True), docs={})
+    assert statistics._classes({"labels": np.array([0, 2])}, known) == (["run", "wave"], [])
+    _, facts = tiny
+    of_sets = dataclasses.replace(facts, class_name=np.array(["run", "wave", "wave"]), area=np.array([], str))
+    lines = statistics.table("x", of_sets).splitlines()
+    assert lines[0].startswith("x: 80 clips of 2 classes")
+    assert lines[4].split()[3:] == ["1", "1.05", "1.5", "1.5", "1.95", "2"]
+    assert not any(line.startswith("area") for line in lines)
+    assert statistics.draw("x", of_sets).startswith(b"\x89PNG")
 
 
 def test_the_picture_has_as_many_bars_as_values(tiny):
