@@ -39,38 +39,50 @@ function notes(...keys) {
 // ---- accuracies
 
 section("accuracies", "Accuracies", () => {
-  const tiles = D.runs.map((run, r) => {
-    const top1 = own(r).figures.top1, facts = run.facts;
+  const keys = Object.keys(own(0).figures).filter((key) => key !== "area");
+  const titles = { mean_class: "mean over classes" };
+  return [
+    tiles(({ top1 }) => top1, ({ top1 }) => `top-1: ${top1.correct} of ${clips(top1.count)}`),
+    figureTable([
+      ...keys.map((key) => figureLine(titles[key] || key.replace("top", "top-"), (figures) => figures[key])),
+      ...Object.keys(own(0).figures.area).map((area) => figureLine(area, (figures) => figures.area[area]))]),
+    h("p", { class: "soft small" }, "± is one standard error of the sample of clips."),
+  ];
+});
+
+function tiles(headline, text) {  // for each run, one of its figures, and what else there is to say of them
+  return h("div", { class: "tiles" }, D.runs.map((run, r) => {
+    const figures = own(r).figures, figure = headline(figures), facts = run.facts;
     const what = [facts.network, facts.stream, facts.step !== undefined ? `step ${facts.step}` : null];
     return h("div", { class: "tile", style: { "--color": color(r) } },
       h("span", { class: "soft" }, run.name),
-      h("strong", {}, percent(top1.value), h("small", {}, plusMinus(top1))),
-      h("div", { class: "soft small" }, `top-1: ${top1.correct} of ${clips(top1.count)}`),
+      h("strong", {}, percent(figure.value), h("small", {}, plusMinus(figure))),
+      h("div", { class: "soft small" }, text(figures)),
       h("div", { class: "soft small" }, facts.fusion ? `fused from ${facts.fusion}` : what.filter(Boolean).join(", ")));
-  });
-  const keys = Object.keys(own(0).figures).filter((key) => key !== "area");
-  const titles = { mean_class: "mean over classes" };
-  const line = (title, of) => h("tr", {}, h("th", {}, title), D.runs.flatMap((_, r) => {
+  }));
+}
+function figureTable(lines) {
+  return h("div", { class: "scroll" }, h("table", { id: "accuracy" },
+    several ? h("thead", {}, h("tr", {}, h("th", {}), D.runs.map((run, r) => [
+      h("th", { class: "number", style: { color: color(r) } }, run.name), h("th", { class: "hide-narrow" })]))) : null,
+    h("tbody", {}, lines)));
+}
+function figureLine(title, of) {
+  return h("tr", {}, h("th", {}, title), D.runs.flatMap((_, r) => {
     const figure = of(own(r).figures), error = figure.standard_error || 0;
     const low = 100 * Math.max(0, figure.value - error), high = 100 * Math.min(1, figure.value + error);
-    const counts = "correct" in figure ? `${figure.correct}/${figure.count}` : `${figure.classes} classes`;
     return [h("td", { class: "number" }, h("span", {}, percent(figure.value), h("span", { class: "soft" }, plusMinus(figure))),
-      h("span", { class: "counts soft" }, counts)),
+      h("span", { class: "counts soft" }, counted(figure))),
       h("td", { class: "hide-narrow wide" }, h("span", { class: "range", style: { "--color": color(r) } },
         h("i", { style: { width: 100 * figure.value + "%" } }),
         h("b", { style: { left: low + "%", width: high - low + "%" } })))];
   }));
-  return [
-    h("div", { class: "tiles" }, tiles),
-    h("div", { class: "scroll" }, h("table", { id: "accuracy" },
-      several ? h("thead", {}, h("tr", {}, h("th", {}), D.runs.map((run, r) => [
-        h("th", { class: "number", style: { color: color(r) } }, run.name), h("th", { class: "hide-narrow" })]))) : null,
-      h("tbody", {},
-        keys.map((key) => line(titles[key] || key.replace("top", "top-"), (figures) => figures[key])),
-        Object.keys(own(0).figures.area).map((area) => line(area, (figures) => figures.area[area]))))),
-    h("p", { class: "soft small" }, "± is one standard error of the sample of clips."),
-  ];
-});
+}
+function counted(figure) {  // as metrics.counted
+  if ("correct" in figure) return `${figure.correct}/${figure.count}`;
+  if ("threshold" in figure) return `${clips(figure.count)}, score above ${figure.threshold}`;
+  return `${figure.classes} classes` + (figure.left_out ? `, ${figure.left_out} without clips left out` : "");
+}
 
 // ---- training curves
 
@@ -182,31 +194,41 @@ section("classes", "Classes", () => {
   const area = h("select", { id: "class-area", "aria-label": "Filter classes by area", onchange: () => fill() },
     h("option", { value: "" }, "all areas"), head().areas.map((each) => h("option", { value: each }, each)));
   const shown = h("span", { class: "soft small", id: "class-count" });
-  const sort = { column: columns.findIndex((column) => column.number), up: true };
-  const header = h("tr", {}, columns.map((column, i) => h("th", { class: (column.number ? "number" : "") + (column.narrow ? " hide-narrow" : "") },
-    h("button", { onclick: () => { sort.up = sort.column === i ? !sort.up : !column.number; sort.column = i; fill(); } }, column.title))));
-  const body = h("tbody", {});
-  function fill() {
-    const wanted = search.value.trim().toLowerCase();
-    const text = (c) => [name(c), head().composites[head().composite[c]] || "", of(c).mistaken_for === null ? "" : name(of(c).mistaken_for)].join(" ").toLowerCase();
-    const rows = head().classes.map((_, c) => c).filter((c) => (!area.value || head().areas[head().area[c]] === area.value) && text(c).includes(wanted));
-    const value = columns[sort.column].value, sign = sort.up ? 1 : -1;
-    rows.sort((a, b) => { const [x, y] = [value(a), value(b)]; return (x < y ? -sign : x > y ? sign : 0) || a - b; });
-    header.childNodes.forEach((cell, i) => i === sort.column ? cell.setAttribute("aria-sort", sort.up ? "ascending" : "descending") : cell.removeAttribute("aria-sort"));
-    body.replaceChildren(...rows.map((c) => h("tr", { class: "link", onclick: () => openClass(c) }, columns.map((column) =>
-      h("td", { class: (column.number ? "number" : "") + (column.narrow ? " hide-narrow" : "") }, column.cell ? column.cell(c) : breakable(String(column.value(c))))))));
-    const k = rows.reduce((sum, c) => sum + of(c).correct, 0), n = rows.reduce((sum, c) => sum + of(c).clips, 0);
-    shown.textContent = `${rows.length} of ${head().classes.length} classes, ${k}/${n} clips correct` + (several ? ` (${D.runs[state.run].name})` : "");
-  }
-  fill();
+  const text = (c) => [name(c), head().composites[head().composite[c]] || "", of(c).mistaken_for === null ? "" : name(of(c).mistaken_for)].join(" ");
+  const { table, fill } = classTable(columns, columns.findIndex((column) => column.number), openClass,
+    (c) => (!area.value || head().areas[head().area[c]] === area.value) && text(c).toLowerCase().includes(search.value.trim().toLowerCase()),
+    (rows) => {
+      const k = rows.reduce((sum, c) => sum + of(c).correct, 0), n = rows.reduce((sum, c) => sum + of(c).clips, 0);
+      shown.textContent = `${rows.length} of ${head().classes.length} classes, ${k}/${n} clips correct` + (several ? ` (${D.runs[state.run].name})` : "");
+    });
   return [
     h("p", { class: "soft" }, "A click on a row shows the clips of the class. “Predicted” counts the clips that are predicted as this class, rightly or not."
       + (several ? ` The last columns are of ${D.runs[state.run].name}.` : "")),
     ...notes("composites"),
     h("div", { class: "row" }, search, areas ? area : null, shown),
-    h("div", { class: "tall" }, h("table", { id: "class-table" }, h("thead", {}, header), body)),
+    table,
   ];
 });
+
+// A table of the classes that `wanted` says, sorted by the column with number `first` until another is chosen.
+// Columns: title, value(c) to sort by, cell(c) (default: the value), number, narrow (hidden where there is no room).
+function classTable(columns, first, open, wanted, filled = () => {}) {
+  const sort = { column: first, up: true }, body = h("tbody", {});
+  const kind = (column) => (column.number ? "number" : "") + (column.narrow ? " hide-narrow" : "");
+  const header = h("tr", {}, columns.map((column, i) => h("th", { class: kind(column) },
+    h("button", { onclick: () => { sort.up = sort.column === i ? !sort.up : !column.number; sort.column = i; fill(); } }, column.title))));
+  function fill() {
+    const rows = head().classes.map((_, c) => c).filter(wanted);
+    const value = columns[sort.column].value, sign = sort.up ? 1 : -1;
+    rows.sort((a, b) => { const [x, y] = [value(a), value(b)]; return (x < y ? -sign : x > y ? sign : 0) || a - b; });
+    header.childNodes.forEach((cell, i) => i === sort.column ? cell.setAttribute("aria-sort", sort.up ? "ascending" : "descending") : cell.removeAttribute("aria-sort"));
+    body.replaceChildren(...rows.map((c) => h("tr", { class: "link", onclick: () => open(c) }, columns.map((column) =>
+      h("td", { class: kind(column) }, column.cell ? column.cell(c) : breakable(String(column.value(c))))))));
+    filled(rows);
+  }
+  fill();
+  return { table: h("div", { class: "tall" }, h("table", { id: "class-table" }, h("thead", {}, header), body)), fill };
+}
 function breakable(text) {  // a long name may be broken after each underscore
   return text.split(/(?<=_)/).flatMap((part, i) => i ? [h("wbr"), part] : [part]);
 }

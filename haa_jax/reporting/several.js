@@ -6,32 +6,11 @@ const names = (ids) => ids.length ? ids.map(name).join(", ") : "nothing";
 const titleOf = { mean_iou: "mean IOU", mean_average_precision: "mean average precision" };
 const shownOrNot = (value) => value === null ? "" : value.toFixed(2);
 
-section("accuracies", "Figures", () => {
-  const counted = (figure) => "threshold" in figure ? `${clips(figure.count)}, score above ${figure.threshold}`
-    : `${figure.classes} classes` + (figure.left_out ? `, ${figure.left_out} without clips left out` : "");
-  const line = (key) => h("tr", {}, h("th", {}, titleOf[key]), D.runs.flatMap((_, r) => {
-    const figure = own(r).figures[key], error = figure.standard_error || 0;
-    const low = 100 * Math.max(0, figure.value - error), high = 100 * Math.min(1, figure.value + error);
-    return [h("td", { class: "number" }, h("span", {}, percent(figure.value), h("span", { class: "soft" }, plusMinus(figure))),
-      h("span", { class: "counts soft" }, counted(figure))),
-      h("td", { class: "hide-narrow wide" }, h("span", { class: "range", style: { "--color": color(r) } },
-        h("i", { style: { width: 100 * figure.value + "%" } }), h("b", { style: { left: low + "%", width: high - low + "%" } })))];
-  }));
-  const tiles = D.runs.map((run, r) => {
-    const { mean_iou, mean_average_precision } = own(r).figures, facts = run.facts;
-    const what = [facts.network, facts.stream, facts.step !== undefined ? `step ${facts.step}` : null];
-    return h("div", { class: "tile", style: { "--color": color(r) } }, h("span", { class: "soft" }, run.name),
-      h("strong", {}, percent(mean_iou.value), h("small", {}, plusMinus(mean_iou))),
-      h("div", { class: "soft small" }, `mean IOU; mean average precision ${percent(mean_average_precision.value)}`),
-      h("div", { class: "soft small" }, facts.fusion ? `fused from ${facts.fusion}` : what.filter(Boolean).join(", ")));
-  });
-  return [h("div", { class: "tiles" }, tiles),
-    h("div", { class: "scroll" }, h("table", { id: "accuracy" },
-      several ? h("thead", {}, h("tr", {}, h("th", {}), D.runs.map((run, r) => [
-        h("th", { class: "number", style: { color: color(r) } }, run.name), h("th", { class: "hide-narrow" })]))) : null,
-      h("tbody", {}, Object.keys(own(0).figures).map(line)))),
-    h("p", { class: "soft small" }, "Clips have several classes. IOU: how many classes are both predicted and the clip's own, of those that are either. ± is one standard error of the sample of clips.")];
-});
+section("accuracies", "Figures", () => [
+  tiles(({ mean_iou }) => mean_iou, (figures) => `mean IOU; mean average precision ${percent(figures.mean_average_precision.value)}`),
+  figureTable(Object.keys(own(0).figures).map((key) => figureLine(titleOf[key], (figures) => figures[key]))),
+  h("p", { class: "soft small" }, "Clips have several classes. IOU: how many classes are both predicted and the clip's own, of those that are either. ± is one standard error of the sample of clips."),
+]);
 sections.push(shared.curves);
 
 section("classes", "Classes", () => {
@@ -48,22 +27,10 @@ section("classes", "Classes", () => {
       value: (c) => of(c)[key] ?? -1, cell: (c) => shownOrNot(of(c)[key]) })),
   ];
   const search = h("input", { type: "search", id: "class-filter", placeholder: "Filter by class", "aria-label": "Filter classes by text", oninput: () => fill() });
-  const sort = { column: 2, up: true }, body = h("tbody", {});
-  const kind = (column) => (column.number ? "number" : "") + (column.narrow ? " hide-narrow" : "");
-  const header = h("tr", {}, columns.map((column, i) => h("th", { class: kind(column) },
-    h("button", { onclick: () => { sort.up = sort.column === i ? !sort.up : !column.number; sort.column = i; fill(); } }, column.title))));
-  function fill() {
-    const wanted = search.value.trim().toLowerCase(), value = columns[sort.column].value, sign = sort.up ? 1 : -1;
-    const rows = head().classes.map((_, c) => c).filter((c) => name(c).toLowerCase().includes(wanted));
-    rows.sort((a, b) => { const [x, y] = [value(a), value(b)]; return (x < y ? -sign : x > y ? sign : 0) || a - b; });
-    header.childNodes.forEach((cell, i) => i === sort.column ? cell.setAttribute("aria-sort", sort.up ? "ascending" : "descending") : cell.removeAttribute("aria-sort"));
-    body.replaceChildren(...rows.map((c) => h("tr", { class: "link", onclick: () => openSet(c) }, columns.map((column) =>
-      h("td", { class: kind(column) }, column.cell ? column.cell(c) : String(column.value(c)))))));
-  }
-  fill();
+  const { table, fill } = classTable(columns, 2, openSet, (c) => name(c).toLowerCase().includes(search.value.trim().toLowerCase()));
   return [h("p", { class: "soft" }, "A click on a row shows the clips of the class. Precision, recall and F1 are at the threshold; average precision needs none."
     + (several ? ` The last columns are of ${D.runs[state.run].name}.` : "")),
-    h("div", { class: "row" }, search), h("div", { class: "tall" }, h("table", { id: "class-table" }, h("thead", {}, header), body))];
+    h("div", { class: "row" }, search), table];
 });
 
 section("clips", "Clips by IOU", () => {
