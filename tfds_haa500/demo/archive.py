@@ -61,9 +61,7 @@ def write_archive(
     """
     if unknown := [kind for kind in kinds if kind not in demo_files.KINDS]:
         raise ValueError(f"kinds={','.join(kinds)!r}: {unknown[0]!r} is not one of {', '.join(demo_files.KINDS)}")
-    out = pathlib.Path(out).absolute()
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise FileExistsError(f"{out} exists and is not an empty folder: it is not overwritten")
+    out = demo_files.free_folder(out)
     clips = _draw_clips(seed, clips_per_class, classes)
     partial = out.with_name(f".{out.name}.partial-{os.getpid()}")
     try:

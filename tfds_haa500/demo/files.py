@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import av
 import numpy as np
+from etils import epath
 
 from tfds_haa500.demo import clip as demo_clip
 from tfds_haa500.streams import boxes, flow, video
@@ -16,6 +17,18 @@ from tfds_haa500.streams import boxes, flow, video
 # frame, and so reveal the direction of time, which a single frame must not. Besides, x264 with prediction is not always
 # reproducible to the byte, not even with one thread.
 ENCODER = {"g": "1", "qp": "24", "preset": "fast", "threads": "1"}
+
+
+def free_folder(out: epath.PathLike) -> pathlib.Path:
+    """The absolute path of a folder to write to.
+
+    Raises:
+      FileExistsError: it is a file or a folder with something in it.
+    """
+    out = pathlib.Path(out).absolute()
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise FileExistsError(f"{out} exists and is not an empty folder: it is not overwritten")
+    return out
 
 
 def write_clip(root: str, clip: demo_clip.Clip, kinds: Sequence[str]) -> None:

@@ -73,9 +73,7 @@ def write_folder(
     Raises:
       FileExistsError: `out` is a file or a folder with something in it.
     """
-    out = pathlib.Path(out).absolute()
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise FileExistsError(f"{out} exists and is not an empty folder: it is not overwritten")
+    out = demo_files.free_folder(out)
     (out / "videos").mkdir(parents=True)
     pairs = [draw_pair(number, seed) for number in range(sum(counts.values()))]
     with parallel.progress_bar(len(pairs), "drawing") as bar:
