@@ -116,6 +116,12 @@ def data_dir(tmp_path_factory, archive_dir) -> str:
 
 
 @pytest.fixture
+def one_worker(monkeypatch):
+    """Clips are decoded by one process: for a few, starting more takes longer."""
+    monkeypatch.setenv("TFDS_HAA500_WORKERS", "1")
+
+
+@pytest.fixture
 def tiny_config(data_dir):
     """A config that trains a very narrow I3D on `haa500/tiny`, four steps an epoch."""
     from haa_jax.configs import i3d

@@ -13,17 +13,17 @@ def test_a_file_appears_only_when_it_is_complete(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def fail_halfway(path):
+    with atomic_write(path) as file:
+        file.write(b"half of")
+        raise KeyError
+
+
 def test_an_error_leaves_the_file_before_and_nothing_else(tmp_path):
     path = tmp_path / "figures.json"
     path.write_bytes(b"before")
-
-    def fail_halfway():
-        with atomic_write(path) as file:
-            file.write(b"half of")
-            raise KeyError
-
     with pytest.raises(KeyError):
-        fail_halfway()
+        fail_halfway(path)
     assert path.read_bytes() == b"before"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -42,13 +42,7 @@ def test_an_object_of_a_bucket_is_written_whole_or_not_at_all(bucket):
         with atomic_write(path) as file:
             file.write(content)
         assert path.read_bytes() == content
-
-    def fail_halfway():
-        with atomic_write(path) as file:
-            file.write(b"half of")
-            raise KeyError
-
     with pytest.raises(KeyError):
-        fail_halfway()
+        fail_halfway(path)
     assert path.read_bytes() == b"second"
     assert [found.name for found in path.parent.iterdir()] == ["figures.json"]

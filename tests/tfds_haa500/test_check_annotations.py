@@ -58,8 +58,8 @@ def rows(tmp_path) -> pathlib.Path:
 
 
 @pytest.fixture(autouse=True)
-def _one_worker(monkeypatch):
-    monkeypatch.setenv("TFDS_HAA500_WORKERS", "1")
+def _low(one_worker, monkeypatch):
+    """The clips here have 72 lines."""
     monkeypatch.setattr(check_annotations, "HIGH", 72)
 
 

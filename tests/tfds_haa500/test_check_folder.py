@@ -9,6 +9,8 @@ from tests.conftest import write_video
 from tfds_haa500 import check_folder
 from tfds_haa500.clip_folder_dataset_builder import Builder, ClipFolderConfig
 
+pytestmark = pytest.mark.usefixtures("one_worker")
+
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> pathlib.Path:
@@ -24,11 +26,6 @@ def whole(tmp_path_factory) -> pathlib.Path:
 @pytest.fixture
 def folder(whole, tmp_path) -> pathlib.Path:
     return shutil.copytree(whole, tmp_path / "folder")
-
-
-@pytest.fixture(autouse=True)
-def _one_worker(monkeypatch):
-    monkeypatch.setenv("TFDS_HAA500_WORKERS", "1")
 
 
 def check(folder: pathlib.Path, **config) -> None:

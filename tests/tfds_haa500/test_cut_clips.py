@@ -26,6 +26,9 @@ ROWS = [  # of two classes: source, start, end
 ]
 
 
+pytestmark = pytest.mark.usefixtures("one_worker")
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> pathlib.Path:
     """Read only: annotations of four clips and their three videos of 4 seconds."""
@@ -43,11 +46,6 @@ def whole(tmp_path_factory) -> pathlib.Path:
 @pytest.fixture
 def folder(whole, tmp_path) -> pathlib.Path:
     return shutil.copytree(whole, tmp_path / "folder")
-
-
-@pytest.fixture(autouse=True)
-def _one_worker(monkeypatch):
-    monkeypatch.setenv("TFDS_HAA500_WORKERS", "1")
 
 
 def files(folder) -> dict[str, bytes]:
