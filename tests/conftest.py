@@ -3,6 +3,7 @@
 import atexit
 import contextlib
 import fcntl
+import gc
 import os
 import pathlib
 import secrets
@@ -198,6 +199,12 @@ def _required(report):
         report.outcome = "failed"
         report.longrepr = f"{report.nodeid}: REQUIRE_ALL=1 is set, and a need is missing: {reason}"
     return report
+
+
+def pytest_collection_finish():
+    """Tracing makes objects by the million, and at Python's own threshold a fifth of it is looking for garbage."""
+    gc.freeze()
+    gc.set_threshold(50_000, 10, 10)
 
 
 @pytest.fixture(scope="session", autouse=True)
