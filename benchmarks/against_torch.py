@@ -72,7 +72,7 @@ def main(argv):
     networks, rounds = flags.FLAGS.networks, flags.FLAGS.rounds
     check(networks)
     jax.config.update("jax_platforms", "cpu")
-    compiling.set_flags()
+    compiling.prepare()
     print(f"{machine()}, {rounds} rounds: median [least, most]\n")
     print(line(COLUMNS), line(["---"] * len(COLUMNS)), sep="\n", flush=True)
     for name in networks:

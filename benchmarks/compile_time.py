@@ -51,7 +51,7 @@ def _in_own_process(setting: str) -> list[float]:
 def measure(config, setting: str) -> list[float]:
     """The values of COLUMNS; weights and clips are constant."""
     if setting == "ours":
-        compiling.set_flags()  # before JAX finds its devices
+        compiling.prepare()  # before JAX finds its devices
     device_mesh = mesh.make_mesh()
     options = compiling.options(device_mesh) if setting == "ours" else {}
     traced, _ = trace_step(config, device_mesh, config.train.batch_size // device_mesh.size)

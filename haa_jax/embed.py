@@ -46,7 +46,7 @@ def main(argv: list[str]) -> None:
     config_flag.require("config", "workdir")
     options = flags.FLAGS
     set_up_logging()
-    compiling.set_flags()
+    compiling.prepare()
     if options.multihost:
         jax.distributed.initialize()
         set_up_logging(jax.process_index())

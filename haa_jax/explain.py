@@ -35,7 +35,7 @@ __all__ = ["Explanation", "ExplanationError", "describe", "explain", "grad_cam",
 def main(argv: list[str]) -> None:
     options = flags.FLAGS
     set_up_logging()
-    compiling.set_flags()
+    compiling.prepare()
     if len(argv) != 2:
         sys.exit(f"error: one video is needed, not {len(argv) - 1}; options are given as --name=value")
     try:

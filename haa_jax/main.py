@@ -44,7 +44,7 @@ def parse(argv: list[str]) -> list[str]:
 def main(argv: list[str]) -> None:
     workdir = _usable_workdir()
     set_up_logging()  # the number of this process is known only after joining the others
-    compiling.set_flags()
+    compiling.prepare()
     process = _join_other_processes()
     set_up_logging(process)
 

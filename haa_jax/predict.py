@@ -74,7 +74,7 @@ def main(argv: list[str]) -> None:
     if len(argv) < 2:
         sys.exit("error: give videos, folders of videos, or lists of videos (.txt)")
     set_up_logging()
-    compiling.set_flags()
+    compiling.prepare()
     from haa_jax.errors import user_errors
 
     try:

@@ -14,7 +14,7 @@ import tempfile
 import urllib.request
 from collections.abc import Callable
 
-from haa_jax.runtime.compiling import HAS_FUSION_EMITTERS  # loads no JAX, whose flags are set below
+from haa_jax.runtime.compiling import HAS_FUSION_EMITTERS, OBJECTS  # loads no JAX, whose flags are set below
 
 # Eight devices, since much can only go wrong with several. Tests compile many programs and run each a few times:
 # compiling is most of the work, and with these flags it takes a third of the time.
@@ -202,9 +202,9 @@ def _required(report):
 
 
 def pytest_collection_finish():
-    """Tracing makes objects by the million, and at Python's own threshold a fifth of it is looking for garbage."""
+    """As the commands do (see compiling.py), and what was imported is never looked at again."""
     gc.freeze()
-    gc.set_threshold(50_000, 10, 10)
+    gc.set_threshold(OBJECTS)
 
 
 @pytest.fixture(scope="session", autouse=True)

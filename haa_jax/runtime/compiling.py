@@ -1,10 +1,14 @@
-"""Settings of XLA that make programs for a CPU quick to compile and leave them as fast.
+"""Settings that make programs quick to compile, for a CPU above all, and leave them as fast.
 
 To a CPU's compiler a network's step is thousands of small loops, and compiling them is most of a short run. Half of
 that time goes into unrolling loops and into a second way of generating their code, which do not make the step faster:
 `python -m benchmarks.compile_time` compares. Other platforms are left alone.
+
+Tracing a network makes objects by the million, which nobody drops: at Python's own threshold, a fifth of the time goes
+into looking for garbage among them.
 """
 
+import gc
 import importlib.metadata
 import os
 import typing
@@ -17,8 +21,15 @@ NO_UNROLLING = "--xla_backend_extra_options=xla_cpu_disable_loop_unrolling=true"
 HAS_FUSION_EMITTERS = importlib.metadata.version("jaxlib").startswith("0.10.")
 
 
-def set_flags() -> None:
-    """Adds to XLA_FLAGS, which XLA reads when JAX looks for its devices. What the user has set wins."""
+OBJECTS = 50_000  # made before Python looks for garbage; its own threshold is 700 to 2,000
+
+
+def prepare() -> None:
+    """Adds to XLA_FLAGS, which XLA reads when JAX looks for its devices, and has Python look for garbage less often.
+
+    The flags that the user has set win.
+    """
+    gc.set_threshold(OBJECTS)
     os.environ["XLA_FLAGS"] = f"{NO_UNROLLING} {os.environ.get('XLA_FLAGS', '')}".strip()
 
 

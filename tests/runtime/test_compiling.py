@@ -9,7 +9,7 @@ from haa_jax.runtime import compiling
 
 PROGRAM = """
 from haa_jax.runtime import compiling
-compiling.set_flags()
+compiling.prepare()
 import jax
 from haa_jax.runtime import mesh
 jax.jit(lambda x: x + 1, compiler_options=compiling.options(mesh.make_mesh()))(1.0)
@@ -26,7 +26,7 @@ def test_xla_takes_the_settings_beside_those_of_the_user(tmp_path):
 
 def test_what_the_user_has_set_wins(monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", "--xla_backend_extra_options=xla_cpu_disable_loop_unrolling=false")
-    compiling.set_flags()
+    compiling.prepare()
     assert os.environ["XLA_FLAGS"].split()[-1].endswith("unrolling=false")
 
 
