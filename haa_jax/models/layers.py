@@ -108,13 +108,19 @@ def max_pool(
       padding: "SAME", another name that `jax.lax.padtype_to_pads` knows, or (before, after) for each extent;
         the padding is -inf.
     """
-    by_axis = functools.partial(_max_pool_by_axis, window=window, stride=stride, padding=padding)
-    windowed = functools.partial(nn.max_pool, window_shape=window, strides=stride, padding=padding)
+    if isinstance(padding, str):
+        padding = jax.lax.padtype_to_pads(x.shape[1:-1], window, stride, padding)
+    return _max_pool(x, tuple(window), tuple(stride), tuple(map(tuple, padding)))
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2, 3), inline=True)  # remembers the traces, as in convolution.py
+def _max_pool(x, window, stride, pads):
+    by_axis = functools.partial(_max_pool_by_axis, window=window, stride=stride, pads=pads)
+    windowed = functools.partial(nn.max_pool, window_shape=window, strides=stride, padding=pads)
     return jax.lax.platform_dependent(x, cpu=by_axis, default=windowed)
 
 
-def _max_pool_by_axis(x, window, stride, padding):
-    pads = jax.lax.padtype_to_pads(x.shape[1:-1], window, stride, padding) if isinstance(padding, str) else padding
+def _max_pool_by_axis(x, window, stride, pads):
     for axis, (size, step, (before, after)) in enumerate(zip(window, stride, pads, strict=True), start=1):
         config = [(0, 0, 0)] * x.ndim
         config[axis] = (before, after, 0)
