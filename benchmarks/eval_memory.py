@@ -22,6 +22,7 @@ import jax
 import numpy as np
 from absl import app, flags, logging
 
+from benchmarks.figures import resident
 from haa_jax import config_flag, evaluate
 from haa_jax.data import pipeline
 from haa_jax.experiment import create_experiment
@@ -90,12 +91,6 @@ class Watch:
 
     def seconds(self) -> float:
         return time.monotonic() - self._started
-
-
-def resident() -> int:
-    """Resident memory of this process in megabytes."""
-    pages = int(pathlib.Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize() // 10**6
 
 
 def build(data_dir: pathlib.Path) -> None:

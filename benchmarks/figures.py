@@ -1,5 +1,7 @@
 """How benchmarks print a figure that was measured several times."""
 
+import pathlib
+import resource
 import statistics
 from collections.abc import Sequence
 
@@ -8,3 +10,9 @@ def spread(values: Sequence[float], digits: int) -> str:
     """Median [least, most]."""
     middle, least, most = (f"{each:.{digits}f}" for each in (statistics.median(values), min(values), max(values)))
     return f"{middle} [{least}, {most}]"
+
+
+def resident() -> int:
+    """Resident memory of this process in megabytes."""
+    pages = int(pathlib.Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() // 10**6
