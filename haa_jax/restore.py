@@ -234,8 +234,6 @@ def _check_settings(restored: Restored, config: ConfigDict) -> None:
     known = base.get_config()
     fields = [(part, field) for part in ("data", "model", "eval") for field in known[part]]
     missing = [f"{part}.{field}" for part, field in fields if field not in config[part]]
-    if config.objective != "multi_label":
-        missing = [field for field in missing if field != "eval.threshold"]
     if missing:
         raise RestoreError(
             f"the checkpoint at step {restored.step} was saved by a version of haa_jax "
