@@ -32,6 +32,8 @@ from tfds_haa500.streams import video
 FIGURE_SIZE, DPI = (13, 7.5), 110  # inches
 BINS = 30
 MOST = 8  # sizes and frame rates that are named; the rest is summed up
+FAR = 1.25  # a histogram ends at the 99th percentile if the longest clip is more than so many times as long
+ROWS = 4  # bars that have room in a panel at least, so that one alone does not fill it
 COLOR, LABEL_SIZE = "#3b6ea5", 8
 
 
@@ -119,12 +121,11 @@ def _facts(example: dict) -> tuple:
 def table(name: str, facts: Facts) -> str:
     """All figures as text."""
     splits = ", ".join(f"{count:,} {split}" for split, count in collections.Counter(facts.split.tolist()).items())
-    per_class = _per_class(facts)
-    lines = [f"{name}: {len(facts.frames):,} clips of {len(per_class):,} classes ({splits})"]
+    lines = [f"{_title(name, facts)} ({splits})"]
     seconds = facts.frames / facts.fps
     lines += [f"{facts.frames.sum():,} frames, {seconds.sum():,.0f} s", ""]
     spreads = {
-        "clips a class": per_class,
+        "clips a class": _per_class(facts),
         "seconds a clip": seconds,
         "frames a clip": facts.frames,
         "frames a second": facts.fps,
@@ -139,6 +140,11 @@ def table(name: str, facts: Facts) -> str:
             share = f"{count:,} ({100 * count / len(facts.frames):.2f} %)"
             lines.append(f"{'' if number else row:20}{share:>20}  {value}")
     return "\n".join(lines)
+
+
+def _title(name: str, facts: Facts) -> str:
+    clips, classes = len(facts.frames), len(_per_class(facts))
+    return f"{name}: {clips:,} clips of {classes:,} class{'' if classes == 1 else 'es'}"
 
 
 def _per_class(facts: Facts) -> np.ndarray:
@@ -194,15 +200,16 @@ def draw(name: str, facts: Facts) -> bytes:
     _named(panels[0, 3], "frames a second", counted["frames a second"])
     for axes, row in zip(panels[1], ("people", "camera", "area", "stored size"), strict=True):
         _named(axes, row, counted[row])
-    figure.suptitle(f"{name}: {len(facts.frames):,} clips of {len(_per_class(facts)):,} classes")
+    figure.suptitle(_title(name, facts))
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=DPI)
     return file.getvalue()
 
 
 def _histogram(axes, title: str, values: np.ndarray) -> None:
-    """Bins of equal width up to the 99th percentile; how many clips are beyond it is written below."""
+    """Bins of equal width; up to the 99th percentile if some are far beyond it, and how many are is written below."""
     most = np.percentile(values, 99)
+    most = most if values.max() > FAR * most else values.max()
     bins = np.linspace(values.min(), max(most, values.min() + 1e-6), BINS + 1)
     if np.issubdtype(values.dtype, np.integer):  # all bins have equally many of the values
         step = max(1, math.ceil((most - values.min() + 1) / BINS))
@@ -211,12 +218,14 @@ def _histogram(axes, title: str, values: np.ndarray) -> None:
     beyond = values[values > most]
     note = f"\n{len(beyond)} beyond, up to {beyond.max():.4g}" if len(beyond) else ""
     axes.set(title=title, ylabel="clips")
+    axes.yaxis.get_major_locator().set_params(integer=True)
     axes.set_xlabel(f"median {np.median(values):.3g}, mean {values.mean():.3g}{note}", fontsize=LABEL_SIZE)
 
 
 def _bars(axes, title: str, values: np.ndarray, counts: np.ndarray, unit: str) -> None:
     axes.bar(values, counts, color=COLOR)
     axes.set(title=title, ylabel=unit, xlim=(0, values.max() + 1.5))
+    axes.yaxis.get_major_locator().set_params(integer=True)
 
 
 def _named(axes, title: str, counts: dict[str, int]) -> None:
@@ -224,10 +233,10 @@ def _named(axes, title: str, counts: dict[str, int]) -> None:
     if not counts:
         axes.set_axis_off()
         return
-    names = [name.replace("_", " ") for name in counts]
-    bars = axes.barh(names[::-1], list(counts.values())[::-1], color=COLOR)
-    axes.bar_label(bars, [f"{count:,}" for count in list(counts.values())[::-1]], fontsize=LABEL_SIZE, padding=2)
+    bars = axes.barh([name.replace("_", " ") for name in counts], list(counts.values()), color=COLOR)
+    axes.bar_label(bars, [f"{count:,}" for count in counts.values()], fontsize=LABEL_SIZE, padding=2)
     axes.margins(x=0.2)
+    axes.set_ylim(max(len(counts), ROWS) - 0.4, -0.6)  # the first on top
     axes.tick_params(axis="y", labelsize=LABEL_SIZE)
     axes.set(title=title, xlabel="clips")
 

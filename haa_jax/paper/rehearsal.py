@@ -98,6 +98,7 @@ def run_all(names: list[str], workdir: pathlib.Path) -> None:
 
     runs = workdir / "runs"
     jax.config.update("jax_compilation_cache_dir", str(workdir / "compiled"))  # many runs have the same shapes
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)  # small programs too: there are hundreds
     missing = commands.missing(names, runs)
     started = time.monotonic()
     for number, name in enumerate(missing, start=1):

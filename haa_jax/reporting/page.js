@@ -137,7 +137,7 @@ function chart(panel, lines) {
     }
   }
   return h("figure", { style: { margin: "0" } }, h("h3", {}, panel.title), svg, h("div", { class: "legend" }, lines.map((line) =>
-    h("span", {}, h("i", { class: line.thin ? "thin" : null, style: { "--color": color(line.run) } }),
+    h("span", {}, h("i", { class: line.thin ? "thin" : dash(line.tag) ? "dashed" : null, style: { "--color": color(line.run) } }),
       (several ? D.runs[line.run].name + ": " : "") + curveName(line.tag)))));
 }
 

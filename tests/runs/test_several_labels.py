@@ -1,6 +1,7 @@
 """Data sets whose clips have several classes: from lists of videos to a network, its test, and predictions."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from tests.test_extensions import NETWORK
 from tests.tfds_haa500.sources.test_path_lists import write_lists
 from tfds_haa500 import browse
 from tfds_haa500.clip_folder_dataset_builder import Builder, ClipFolderConfig
+from tfds_haa500.demo import pairs
 
 SETS = ("sit,run", "jump", "run", "sit,jump,run", "jump,sit", "sit")
 
@@ -120,25 +122,29 @@ def test_their_page_has_a_choice_of_single_classes(folder):
 
 
 @pytest.mark.slow
-def test_they_are_learned_in_time_and_not_from_one_frame(tmp_path):
-    """Two people at once: from 8 frames both actions, from one frame no direction, whose chance is one half.
+def test_they_are_learned_in_time_and_not_from_one_frame(tmp_path, monkeypatch):
+    """Two people with a barbell each: from 8 frames who raises and who lowers it, from one frame neither.
 
-    One frame shows which of the three composites there are, but of each only that it is one of two classes.
+    Each of the two classes is in three quarters of the clips, so chance is a mean average precision of 0.75. All six
+    classes of the data set take longer (docs/demo.md).
     """
-    data = tmp_path / "data"
-    command = [sys.executable, "-m", "tfds_haa500.build", "--config=demo_pairs", f"--data_dir={data}"]
-    subprocess.run(command, check=True, capture_output=True)
+    monkeypatch.setattr(pairs, "COMPOSITES", ("barbell",))
+    pairs.write_folder(tmp_path / "pairs", counts={"train": 128, "val": 4, "test": 64})
+    videos, lists = str(tmp_path / "pairs" / "videos"), str(tmp_path / "pairs" / "lists")
+    of = ClipFolderConfig(name="pairs", folder=videos, split_list=lists, multi_label=True)
+    Builder(config=of, data_dir=str(tmp_path / "data")).download_and_prepare()
     found = {}
     for frames in (8, 1):
         workdir = tmp_path / f"frames{frames}"
         command = [sys.executable, "-m", "haa_jax.main", "--config=configs/i3d.py:demo,multi_label"]
-        settings = [f"--config.data.frames={frames}", "--config.eval.every_epochs=0"]
-        where = [f"--config.data.data_dir={data}", f"--workdir={workdir}"]
-        subprocess.run([*command, *settings, *where], check=True, capture_output=True)
+        settings = [f"--config.data.frames={frames}", "--config.train.epochs=20", "--config.eval.every_epochs=0"]
+        where = ["--config.data.dataset=clip_folder/pairs", f"--config.data.data_dir={tmp_path / 'data'}"]
+        # Without the flags of the tests, which make programs quick to compile and slow.
+        environment = {**os.environ, "XLA_FLAGS": ""}
+        line = [*command, *settings, *where, f"--workdir={workdir}"]
+        subprocess.run(line, env=environment, check=True, capture_output=True)
         figures = json.loads((workdir / "metrics.json").read_text())["heads"]["atomic"]
         found[frames] = {name: figure["value"] for name, figure in figures.items()}
         print(frames, found[frames])
-    # docs/demo.md has what was measured: 1.00 and 0.66, 1.00 and 0.51.
-    assert found[8]["mean_average_precision"] > 0.9
-    assert found[1]["mean_average_precision"] < 0.8
-    assert found[8]["mean_iou"] > found[1]["mean_iou"] + 0.2
+    assert found[8]["mean_average_precision"] > found[1]["mean_average_precision"] + 0.1
+    assert found[8]["mean_iou"] > found[1]["mean_iou"] + 0.1
