@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from haa_jax.runtime.signals import EXIT_INTERRUPTED
 from tests import far_host
 from tests.runs.test_multihost import Host, arguments, assert_as_alone, assert_losses_as_alone
 from tests.runs.test_resume import ROOT
@@ -98,3 +99,21 @@ def test_with_delay_and_loss_two_hosts_do_what_one_process_does(data_dir, alone,
     assert "on 4 cpu in 2 process(es)" in hosts[0].text
     assert_losses_as_alone(hosts[0].text, alone, range(2, 5))
     assert_as_alone(tmp_path, alone[0])
+
+
+def test_a_network_that_is_cut_ends_both_and_the_same_command_resumes(data_dir, tmp_path):
+    line = arguments(data_dir, tmp_path, **{"train.steps": 40, "checkpoint.every_epochs": 1.0})
+    with far_apart(delay=0.001, loss=0.0) as far:
+        hosts = far.train(line)
+        hosts[0].wait_for("step 9/")
+        far.set_cut(True)
+        cut = time.monotonic()
+        codes = [host.end(PATIENCE) for host in hosts]  # once one misses the other's heartbeats, for 100 s at most
+        print(f"{codes}, {time.monotonic() - cut:.0f} s after the cut")
+        far.set_cut(False)
+        for code, host in zip(codes, hosts, strict=True):
+            assert code not in (0, EXIT_INTERRUPTED)
+            assert "another task died" in host.text or "one of them may be gone" in host.text, host.text
+        hosts = far.train(line)
+        assert [host.end(PATIENCE) for host in hosts] == [0, 0], hosts[0].text + hosts[1].text
+    assert "resuming from the checkpoint at step" in hosts[0].text
