@@ -12,7 +12,7 @@ import dataclasses
 import io
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import google_crc32c
 import numpy as np
@@ -167,18 +167,31 @@ def write_index(data_path: epath.PathLike, builder) -> None:
 
 
 def read_index(data_path: epath.PathLike, split: str) -> ClipIndex:
-    """The clips of one split.
+    """The clips of one split; errors as `read_indexes`."""
+    return read_indexes(data_path, [split])[split]
+
+
+def read_indexes(data_path: epath.PathLike, splits: Iterable[str]) -> dict[str, ClipIndex]:
+    """The clips of each of several splits, for which the file is read once: in a bucket, that is a few requests.
 
     Raises:
       RecordError: the dataset has no index, or the index has no such split.
     """
     path = epath.Path(data_path) / INDEX_FILE
-    if not path.exists():
-        raise RecordError(f"{path} is missing: build the dataset again with `python -m tfds_haa500.build`")
-    rows = [row for row in csv.DictReader(io.StringIO(path.read_text())) if row["split"] == split]
-    if not rows:
-        raise RecordError(f"{path} has no clips of split {split!r}")
+    try:
+        text = path.read_text()
+    except FileNotFoundError as error:
+        raise RecordError(f"{path} is missing: build the dataset again with `python -m tfds_haa500.build`") from error
+    rows = {split: [] for split in splits}
+    for row in csv.DictReader(io.StringIO(text)):
+        rows.get(row["split"], []).append(row)
+    for split, found in rows.items():
+        if not found:
+            raise RecordError(f"{path} has no clips of split {split!r}")
+    return {split: _index(found) for split, found in rows.items()}
 
+
+def _index(rows: list[dict[str, str]]) -> ClipIndex:
     several = LABELS in rows[0]
 
     def column(name: str, dtype) -> np.ndarray | None:

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 from collections.abc import Sequence
 
+import jax
 import numpy as np
 import tensorflow_datasets as tfds
 from etils import epath
@@ -14,6 +15,7 @@ from haa_jax.data.labels import Head, classes_of
 from haa_jax.errors import UserError
 from haa_jax.runtime import paths
 from tfds_haa500 import records, taxonomy
+from tfds_haa500.runtime import bucket
 
 
 class DatasetError(UserError, ValueError):
@@ -169,7 +171,7 @@ def open_split(builder, split: str, heads: tuple[Head, ...], area: str = "") -> 
     if split not in builder.info.splits:
         found = ", ".join(builder.info.splits)
         raise DatasetError(f"{builder.info.full_name} has no {split} split, only {found}{_WITHOUT.get(split, '')}")
-    index = records.checked_index(builder, split)
+    index = _index(builder, split)
     if area and index.area is None:
         raise DatasetError(
             f"config.area={area!r}: the clips of {builder.info.full_name} have several classes, and no area"
@@ -180,6 +182,13 @@ def open_split(builder, split: str, heads: tuple[Head, ...], area: str = "") -> 
         raise DatasetError(f"{builder.info.full_name}: the {split} split has no clips of area={area!r}")
     labels = {head.name: classes_of(head, getattr(index, head.feature), index.clip_id) for head in heads}
     return Split(records.ClipReader(builder.data_path, builder.info.features, index), labels)
+
+
+def _index(builder, split: str) -> records.ClipIndex:
+    """All processes see the same bucket, and one of them checks it; each host checks its own disk."""
+    if bucket.is_remote(builder.data_path) and jax.process_index() > 0:
+        return records.read_index(builder.data_path, split)
+    return records.checked_index(builder, split)
 
 
 _WITHOUT = {
@@ -193,8 +202,7 @@ def fingerprint(builder) -> str:
     metadata = builder.info.metadata
     digest = hashlib.sha256(metadata["taxonomy"].encode())
     digest.update(repr([metadata.get(key) for key in ("streams", "flow", "pose")]).encode())
-    for split in sorted(builder.info.splits):
-        index = records.read_index(builder.data_path, split)
+    for index in records.read_indexes(builder.data_path, sorted(builder.info.splits)).values():
         rows = zip(index.clip_id, index.labels or index.label.tolist(), index.num_frames.tolist(), strict=True)
         digest.update(repr(sorted(rows)).encode())
     return digest.hexdigest()[:16]

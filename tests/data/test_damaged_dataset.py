@@ -1,13 +1,17 @@
 """Missing, truncated and foreign files of a built dataset: reported before training, or when they are read."""
 
+import contextlib
 import re
 import shutil
 
+import jax
 import pytest
 
 from haa_jax.data import dataset
 from haa_jax.experiment import create_experiment
+from haa_jax.learning import objectives
 from tfds_haa500 import records
+from tfds_haa500.runtime import bucket
 
 NAME = "haa500/tiny"
 VERSION, OLDER = '"version": "1.1.0"', '"version": "1.0.0"'
@@ -54,6 +58,19 @@ def test_a_shard_that_is_missing(folder, tiny_config):
     shard(folder).unlink()
     with pytest.raises(records.RecordError, match=f"shard missing: .*{name}"):
         create_experiment(tiny_config)
+
+
+@pytest.mark.parametrize(("remote", "process", "checks"), [(True, 0, True), (True, 1, False), (False, 1, True)])
+def test_of_processes_that_share_a_bucket_one_looks_at_its_shards(
+    folder, tiny_config, monkeypatch, remote, process, checks
+):
+    shard(folder).unlink()
+    builder = dataset.open_builder(NAME, tiny_config.data.data_dir)
+    heads = objectives.make_heads("atomic", dataset.read_taxonomy(builder), "")
+    monkeypatch.setattr(bucket, "is_remote", lambda path: remote)
+    monkeypatch.setattr(jax, "process_index", lambda: process)
+    with pytest.raises(records.RecordError, match="shard missing") if checks else contextlib.nullcontext():
+        dataset.open_split(builder, "train", heads)
 
 
 def test_a_shard_of_another_split(folder, tiny_config):

@@ -18,6 +18,7 @@ from etils import epath
 from haa_jax import evaluate
 from haa_jax.runtime import checkpoint_reader, seal
 from haa_jax.runtime.checkpoint import DAMAGED_FOLDER
+from tests.runs.test_multihost import together
 from tests.runs.test_resume import STEPS, command, run, start
 from tests.runs.test_train import assert_bitwise_equal, final_state, scalars
 from tfds_haa500.runtime.bucket import upload
@@ -105,6 +106,22 @@ def test_killed_in_its_saves_with_a_store_that_fails_it_ends_as_on_a_disk(
     assert_bitwise_equal(reference.state, final_state(tiny_config, workdir).state)
     with capsys.disabled():
         print(f"\n{control.counts()}")
+
+
+@pytest.mark.slow
+def test_each_further_process_adds_few_requests(data_dir, bucket, object_store, capsys):
+    """Of two steps and a test; what their clips cost does not depend on the number of processes."""
+    control, requests = Control(object_store), {}
+    upload(tfds.builder("haa500/tiny", data_dir=data_dir).data_path, f"{bucket}/tfds/haa500/tiny/1.1.0")
+    for processes in (2, 4, 8):
+        control.set(fail=0)  # which begins to count anew
+        fields = {"train.steps": 2, "data.threads": 2}
+        hosts = together(f"{bucket}/tfds", f"{bucket}/runs/{processes}", processes=processes, **fields)
+        assert [host.end(900) for host in hosts] == [0] * processes, hosts[0].text
+        requests[processes] = control.counts()["requests"]
+    with capsys.disabled():
+        print(f"\nrequests by number of processes: {requests}")
+    assert (requests[8] - requests[2]) / 6 < 120
 
 
 def _copied(workdir: epath.Path, tmp_path):

@@ -1,6 +1,7 @@
 import shutil
 import subprocess
 import sys
+import urllib.request
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 from etils import epath
 
-from haa_jax.runtime import checkpoint_reader, mesh, seal
+from haa_jax.runtime import checkpoint, checkpoint_reader, mesh, seal
 from haa_jax.runtime.checkpoint import DAMAGED_FOLDER, Checkpoints
 from haa_jax.runtime.checkpoint_reader import CheckpointError, read, read_variables
 
@@ -367,3 +368,16 @@ def test_in_a_bucket_a_checkpoint_without_its_mark_is_none_and_is_removed(bucket
     assert (workdir / "checkpoints" / "2").exists()  # a reader changes nothing
     assert restored_step(workdir).step == 1
     assert not (workdir / "checkpoints" / "2").exists()
+
+
+@pytest.mark.slow
+def test_a_folder_of_a_bucket_is_moved_though_requests_fail(bucket, object_store):
+    folder, target = epath.Path(bucket) / "from", epath.Path(bucket) / "to"
+    names = [f"{number}/file" for number in range(6)]
+    for name in names:
+        (folder / name).write_text(name)
+    urllib.request.urlopen(f"{object_store}/control?fail=0.2", data=b"").read()
+    checkpoint._move(folder, target)
+    urllib.request.urlopen(f"{object_store}/control?fail=0", data=b"").read()
+    assert {name: path.read_text() for name, path in seal.all_files(target).items()} == {name: name for name in names}
+    assert not folder.exists()
