@@ -29,19 +29,15 @@ from haa_jax.runtime import compiling, mesh
 COLUMNS = ("network", "clips", "host, before", "host, reading", "batch", "state", "clips a step", "temporary")
 SECONDS = 2.0  # between two looks at the memory
 
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "Where haa500/demo has been built.")
-_CLIPS = flags.DEFINE_integer("clips", None, "Clips of the compiled step (default: the config's batch).", 1)
-_CONFIG = config_flag.define()
-
 
 def main(argv: list[str]) -> None:
     config_flag.no_arguments(argv)
     config_flag.require("config", "data_dir")
     logging.set_verbosity(logging.WARNING)
     compiling.prepare()
-    config = _CONFIG.value
-    config.data.dataset, config.data.data_dir = "haa500/demo", _DATA_DIR.value
-    clips = _CLIPS.value or config.train.batch_size
+    config = flags.FLAGS.config
+    config.data.dataset, config.data.data_dir = "haa500/demo", flags.FLAGS.data_dir
+    clips = flags.FLAGS.clips or config.train.batch_size
     shapes = jax.tree.leaves(batch_shapes(config, config.train.batch_size)["clips"])
     cells = [
         *host(config),
@@ -78,5 +74,13 @@ def device(config, clips: int) -> tuple[int, int]:
     return state, compiled.memory_analysis().temp_size_in_bytes
 
 
+def define_flags() -> None:
+    """Not on import: other programs define a --config as well."""
+    config_flag.define()
+    flags.DEFINE_string("data_dir", None, "Where haa500/demo has been built.")
+    flags.DEFINE_integer("clips", None, "Clips of the compiled step (default: the config's batch).", 1)
+
+
 if __name__ == "__main__":
+    define_flags()
     app.run(main, flags_parser=config_flag.parse)
