@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import gc
 import itertools
 import multiprocessing.resource_tracker
 import os
@@ -68,6 +69,7 @@ def ordered_map(
 def stop() -> None:
     """Ends the worker processes, even in the middle of a clip."""
     loky.get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
+    gc.collect()  # unlinks loky's semaphores now: while Python exits, loky may warn of them
 
 
 def progress_bar(total: int, what: str) -> tqdm.tqdm:
