@@ -155,7 +155,13 @@ def test_an_interrupt_ends_in_a_line_and_the_next_run_goes_on(folder):
     rows = "".join(f"https://youtu.be/{IDS[k % 3]},0.{k},3.{k},0,1\n" for k in range(10)) * 2
     for name in range(20):
         (folder / "raw" / f"kite{name}.txt").write_text(rows)
-    run = subprocess.Popen(command(f"--manual_dir={folder}"), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    run = subprocess.Popen(
+        command(f"--manual_dir={folder}"),
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # what a shell starts with & ignores it
+    )
     deadline = time.time() + 120
     while not list(folder.glob("video/*/*_003.mp4")) and time.time() < deadline:
         time.sleep(0.01)
