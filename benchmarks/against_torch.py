@@ -30,7 +30,7 @@ import jax
 import numpy as np
 from absl import app, flags
 
-from benchmarks.figures import spread
+from benchmarks.figures import line, spread
 from haa_jax import config_flag, models, streams
 from haa_jax.configs import base
 from haa_jax.data.pipeline import cores
@@ -210,10 +210,6 @@ def row(name: str, kind: str, clips: int, times: Mapping[str, list[float]], seco
     ratios = [own / other for own, other in zip(ours, times[faster], strict=True)]
     cells = (name, kind, clips, spread(ours, 1), f"{spread(times[faster], 1)} ({faster})", spread(ratios, 2))
     return line([*cells, f"{seconds:.1f}"])
-
-
-def line(cells) -> str:
-    return f"| {' | '.join(map(str, cells))} |"
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ import jax
 from absl import app, flags, logging
 
 from benchmarks.collectives import batch_shapes, trace_step
-from benchmarks.figures import resident
+from benchmarks.figures import line, resident
 from haa_jax import config_flag, memory
 from haa_jax.data import pipeline
 from haa_jax.experiment import create_experiment
@@ -39,15 +39,10 @@ def main(argv: list[str]) -> None:
     config.data.dataset, config.data.data_dir = "haa500/demo", flags.FLAGS.data_dir
     clips = flags.FLAGS.clips or config.train.batch_size
     shapes = jax.tree.leaves(batch_shapes(config, config.train.batch_size)["clips"])
-    cells = [
-        *host(config),
-        sum(shape.size * shape.dtype.itemsize for shape in shapes),
-        *device(config, clips),
-    ]
-    *sizes, temporary = (memory.amount(size) for size in cells)
+    batch = sum(shape.size * shape.dtype.itemsize for shape in shapes)
+    *sizes, temporary = map(memory.amount, (*host(config), batch, *device(config, clips)))
     row = [config.model.name, f"{config.train.batch_size:,}", *sizes, f"{clips:,}", temporary]
-    for line in (COLUMNS, ["---"] * len(COLUMNS), row):
-        print("| " + " | ".join(line) + " |")
+    print(line(COLUMNS), line(["---"] * len(COLUMNS)), line(row), sep="\n")
 
 
 def host(config) -> tuple[int, int]:

@@ -8,6 +8,8 @@ import os
 import pathlib
 import secrets
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -152,6 +154,27 @@ def shallow_i3d(monkeypatch):
     from haa_jax.models import i3d
 
     monkeypatch.setattr(i3d, "TRUNK", {name: i3d.TRUNK[name] for name in KEPT})
+
+
+def use_devices(monkeypatch, number: int) -> None:
+    """Experiments are of the first devices only."""
+    import jax
+
+    from haa_jax.runtime import mesh
+
+    make_mesh = mesh.make_mesh
+    monkeypatch.setattr(mesh, "make_mesh", lambda model=1: make_mesh(model, jax.devices()[:number]))
+
+
+def heed_interrupts() -> None:
+    """For `preexec_fn`: a job that a shell runs in the background ignores Ctrl-C, and so would what it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
 
 
 @pytest.fixture(scope="session")

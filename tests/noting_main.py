@@ -13,7 +13,7 @@ import zlib
 
 from absl import app
 
-from tests.shallow_main import KEPT
+from tests.shallow_main import make_shallow
 
 FOLDER, SECONDS = os.environ.get("NOTES", "."), float(os.environ.get("SECONDS_A_STEP", "0"))
 
@@ -50,9 +50,8 @@ def _place(clip) -> int:
 if __name__ == "__main__":
     from haa_jax import main
     from haa_jax.data import pipeline
-    from haa_jax.models import i3d
 
-    i3d.TRUNK = {name: i3d.TRUNK[name] for name in KEPT}
+    make_shallow()
     notes = Notes(pipeline.train_clip, pipeline.train_batches)
     pipeline.train_clip, pipeline.train_batches = notes.train_clip, notes.train_batches
     app.run(main.main, flags_parser=main.parse)

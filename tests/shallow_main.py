@@ -11,6 +11,12 @@ from absl import app
 KEPT = ("Conv3d_1a_7x7", "MaxPool3d_2a_3x3", "MaxPool3d_4a_3x3", "Mixed_5c")
 
 
+def make_shallow() -> None:
+    from haa_jax.models import i3d
+
+    i3d.TRUNK = {name: i3d.TRUNK[name] for name in KEPT}
+
+
 def without_tensorflow(argv: list[str]) -> None:
     main.main(argv)
     loaded = {"tensorflow", "keras"} & sys.modules.keys()
@@ -19,7 +25,6 @@ def without_tensorflow(argv: list[str]) -> None:
 
 if __name__ == "__main__":
     from haa_jax import main
-    from haa_jax.models import i3d
 
-    i3d.TRUNK = {name: i3d.TRUNK[name] for name in KEPT}
+    make_shallow()
     app.run(without_tensorflow, flags_parser=main.parse)

@@ -15,7 +15,6 @@ from haa_jax.data.labels import Head, classes_of
 from haa_jax.errors import UserError
 from haa_jax.runtime import paths
 from tfds_haa500 import records, taxonomy
-from tfds_haa500.runtime import bucket
 
 
 class DatasetError(UserError, ValueError):
@@ -186,7 +185,7 @@ def open_split(builder, split: str, heads: tuple[Head, ...], area: str = "") -> 
 
 def _index(builder, split: str) -> records.ClipIndex:
     """All processes see the same bucket, and one of them checks it; each host checks its own disk."""
-    if bucket.is_remote(builder.data_path) and jax.process_index() > 0:
+    if not paths.is_local(builder.data_path) and jax.process_index() > 0:
         return records.read_index(builder.data_path, split)
     return records.checked_index(builder, split)
 

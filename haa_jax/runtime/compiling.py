@@ -19,8 +19,6 @@ if typing.TYPE_CHECKING:  # a command sets the flags before it loads JAX
 NO_UNROLLING = "--xla_backend_extra_options=xla_cpu_disable_loop_unrolling=true"
 # XLA names this option in these releases only, and an option that it does not know is an error.
 HAS_FUSION_EMITTERS = importlib.metadata.version("jaxlib").startswith("0.10.")
-
-
 OBJECTS = 50_000  # made before Python looks for garbage; its own threshold is 700 to 2,000
 
 

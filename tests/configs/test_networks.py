@@ -12,6 +12,7 @@ from haa_jax.configs import i3d, slowfast, stgcn, tpn, tsn
 from haa_jax.data import pipeline
 from haa_jax.models import bninception, resnet
 from haa_jax.runtime import mesh
+from tests.conftest import use_devices
 
 CLASSES = ("apple_to_bowl", "apple_to_mouth")
 # Name -> config, variants, and fields that make the network and its clips small.
@@ -88,8 +89,7 @@ def small(name: str, mini_dir: str):
 def one_step(config, devices: int, monkeypatch):
     """(loss and gradient norm, batch statistics, test logits) of a training step and an evaluation."""
     with monkeypatch.context() as patch:
-        make_mesh = mesh.make_mesh
-        patch.setattr(mesh, "make_mesh", lambda model=1: make_mesh(model, jax.devices()[:devices]))
+        use_devices(patch, devices)
         exp = experiment.create_experiment(config)
     train_state = exp.fresh_state()
     batches = pipeline.train_batches(exp.splits["train"], config.data, 8, config.seed, 0, exp.shard)

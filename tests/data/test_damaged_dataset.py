@@ -10,8 +10,8 @@ import pytest
 from haa_jax.data import dataset
 from haa_jax.experiment import create_experiment
 from haa_jax.learning import objectives
+from haa_jax.runtime import paths
 from tfds_haa500 import records
-from tfds_haa500.runtime import bucket
 
 NAME = "haa500/tiny"
 VERSION, OLDER = '"version": "1.1.0"', '"version": "1.0.0"'
@@ -67,7 +67,7 @@ def test_of_processes_that_share_a_bucket_one_looks_at_its_shards(
     shard(folder).unlink()
     builder = dataset.open_builder(NAME, tiny_config.data.data_dir)
     heads = objectives.make_heads("atomic", dataset.read_taxonomy(builder), "")
-    monkeypatch.setattr(bucket, "is_remote", lambda path: remote)
+    monkeypatch.setattr(paths, "is_local", lambda path: not remote)
     monkeypatch.setattr(jax, "process_index", lambda: process)
     with pytest.raises(records.RecordError, match="shard missing") if checks else contextlib.nullcontext():
         dataset.open_split(builder, "train", heads)

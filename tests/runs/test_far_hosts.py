@@ -12,7 +12,7 @@ import pytest
 
 from haa_jax.runtime.signals import EXIT_INTERRUPTED
 from tests import far_host
-from tests.runs.test_multihost import Host, arguments, assert_as_alone, assert_losses_as_alone
+from tests.runs.test_multihost import Host, arguments, assert_as_alone, assert_losses_as_alone, train_alone
 from tests.runs.test_resume import ROOT
 
 OWN_NETWORK = ["unshare", "--user", "--map-root-user", "--net", "--mount"]
@@ -76,17 +76,19 @@ def _missing() -> str:
     return done.stderr.strip() if done.returncode else ""
 
 
-MISSING = _missing()
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(MISSING), reason=f"no network of its own: {MISSING}")]
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _own_network():
+    if missing := _missing():
+        pytest.skip(f"no network of its own: {missing}")
 
 
 @pytest.fixture(scope="module")
 def alone(data_dir, tmp_path_factory):
     """(workdir, what was said) of one process with four devices."""
-    workdir = tmp_path_factory.mktemp("alone")
-    host = Host(arguments(data_dir, workdir), devices=4)
-    assert host.end(PATIENCE) == 0, host.text
-    return workdir, host.text
+    return train_alone(data_dir, tmp_path_factory.mktemp("alone"), 4, PATIENCE)
 
 
 def test_with_delay_and_loss_two_hosts_do_what_one_process_does(data_dir, alone, tmp_path):

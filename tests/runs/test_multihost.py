@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 
@@ -14,20 +13,24 @@ import pytest
 
 from haa_jax import evaluate
 from haa_jax.runtime.signals import EXIT_INTERRUPTED
-from tests.conftest import QUICK_TO_COMPILE
+from tests.conftest import QUICK_TO_COMPILE, free_port
 from tests.runs.test_resume import ROOT, command
 
 STEPS = 6
+
+
+def with_devices(number: int) -> dict[str, str]:
+    """The environment of a process with so many devices."""
+    flags = f"{QUICK_TO_COMPILE} --xla_force_host_platform_device_count={number}"
+    return {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
 
 
 class Host:
     """One process of several, with two devices of its own."""
 
     def __init__(self, arguments, devices=2):
-        flags = f"{QUICK_TO_COMPILE} --xla_force_host_platform_device_count={devices}"
-        environment = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
         self.process = subprocess.Popen(
-            arguments, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            arguments, cwd=ROOT, env=with_devices(devices), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         self.text = ""
 
@@ -52,10 +55,7 @@ def arguments(data_dir, workdir, **fields):
 
 
 def together(data_dir, workdir, *more, processes=2, **fields) -> list[Host]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    common = [f"--coordinator_address=127.0.0.1:{port}", f"--num_processes={processes}"]
+    common = [f"--coordinator_address=127.0.0.1:{free_port()}", f"--num_processes={processes}"]
     line = [*arguments(data_dir, workdir, **fields), *more]
     return [Host([*line, *common, f"--process_id={i}"]) for i in range(processes)]
 
@@ -75,13 +75,17 @@ def predictions(workdir) -> np.ndarray:
         return saved["atomic_logits"]
 
 
+def train_alone(data_dir, workdir, devices: int, seconds: float = 240):
+    """(workdir, what was said) of one process."""
+    host = Host(arguments(data_dir, workdir), devices)
+    assert host.end(seconds) == 0, host.text
+    return workdir, host.text
+
+
 @pytest.fixture(scope="module")
 def alone(data_dir, tmp_path_factory):
     """(workdir, what was said) of one process with four devices."""
-    workdir = tmp_path_factory.mktemp("alone")
-    host = Host(arguments(data_dir, workdir), devices=4)
-    assert host.end() == 0, host.text
-    return workdir, host.text
+    return train_alone(data_dir, tmp_path_factory.mktemp("alone"), devices=4)
 
 
 def assert_losses_as_alone(text, alone, steps) -> None:

@@ -5,7 +5,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import time
 
@@ -16,7 +15,8 @@ from haa_jax import evaluate
 from haa_jax.data import sampling
 from haa_jax.experiment import create_experiment
 from haa_jax.runtime.signals import EXIT_INTERRUPTED
-from tests.conftest import QUICK_TO_COMPILE
+from tests.conftest import free_port
+from tests.runs.test_multihost import with_devices
 from tests.runs.test_resume import ROOT, command
 from tests.runs.test_train import assert_bitwise_equal, final_state, scalars
 
@@ -38,12 +38,8 @@ class Run:
         self.line = ["tests.noting_main" if part == "tests.shallow_main" else part for part in line]
 
     def start(self, seconds_a_step: float = 0.0) -> list[subprocess.Popen]:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            address = f"--coordinator_address=127.0.0.1:{free.getsockname()[1]}"
-        flags = f"{QUICK_TO_COMPILE} --xla_force_host_platform_device_count=1"
-        noted = {"NOTES": str(self.notes), "SECONDS_A_STEP": str(seconds_a_step)}
-        environment = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu", **noted}
+        address = f"--coordinator_address=127.0.0.1:{free_port()}"
+        environment = with_devices(1) | {"NOTES": str(self.notes), "SECONDS_A_STEP": str(seconds_a_step)}
         with self.log.open("a") as log:
             return [
                 subprocess.Popen(

@@ -1,6 +1,5 @@
 """Runs that start from the weights of another (HAA500 Table 8), or are tested on another dataset (Table 12)."""
 
-import jax
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
@@ -10,11 +9,12 @@ from haa_jax.data.dataset import DatasetError
 from haa_jax.experiment import create_experiment
 from haa_jax.learning import freeze
 from haa_jax.models import i3d
-from haa_jax.runtime import checkpoint_reader, mesh
+from haa_jax.runtime import checkpoint_reader
 from haa_jax.runtime.checkpoint_reader import CheckpointError
 from haa_jax.weights import __main__ as listing
 from haa_jax.weights import importer
 from haa_jax.weights.readers import WeightsError, read_tensors
+from tests.conftest import use_devices
 from tfds_haa500 import Builder, Haa500Config, taxonomy
 
 LAST = ("Mixed_5b", "Mixed_5c", "Logits")
@@ -31,8 +31,7 @@ def other_dir(data_dir, archive_dir):
 
 @pytest.fixture
 def short_config(tiny_config, shallow_i3d, monkeypatch):
-    make_mesh = mesh.make_mesh
-    monkeypatch.setattr(mesh, "make_mesh", lambda model=1: make_mesh(model, jax.devices()[:1]))
+    use_devices(monkeypatch, 1)
     block = i3d.TRUNK["Mixed_5c"]
     monkeypatch.setattr(i3d, "TRUNK", i3d.TRUNK | {"Mixed_5c": block, "Mixed_5b": block, "Mixed_4b": block})
     tiny_config.train.epochs, tiny_config.train.steps = 0.0, 2

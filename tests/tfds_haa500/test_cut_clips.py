@@ -11,6 +11,7 @@ import time
 import numpy as np
 import pytest
 
+from tests.conftest import heed_interrupts
 from tests.tfds_haa500.videos import brightness, write_encoded
 from tfds_haa500 import cut_clips
 from tfds_haa500.problems import BuildError
@@ -160,7 +161,7 @@ def test_an_interrupt_ends_in_a_line_and_the_next_run_goes_on(folder):
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # what a shell starts with & ignores it
+        preexec_fn=heed_interrupts,
     )
     deadline = time.time() + 120
     while not list(folder.glob("video/*/*_003.mp4")) and time.time() < deadline:

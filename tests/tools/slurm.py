@@ -6,11 +6,12 @@ import pathlib
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+
+from tests.conftest import free_port
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "scontrol", "sinfo", "squeue", "scancel")
 PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"  # where Debian has the daemons, which only root's PATH names
@@ -156,12 +157,6 @@ def _configure(folder: pathlib.Path) -> None:
         (folder / name).mkdir()
     (folder / "munge.key").write_bytes(os.urandom(128))
     (folder / "munge.key").chmod(0o600)
-    settings = {"folder": folder, "user": USER, "slurmctld": _free_port(), "slurmd": _free_port()}
+    settings = {"folder": folder, "user": USER, "slurmctld": free_port(), "slurmd": free_port()}
     # JAX derives its port from the job's number, which is another in each process that tests.
     (folder / "slurm.conf").write_text(CONF.format(**settings, first_job=os.getpid()))
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]

@@ -13,7 +13,7 @@ import pytest
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
 from tests.conftest import QUICK_TO_COMPILE
-from tests.runs.test_multihost import STEPS, Host, arguments, assert_as_alone
+from tests.runs.test_multihost import STEPS, arguments, assert_as_alone, train_alone
 from tests.runs.test_resume import ROOT
 from tests.runs.test_train import scalars
 from tests.tools import slurm
@@ -54,10 +54,7 @@ def _shallow_python(cluster) -> None:
 @pytest.fixture(scope="module")
 def alone(data_dir, tmp_path_factory):
     """(workdir, what was said) of one process with two devices."""
-    workdir = tmp_path_factory.mktemp("alone")
-    host = Host(arguments(data_dir, workdir), devices=2)
-    assert host.end(PATIENCE) == 0, host.text
-    return workdir, host.text
+    return train_alone(data_dir, tmp_path_factory.mktemp("alone"), 2, PATIENCE)
 
 
 class Job:

@@ -12,6 +12,7 @@ import pytest
 import tensorflow_datasets as tfds
 
 import tfds_haa500
+from tests.conftest import heed_interrupts
 from tfds_haa500.runtime import build_lock
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
@@ -54,8 +55,7 @@ def started(tmp_path, *arguments):
             stdout=output,
             stderr=output,
             start_new_session=True,
-            # A job that a shell runs in the background ignores Ctrl-C, and so would what it starts.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            preexec_fn=heed_interrupts,
         )
     try:
         yield process
