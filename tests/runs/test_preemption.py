@@ -20,7 +20,7 @@ from tests.runs.test_multihost import with_devices
 from tests.runs.test_resume import ROOT, command
 from tests.runs.test_train import assert_bitwise_equal, final_state, scalars
 
-MINUTES = float(os.environ.get("SOAK_MINUTES", "20"))
+MINUTES = float(os.environ.get("SOAK_MINUTES", "5"))
 STEPS = round(60 * MINUTES)  # at one a second or slower, none is left over when the last kill has come
 PATIENCE = 600.0  # seconds; a process that has lost the other one ends after 100
 
