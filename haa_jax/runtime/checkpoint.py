@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import json
 import logging
+import time
 from collections.abc import Iterator
 
 import jax
@@ -36,6 +37,20 @@ class _Preserved:
         return [step in preserved for step in steps]
 
 
+def _open(folder: epath.Path, options: ocp.CheckpointManagerOptions) -> ocp.CheckpointManager:
+    """Orbax's manager of a folder.
+
+    Orbax lists the folder while a thread of it removes half-written checkpoints. A bucket's folder is gone with the
+    last of them, so that listing it fails; at the next attempt it is new.
+    """
+    for seconds in (1, 5):
+        try:
+            return ocp.CheckpointManager(folder, options=options)
+        except FileNotFoundError:
+            time.sleep(seconds)  # until the thread is done
+    return ocp.CheckpointManager(folder, options=options)
+
+
 class Checkpoints:
     """The checkpoints of a training run: the latest `keep`, and the one with the best validation score.
 
@@ -46,15 +61,13 @@ class Checkpoints:
         self._workdir = paths.absolute(workdir)
         self._saving = None  # the step being written
         self._preserved = _Preserved(keep, {})
-        self._manager = ocp.CheckpointManager(
-            self._workdir / FOLDER,
-            options=ocp.CheckpointManagerOptions(
-                preservation_policy=self._preserved,
-                enable_async_checkpointing=True,
-                async_options=ocp.AsyncOptions(post_finalization_callback=self._seal),
-                cleanup_tmp_directories=True,
-            ),
+        options = ocp.CheckpointManagerOptions(
+            preservation_policy=self._preserved,
+            enable_async_checkpointing=True,
+            async_options=ocp.AsyncOptions(post_finalization_callback=self._seal),
+            cleanup_tmp_directories=True,
         )
+        self._manager = _open(self._workdir / FOLDER, options)
 
     def save(self, step: int, state, meta: dict) -> None:
         """Starts saving in the background; if this step is saved already, only a new validation score is added.

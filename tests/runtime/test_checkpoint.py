@@ -370,6 +370,34 @@ def test_in_a_bucket_a_checkpoint_without_its_mark_is_none_and_is_removed(bucket
     assert not (workdir / "checkpoints" / "2").exists()
 
 
+def test_a_folder_that_is_gone_while_it_is_listed_is_opened_as_a_new_one(tmp_path, monkeypatch):
+    opened, gone = checkpoint.ocp.CheckpointManager, iter([True, False])
+
+    def manager(folder, **options):
+        if next(gone):
+            raise FileNotFoundError(folder)
+        return opened(folder, **options)
+
+    monkeypatch.setattr(checkpoint.ocp, "CheckpointManager", manager)
+    checkpoints = Checkpoints(tmp_path, keep=2)
+    checkpoints.save(1, tree(1), {"history": {}})
+    checkpoints.close()
+    assert checkpoint_reader.steps_in(tmp_path / "checkpoints") == [1]
+
+
+@pytest.mark.slow
+def test_in_a_bucket_a_run_starts_after_one_that_was_killed_in_its_first_save(bucket, object_store):
+    """Orbax removes the half-written checkpoint, the only thing in the folder, while it lists the folder."""
+    urllib.request.urlopen(f"{object_store}/control?delay=0.02", data=b"").read()
+    for number in range(20):
+        workdir = epath.Path(bucket) / str(number)
+        for name in ("array", "other"):
+            (workdir / "checkpoints" / "2" / "state" / name).write_text(name)
+        checkpoints = Checkpoints(workdir, keep=2)
+        assert checkpoints.restore_latest(ABSTRACT) is None
+        checkpoints.close()
+
+
 @pytest.mark.slow
 def test_a_folder_of_a_bucket_is_moved_though_requests_fail(bucket, object_store):
     folder, target = epath.Path(bucket) / "from", epath.Path(bucket) / "to"
