@@ -40,7 +40,7 @@ from haa_jax.learning import steps
 from haa_jax.learning.optimizers import make_optimizer
 from haa_jax.learning.train_state import TrainState, fresh_state
 from haa_jax.models.parameters import abstract_variables
-from haa_jax.runtime import compiling, mesh
+from haa_jax.runtime import compiling, huge_pages, mesh
 
 
 class Setting(NamedTuple):
@@ -213,6 +213,7 @@ def row(name: str, kind: str, clips: int, times: Mapping[str, list[float]], seco
 
 
 if __name__ == "__main__":
+    huge_pages.ask_for_them()  # as haa_jax.main does; PyTorch has them too
     flags.DEFINE_list("networks", list(SETTINGS), f"Which of {', '.join(SETTINGS)}.")
     flags.DEFINE_integer("rounds", 5, "Samples of each, which alternate, after two that warm up.", lower_bound=1)
     app.run(main, flags_parser=config_flag.parse)

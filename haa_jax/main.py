@@ -14,7 +14,7 @@ from typing import NoReturn
 from absl import app, flags
 
 from haa_jax import config_flag
-from haa_jax.runtime import compiling, paths
+from haa_jax.runtime import compiling, huge_pages, paths
 from haa_jax.runtime.logs import set_up_logging
 
 _CONFIG = config_flag.define()
@@ -111,4 +111,5 @@ def _join_other_processes() -> int:
 
 
 if __name__ == "__main__":
+    huge_pages.ask_for_them()
     app.run(main, flags_parser=parse)

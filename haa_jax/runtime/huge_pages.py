@@ -1,8 +1,8 @@
 """Memory in pages of 2 MB instead of 4 kB, for which a process starts again.
 
-XLA asks for the temporary memory of a program anew at each call, and Linux clears it page by page: a sixth of the CPU
-time of a training step (docs/speed.md). Where the system leaves it to programs to ask for huge pages, the C library
-glibc asks for them if an environment variable tells it to, which it reads when a process starts.
+XLA asks for the temporary memory of a program anew at each call, and Linux clears it page by page: a seventh of the
+CPU time that a step of I3D's demo takes (docs/speed.md). Where the system leaves it to programs to ask for huge pages,
+the C library glibc asks for them if an environment variable tells it to, which it reads when a process starts.
 """
 
 import os
