@@ -1,4 +1,4 @@
-"""Whether clips handed over as blocks of 2x2x2 pixels would pay; they are not.
+"""Whether it would pay to hand over clips as blocks of 2x2x2 pixels, which is not done.
 
     python -m benchmarks.blocks
 
