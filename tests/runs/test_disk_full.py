@@ -43,6 +43,7 @@ def disk(tmp_path):
 FILL = 'head -c "$(($(df --output=avail -k $DISK | tail -1) - {}))k" /dev/zero > $DISK/fill'
 
 
+# A line is printed as one piece, since threads write errors in between.
 SAVES = """
 import sys
 from haa_jax.runtime.checkpoint import CheckpointError
@@ -50,7 +51,7 @@ from tests.runtime.test_checkpoint import restored_step, saved
 try:
     saved(sys.argv[1], range(1, 100), keep=100)
 except CheckpointError as error:
-    print("full:", error)
+    print(f"full: {error}\\n", end="", flush=True)
 print("whole:", restored_step(sys.argv[1]).step)
 """
 
@@ -76,7 +77,7 @@ for step, scores in ((1, {}), (1, {1: 0.5}), (2, {1: 0.5})):
     try:
         saved(sys.argv[1], [step], scores)
     except CheckpointError as error:
-        print("full:", error)
+        print(f"full: {error}\\n", end="", flush=True)
     found = restored_step(sys.argv[1])
     print("whole:", found and (found.step, found.meta["history"], seal.faults(f"{sys.argv[1]}/{FOLDER}/{found.step}")))
     if not scores and sys.argv[2] == "fill":
