@@ -17,7 +17,8 @@ from haa_jax.models import cpu_convolution, tpu_convolution, xla_convolution
 
 Triple = tuple[int, int, int]  # over time, height, width
 Pads = Sequence[tuple[int, int]]  # zeros before and after, for the same three axes
-SMALL = 10**6  # multiply-adds a clip, below which a form that takes twice as long to compile does not pay
+SMALL = 10**6  # multiply-adds a clip, below which some passes are XLA's, and below a tenth of it, all
+FEW = 8  # positions of a clip; at fewer, taps side by side are mostly zeros
 
 
 def convolve(x: jax.Array, kernel: jax.Array, stride: Triple, pads: Pads, in_3d: bool = False) -> jax.Array:
@@ -39,7 +40,8 @@ def convolve(x: jax.Array, kernel: jax.Array, stride: Triple, pads: Pads, in_3d:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
 def _convolve(x, kernel, stride, pads, in_3d):
-    return _compute("forward", _is_small(x, kernel, stride), x, kernel, stride=stride, pads=pads, in_3d=in_3d)
+    small = _is_small("forward", x, kernel, stride)
+    return _compute("forward", small, x, kernel, stride=stride, pads=pads, in_3d=in_3d)
 
 
 # `jit` remembers the traces: networks repeat their shapes, and each trace is of all forms. Programs are as without it.
@@ -59,10 +61,13 @@ def _compute(name, small, x, kernel, *dy, stride, pads, in_3d):
     return jax.lax.platform_dependent(x, kernel, *dy, **own, default=of(xla_convolution))
 
 
-def _is_small(x, kernel, stride) -> bool:
+def _is_small(name, x, kernel, stride) -> bool:
     if math.prod(kernel.shape[:3]) == 1:  # a matrix product, soon compiled
         return False
-    return math.prod(x.shape[1:4]) * math.prod(kernel.shape) < SMALL * math.prod(stride)
+    positions = math.prod(x.shape[1:4])
+    work = positions * math.prod(kernel.shape) / math.prod(stride)
+    # Another form of a kernel's gradient takes twice as long to compile; of the other passes, as long as XLA's.
+    return work < SMALL / 10 or (work < SMALL and (name == "gradient_of_kernel" or positions < FEW))
 
 
 def _save(x, kernel, stride, pads, in_3d):
@@ -75,9 +80,9 @@ def _gradients(stride, pads, in_3d, saved, dy):
     x, kernel, wanted = saved
     if isinstance(dy, SymbolicZero):
         return None, None
-    names, small = ("gradient_of_x", "gradient_of_kernel"), _is_small(x, kernel, stride)
+    names, options = ("gradient_of_x", "gradient_of_kernel"), {"stride": stride, "pads": pads, "in_3d": in_3d}
     return tuple(
-        None if marked is None else _compute(name, small, x, kernel, dy, stride=stride, pads=pads, in_3d=in_3d)
+        None if marked is None else _compute(name, _is_small(name, x, kernel, stride), x, kernel, dy, **options)
         for name, marked in zip(names, wanted, strict=True)
     )
 

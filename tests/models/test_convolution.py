@@ -114,6 +114,24 @@ def test_accelerators_keep_the_convolutions_of_xla_and_compute_no_gradient_that_
     assert "stablehlo.dot_general" not in lowered(gradient, first, second, clips, platform="tpu")
 
 
+@pytest.mark.parametrize(
+    ("size", "own"),
+    [((3, 4, 8), {"forward", "x"}), ((1, 2, 2), set()), ((2, 2, 2), set()), ((4, 4, 8), {"forward", "x", "kernel"})],
+)
+def test_a_small_convolution_is_that_of_xla_on_a_cpu_where_another_form_does_not_pay(size, own):
+    """Those of XLA are 3-D here; of 373,248, 15,552, 31,104 and 1,990,656 multiply-adds a clip."""
+    channels = 32 if size == (4, 4, 8) else 12
+    form = functools.partial(convolve, stride=(1, 1, 1), pads=[(1, 1)] * 3)
+    x, kernel = (2, *size, channels), (3, 3, 3, channels, 18 if channels == 32 else 12)
+    passes = {
+        "forward": form,
+        "x": jax.grad(lambda x, kernel: form(x, kernel).sum(), 0),
+        "kernel": jax.grad(lambda x, kernel: form(x, kernel).sum(), 1),
+    }
+    programs = {name: lowered(each, x, kernel, platform="cpu") for name, each in passes.items()}
+    assert {name for name, text in programs.items() if not re.search(r"\[\w, 0, 1, 2, \w\]", text)} == own
+
+
 # Network -> its convolutions without groups, those of them that see the clips as they come, and its max pools.
 NETWORKS = {"i3d": (57, 1, 13), "slowfast": (110, 2, 2), "tsn": (53, 1, 1), "tpn": (59, 1, 1), "stgcn": (22, 0, 0)}
 
