@@ -16,7 +16,7 @@ import tempfile
 import urllib.request
 from collections.abc import Callable
 
-from haa_jax.runtime.compiling import HAS_FUSION_EMITTERS, OBJECTS  # loads no JAX, whose flags are set below
+from haa_jax.runtime.compiling import EIGEN_CONVOLUTIONS, IS_0_10, OBJECTS  # loads no JAX, whose flags are set below
 
 # Eight devices, since much can only go wrong with several. Tests compile many programs and run each a few times:
 # compiling is most of the work, and with these flags it takes a third of the time.
@@ -24,8 +24,8 @@ DEVICES = "--xla_force_host_platform_device_count=8"
 QUICK_TO_COMPILE = "--xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1"
 # As for users, for whole networks at full size.
 OPTIMIZED = {"xla_backend_optimization_level": 3}
-if HAS_FUSION_EMITTERS:
-    QUICK_TO_COMPILE += " --xla_cpu_use_fusion_emitters=false"
+if IS_0_10:
+    QUICK_TO_COMPILE += f" {EIGEN_CONVOLUTIONS} --xla_cpu_use_fusion_emitters=false"
     OPTIMIZED["xla_cpu_use_fusion_emitters"] = True
 if "PYTEST_XDIST_WORKER" not in os.environ:  # workers inherit the environment
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {DEVICES} {QUICK_TO_COMPILE}"

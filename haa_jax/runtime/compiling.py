@@ -17,8 +17,12 @@ if typing.TYPE_CHECKING:  # a command sets the flags before it loads JAX
     from jax.sharding import Mesh
 
 NO_UNROLLING = "--xla_backend_extra_options=xla_cpu_disable_loop_unrolling=true"
-# XLA names this option in these releases only, and an option that it does not know is an error.
-HAS_FUSION_EMITTERS = importlib.metadata.version("jaxlib").startswith("0.10.")
+# jaxlib 0.10 gives 2-D convolutions to a library, YNNPACK, which runs those of few output channels (64 or fewer on two
+# cores) on one thread. Eigen's take as much CPU time and use all threads. YNNPACK in jaxlib 0.12 uses all, too.
+EIGEN_CONVOLUTIONS = "--xla_cpu_experimental_ynn_fusion_type=-individual_convolution"
+# What only these releases need, or know: an option that XLA does not know is an error.
+IS_0_10 = importlib.metadata.version("jaxlib").startswith("0.10.")
+FLAGS = f"{NO_UNROLLING} {EIGEN_CONVOLUTIONS}" if IS_0_10 else NO_UNROLLING
 OBJECTS = 50_000  # made before Python looks for garbage; its own threshold is 700 to 2,000
 
 
@@ -28,11 +32,11 @@ def prepare() -> None:
     The flags that the user has set win.
     """
     gc.set_threshold(OBJECTS)
-    os.environ["XLA_FLAGS"] = f"{NO_UNROLLING} {os.environ.get('XLA_FLAGS', '')}".strip()
+    os.environ["XLA_FLAGS"] = f"{FLAGS} {os.environ.get('XLA_FLAGS', '')}".strip()
 
 
 def options(device_mesh: "Mesh") -> dict[str, bool | int | str]:
     """The argument `compiler_options` of `jax.jit` for a program that runs on the devices of `device_mesh`."""
-    if device_mesh.devices.flat[0].platform != "cpu" or not HAS_FUSION_EMITTERS:
+    if device_mesh.devices.flat[0].platform != "cpu" or not IS_0_10:
         return {}
     return {"xla_cpu_use_fusion_emitters": False}

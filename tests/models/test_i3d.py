@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 from haa_jax import models
 from haa_jax.models import i3d
 from haa_jax.models.heads import average_pool
-from haa_jax.runtime.compiling import HAS_FUSION_EMITTERS
+from haa_jax.runtime.compiling import IS_0_10
 from haa_jax.weights import importer, names
 from tests import golden
 from tests.conftest import OPTIMIZED
@@ -133,7 +133,7 @@ def golden_step(dtype=jnp.float32) -> dict:
     gammas = {path[:-1]: jnp.ones_like(bias) for path, bias in biases if path[-2] == "batch_norm"}
     with jax.default_matmul_precision("highest"):
         # As for users, in float64, where the numbers are the same to nine digits; conftest.py has the flags otherwise.
-        options = None if HAS_FUSION_EMITTERS and dtype == jnp.float32 else OPTIMIZED
+        options = None if IS_0_10 and dtype == jnp.float32 else OPTIMIZED
         step = jax.jit(jax.value_and_grad(loss, argnums=(0, 1), has_aux=True), compiler_options=options)
         (value, stats), (grads, gamma_grads) = step(params, gammas)
     old = variables["batch_stats"]

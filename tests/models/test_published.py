@@ -18,7 +18,7 @@ from haa_jax.configs import base
 from haa_jax.learning import losses
 from haa_jax.models import slowfast
 from haa_jax.models.cost import multiply_adds
-from haa_jax.runtime.compiling import HAS_FUSION_EMITTERS
+from haa_jax.runtime.compiling import IS_0_10
 from haa_jax.weights import importer, names
 from haa_jax.weights.readers import Contents
 from tests import golden
@@ -213,7 +213,7 @@ def golden_step(case: Case, dtype=jnp.float32) -> dict:
 
     with jax.default_matmul_precision("highest"):
         # As for users, in float64, where the numbers are the same to nine digits.
-        options = None if HAS_FUSION_EMITTERS and dtype == jnp.float32 else OPTIMIZED
+        options = None if IS_0_10 and dtype == jnp.float32 else OPTIMIZED
         step = jax.jit(jax.value_and_grad(loss, has_aux=True), compiler_options=options)
         (value, new), grads = step(variables["params"])
     return {"loss": value, "grads": grads, "old": variables["batch_stats"], "new": new}

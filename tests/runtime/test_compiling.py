@@ -4,6 +4,7 @@ import sys
 import types
 
 import numpy as np
+import pytest
 
 from haa_jax.runtime import compiling
 
@@ -15,13 +16,33 @@ from haa_jax.runtime import mesh
 jax.jit(lambda x: x + 1, compiler_options=compiling.options(mesh.make_mesh()))(1.0)
 """
 
+CONVOLUTION = """
+from haa_jax.runtime import compiling
+compiling.prepare()
+import jax
+import jax.numpy as jnp
+x, kernel = jnp.ones((64, 28, 28, 24)), jnp.ones((3, 3, 24, 48))
+lowered = jax.jit(jax.lax.conv_general_dilated, static_argnums=(2, 3), static_argnames="dimension_numbers").lower(
+    x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+)
+print(lowered.compile().as_text())
+"""
+
 
 def test_xla_takes_the_settings_beside_those_of_the_user(tmp_path):
     flags = f"--xla_dump_to={tmp_path} --xla_dump_hlo_as_text"
     subprocess.run([sys.executable, "-c", PROGRAM], env={**os.environ, "XLA_FLAGS": flags}, check=True)
     dumped = "".join(path.read_text() for path in tmp_path.glob("*debug_options*"))
     assert "xla_cpu_disable_loop_unrolling" in dumped
-    assert ("xla_cpu_use_fusion_emitters: false" in dumped) == compiling.HAS_FUSION_EMITTERS
+    assert ("xla_cpu_use_fusion_emitters: false" in dumped) == compiling.IS_0_10
+
+
+@pytest.mark.skipif(not compiling.IS_0_10, reason="only jaxlib 0.10 runs YNNPACK's convolutions on one thread")
+def test_convolutions_are_not_ynnpacks():
+    environment = {**os.environ, "XLA_FLAGS": ""}
+    text = subprocess.check_output([sys.executable, "-c", CONVOLUTION], env=environment)
+    assert b"convolution" in text
+    assert b"__ynn_fusion" not in text
 
 
 def test_what_the_user_has_set_wins(monkeypatch):
