@@ -62,7 +62,7 @@ def get_config(variants: str = ""):
         base.set_demo(config)
         # Frames from all of the clip: in windows of a part of it, movements take twice as long to learn.
         config.data.frames, config.data.sampling = 8, "segments"
-        config.train.epochs = 30.0
+        config.train.epochs = 40.0
         config.model.width = 0.25
     base.set_objective(config, chosen)
     return config
