@@ -1,6 +1,7 @@
 """Convolution over clips: `cpu_convolution` on a CPU, `tpu_convolution` on a TPU, `xla_convolution` elsewhere.
 
-Small ones are XLA's everywhere, since another form would not be worth compiling.
+The kernel gradient of small ones is XLA's everywhere, and so are all passes of the smallest, since another form of them
+would not be worth compiling.
 
 The result is the same to float rounding. The choice is made when a program is compiled for a platform, so an exported
 program has a form for each of its platforms.
