@@ -1,4 +1,4 @@
-"""Settings that make programs quick to compile, for a CPU above all, and leave them as fast.
+"""Settings that make programs quick to compile, for a CPU above all, and leave them as fast or make them faster.
 
 To a CPU's compiler a network's step is thousands of small loops, and compiling them is most of a short run. Half of
 that time goes into unrolling loops and into a second way of generating their code, which do not make the step faster:
