@@ -102,4 +102,4 @@ def evaluation_scalars(results: dict, logits: dict[str, np.ndarray], labels: dic
 
 def _new_name() -> str:
     """Names of later files sort behind: TensorBoard and the report read a workdir's files in that order."""
-    return f"events.out.tfevents.{int(time.time()):010}.{socket.gethostname()}.{os.getpid()}.{next(_numbers)}"
+    return f"events.out.tfevents.{int(time.time()):010}.{socket.gethostname()}.{os.getpid()}.{next(_numbers):06}"

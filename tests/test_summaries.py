@@ -1,3 +1,4 @@
+import itertools
 import pathlib
 
 import jax
@@ -40,7 +41,9 @@ def test_a_plugin_knows_its_values_and_the_file_its_version(tmp_path):
     assert 0 <= scalars.wall_time - version.wall_time < 60
 
 
-def test_each_start_has_a_file_of_its_own_and_the_later_one_comes_later(tmp_path):
+def test_each_start_has_a_file_of_its_own_and_the_later_one_comes_later(tmp_path, monkeypatch):
+    monkeypatch.setattr(summaries, "_numbers", itertools.count(9))  # the names of numbers 9 and 10 must sort, too
+    monkeypatch.setattr(summaries.time, "time", lambda: 1e9)
     for step in range(3):
         with summaries.metric_writer(tmp_path) as writer:
             writer.write_scalars(step, {"train/loss": step})
