@@ -65,6 +65,17 @@ class Experiment:
         return clip_shape(self.config)
 
     @property
+    def abstract_batch(self) -> dict:
+        """Shapes, dtypes and shardings of a training batch of all processes (see `pipeline.train_batches`)."""
+        array = functools.partial(jax.ShapeDtypeStruct, sharding=mesh.batch_sharding(self.mesh))
+        rows = self.config.train.batch_size
+        spec, labels = streams.clip_spec(self.config.data), self.splits["train"].labels
+        return {
+            "clips": {name: array((rows, *shape), dtype) for name, (shape, dtype) in spec.items()},
+            "labels": {head: array((rows, *values.shape[1:]), values.dtype) for head, values in labels.items()},
+        }
+
+    @property
     def shard(self) -> pipeline.ProcessShard:
         return pipeline.ProcessShard(jax.process_index(), jax.process_count())
 

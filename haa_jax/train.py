@@ -1,9 +1,11 @@
 """The training loop."""
 
+import concurrent.futures
 import contextlib
 import dataclasses
 import logging
 import time
+from collections.abc import Callable
 
 import jax
 from etils import epath
@@ -73,7 +75,7 @@ def _train(
 ) -> TrainState:
     """Runs the remaining steps."""
     config, total = exp.config, exp.total_steps
-    train_state, history = start.restore_or_init(exp, checkpoints)
+    train_state, history, compiled_step = _prepare(exp, checkpoints)
     run = _Run(exp, workdir, checkpoints, train_state, history, first=int(train_state.step))
     del train_state  # the first step donates it
     writer.begin(run.first + 1)
@@ -82,7 +84,6 @@ def _train(
     )
     progress = Progress(total, config.train.batch_size, config.log_every_seconds)
     rate = learning_rate(config.optimizer, config.train.batch_size, total)
-    compiled_step = _compiled_step(exp)
     log.info("compiling the training step; the first step takes a while")
     with contextlib.closing(batches):
         while True:
@@ -106,6 +107,23 @@ def _train(
             progress.add(time.monotonic() - started, data_ready - started)
             if due:
                 _report(progress, writer, run.step, total, values)
+
+
+def _prepare(exp: Experiment, checkpoints: Checkpoints) -> tuple[TrainState, dict[str, float], Callable]:
+    """The state to start from, the validation scores so far, and the training step, which its first call compiles.
+
+    Tracing the step keeps one core busy, as making or reading the state does: so they go on side by side. The first
+    call finds its trace in JAX's cache.
+    """
+    compiled_step, traced = _compiled_step(exp), None
+    if checkpoints.newest_step() != exp.total_steps:
+        other = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="trace")
+        traced = other.submit(compiled_step.lower, exp.abstract_state, exp.abstract_batch)
+        other.shutdown(wait=False)  # an error of the state does not wait for the trace
+    train_state, history = start.restore_or_init(exp, checkpoints)
+    if traced:
+        traced.result()  # raises what tracing raised
+    return train_state, history, compiled_step
 
 
 @dataclasses.dataclass

@@ -6,6 +6,7 @@ import math
 import re
 import subprocess
 import sys
+import threading
 
 import jax
 import numpy as np
@@ -17,6 +18,7 @@ from tensorboard.util import tensor_util
 from haa_jax import evaluate, not_finite, overview, restore, start, train
 from haa_jax.data import sampling
 from haa_jax.experiment import create_experiment
+from haa_jax.learning import steps
 from haa_jax.metrics import top_k
 from haa_jax.runtime.checkpoint import CheckpointError, Checkpoints
 from haa_jax.runtime.lock import LOCK_FILE, WorkdirInUse, locked
@@ -104,6 +106,21 @@ def test_a_run_trains_evaluates_and_leaves_what_it_says(tiny_config, tmp_path, c
     tiny_config.eval.checkpoint = "best"
     best = evaluate.evaluate_workdir(tiny_config, tmp_path)
     assert best["step"] in (4, 8)
+
+
+def test_the_step_is_traced_once_and_beside_what_makes_the_state(tiny_config, tmp_path, monkeypatch):
+    """The batches and the state of the run must be what it was traced for, or it is traced again."""
+    threads, traced = [], steps.train_step
+
+    def train_step(*args, **named):
+        threads.append(threading.current_thread().name)
+        return traced(*args, **named)
+
+    monkeypatch.setattr(steps, "train_step", train_step)
+    tiny_config.train.update(epochs=0.0, steps=2)
+    train.train_and_evaluate(tiny_config, tmp_path)
+    assert len(threads) == 1
+    assert threads[0].startswith("trace")
 
 
 def test_a_finished_run_only_evaluates_again(tiny_config, tmp_path, caplog):
