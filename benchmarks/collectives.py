@@ -84,10 +84,7 @@ def trace_step(config, device_mesh, clips_per_device: int):
 
 
 def batch_shapes(config, batch_size: int) -> dict:
-    clips = {
-        modality: jax.ShapeDtypeStruct((batch_size, *spec[0]), spec[1])
-        for modality, spec in streams.clip_spec(config.data).items()
-    }
+    clips = streams.abstract_clips(config.data, batch_size)
     return {"clips": clips, "labels": {"atomic": jax.ShapeDtypeStruct((batch_size,), "int32")}}
 
 

@@ -67,13 +67,12 @@ class Experiment:
     @property
     def abstract_batch(self) -> dict:
         """Shapes, dtypes and shardings of a training batch of all processes (see `pipeline.train_batches`)."""
-        array = functools.partial(jax.ShapeDtypeStruct, sharding=mesh.batch_sharding(self.mesh))
-        rows = self.config.train.batch_size
-        spec, labels = streams.clip_spec(self.config.data), self.splits["train"].labels
-        return {
-            "clips": {name: array((rows, *shape), dtype) for name, (shape, dtype) in spec.items()},
-            "labels": {head: array((rows, *values.shape[1:]), values.dtype) for head, values in labels.items()},
+        rows, sharding = self.config.train.batch_size, mesh.batch_sharding(self.mesh)
+        labels = {
+            head: jax.ShapeDtypeStruct((rows, *values.shape[1:]), values.dtype, sharding=sharding)
+            for head, values in self.splits["train"].labels.items()
         }
+        return {"clips": streams.abstract_clips(self.config.data, rows, sharding), "labels": labels}
 
     @property
     def shard(self) -> pipeline.ProcessShard:

@@ -91,10 +91,8 @@ def _multiply_adds(settings: str) -> int:
     roles = models.parameter_roles(config.model.name, variables)
     optimizer = make_optimizer(config.optimizer, config.train.batch_size, PER, roles)
     state = abstract_state(variables, optimizer, mesh.make_mesh(1))
-    clips = {
-        name: jax.ShapeDtypeStruct((1, *own), dtype) for name, (own, dtype) in streams.clip_spec(config.data).items()
-    }
-    batch = {"clips": clips, "labels": {"atomic": jax.ShapeDtypeStruct((1,), np.int32)}}
+    labels = {"atomic": jax.ShapeDtypeStruct((1,), np.int32)}
+    batch = {"clips": streams.abstract_clips(config.data, 1), "labels": labels}
     return multiply_adds(train_step(config, model, optimizer), state, batch)
 
 

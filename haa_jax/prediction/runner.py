@@ -130,10 +130,7 @@ class _Compiled:
     def _compile(self):
         replicated, batch = mesh.replicated(self._mesh), mesh.batch_sharding(self._mesh)
         variables = jax.device_put(self._variables, replicated)
-        clips = {
-            name: jax.ShapeDtypeStruct((self.rows, *shape), dtype, sharding=batch)
-            for name, (shape, dtype) in streams.clip_spec(self.data).items()
-        }
+        clips = streams.abstract_clips(self.data, self.rows, batch)
         step = jax.jit(self._step, out_shardings=batch, compiler_options=compiling.options(self._mesh))
         return step.lower(variables, {"clips": clips}).compile(), variables
 

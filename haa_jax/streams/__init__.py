@@ -104,6 +104,12 @@ def preprocess(clips: dict[str, jax.Array], data) -> jax.Array:
     return jnp.concatenate(inputs, axis=-1)
 
 
+def abstract_clips(data, rows: int, sharding: jax.sharding.Sharding | None = None) -> dict[str, jax.ShapeDtypeStruct]:
+    """The clips of a batch of so many rows, as shapes, dtypes and shardings."""
+    spec = clip_spec(data).items()
+    return {name: jax.ShapeDtypeStruct((rows, *shape), dtype, sharding=sharding) for name, (shape, dtype) in spec}
+
+
 def network_shape(data) -> tuple[int, ...]:
     """Shape of one clip as the network takes it."""
     stored = {name: jax.ShapeDtypeStruct(*spec) for name, spec in clip_spec(data).items()}
