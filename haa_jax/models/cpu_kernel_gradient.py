@@ -92,14 +92,9 @@ def _products(x, dy, shape, stride, pads):
 
 def _product(x, dy):
     """The sum over all positions of x times dy: (channels of x, channels of dy)."""
-    if dy.shape[-1] < x.shape[-1]:  # XLA transposes the first operand, so the smaller one comes first
+    if dy.shape[-1] < x.shape[-1]:  # faster with the smaller operand first
         return _product(dy, x).T
-    # Operands of a clip, or even of a frame, stay in the cache. Products are added up then, which must not cost more.
-    axes = ""
-    for leading in ("b", "bt"):
-        positions = math.prod(x.shape[len(leading) : CHANNELS])
-        if positions * (x.shape[-1] + dy.shape[-1]) >= LARGE * x.shape[-1] * dy.shape[-1]:
-            axes = leading
+    # XLA would transpose arrays of several axes in memory; of matrices, the product reads the first one by columns.
+    x, dy = (each.reshape(-1, each.shape[-1]) for each in (x, dy))
     wide = jnp.promote_types(x.dtype, jnp.float32)
-    products = jnp.einsum(f"bthwi,bthwo->{axes}io", x, dy, preferred_element_type=wide)
-    return products.sum(range(len(axes))).astype(x.dtype)
+    return jnp.einsum("pi,po->io", x, dy, preferred_element_type=wide).astype(x.dtype)
