@@ -3,10 +3,10 @@
 XLA's own are two to ten times slower there (`benchmarks/convolution.py`), the gradients most of all.
 
     1x1x1                     a matrix product of the positions that the stride keeps
-    over time alone           the taps side by side as channels, then a matrix product
-    others                    a 2-D convolution of each frame, with the taps over time side by side as channels: of the
-                              output if it has fewer than the input, or so few that the product would be narrow; else
-                              of the input
+    narrower than its input   a 2-D convolution of each frame, to the channels of all taps over time side by side, then
+      or narrow                 the sum over the taps
+    over time alone           a 2-D convolution over time and, as one axis, all positions of a frame
+    others                    a 2-D convolution of each frame, the taps over time side by side as its channels
     gradient of the input     the same with the flipped kernel; at other strides, the transpose of the same
     gradient of the kernel    `cpu_kernel_gradient`
 
@@ -31,6 +31,10 @@ def forward(x, kernel, stride, pads):
     time, rows, columns, channels, features = kernel.shape
     if time > 1 and (features <= NARROW or (stride[0] == 1 and channels > features)):
         return _taps_on_output(x, kernel, stride, pads)
+    if time > 1 and _is_pointwise((rows, columns), stride[1:], pads[1:]):
+        lines = x.reshape(*x.shape[: TIME + 1], -1, channels)
+        y = _in_2d(lines, kernel[:, 0], (stride[0], 1), (pads[0], (0, 0)))
+        return y.reshape(*y.shape[: TIME + 1], *x.shape[TIME + 1 : CHANNELS], features)
     x = taps.side_by_side(x, TIME, time, stride[0], pads[0])
     kernel = jnp.moveaxis(kernel, 0, 2).reshape(rows, columns, time * channels, features)
     return _by_frame(x, kernel, stride[1:], pads[1:])
@@ -63,8 +67,15 @@ def _taps_on_output(x, kernel, stride, pads):
 
 
 def _by_frame(x, kernel, stride, pads):
-    if kernel.shape[:2] == stride == (1, 1) and not any(map(any, pads)):
+    if _is_pointwise(kernel.shape[:2], stride, pads):
         return x @ kernel[0, 0]
-    frames, numbers = x.reshape(-1, *x.shape[2:]), ("NHWC", "HWIO", "NHWC")
-    y = jax.lax.conv_general_dilated(frames, kernel, stride, pads, dimension_numbers=numbers)
+    y = _in_2d(x.reshape(-1, *x.shape[2:]), kernel, stride, pads)
     return y.reshape(*x.shape[:2], *y.shape[1:])
+
+
+def _is_pointwise(extents, stride, pads) -> bool:
+    return tuple(extents) == tuple(stride) == (1, 1) and not any(map(any, pads))
+
+
+def _in_2d(x, kernel, stride, pads):
+    return jax.lax.conv_general_dilated(x, kernel, stride, pads, dimension_numbers=("NHWC", "HWIO", "NHWC"))
