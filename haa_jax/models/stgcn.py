@@ -9,10 +9,12 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 from ml_collections import ConfigDict
 
 from haa_jax.models.convolution import convolve
+from haa_jax.models.graph import sum_over_neighbors
 from haa_jax.models.heads import LinearHeads, at_least_float32, check_endpoints
 from haa_jax.models.layers import scale
 from haa_jax.models.skeleton import PARTITIONS, SKELETONS, spatial_adjacency
@@ -164,7 +166,7 @@ class Block(nn.Module):
         weights = (adjacency * importance).astype(self.dtype)
         y = conv(len(adjacency) * self.channels, name="gcn_conv")(x)
         y = y.reshape(*x.shape[:3], len(adjacency), self.channels)  # (batch, time, joints, subsets, channels)
-        y = jnp.einsum("ntvkc,kvw->ntwc", y, weights)
+        y = sum_over_neighbors(y, weights, tuple(map(tuple, np.argwhere(adjacency).tolist())))
         y = nn.relu(self.norm(name="gcn_bn")(y, use_running_average=not train))
         y = conv(self.channels, TEMPORAL, self.stride, name="tcn_conv")(y)
         y = self.norm(name="tcn_bn")(y, use_running_average=not train)
