@@ -3,7 +3,7 @@
     python -m benchmarks.pool
 
 Prints milliseconds (best of 7) of the forward pass and of the gradient, and how many times faster
-`haa_jax.models.layers.max_pool` is. On devices other than a CPU, both are XLA's.
+`haa_jax.models.pooling.max_pool` is. On devices other than a CPU, both are XLA's.
 """
 
 import functools
@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from haa_jax.models.layers import max_pool
+from haa_jax.models.pooling import max_pool
 
 SETTINGS = {
     "2a, demo": ((16, 8, 32, 32, 16), (1, 3, 3), (1, 2, 2)),

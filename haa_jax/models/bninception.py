@@ -12,7 +12,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from haa_jax.models.layers import ceil_pads, max_pool, scale
+from haa_jax.models.layers import scale
+from haa_jax.models.pooling import ceil_pads, max_pool
 
 
 class Block(NamedTuple):

@@ -22,7 +22,8 @@ from ml_collections import ConfigDict
 
 from haa_jax.models import layers
 from haa_jax.models.heads import LinearHeads, average_pool, check_endpoints
-from haa_jax.models.layers import Triple, max_pool, scale
+from haa_jax.models.layers import Triple, scale
+from haa_jax.models.pooling import max_pool
 
 # At stride 2 and even sizes, SAME pads more after than before: symmetric padding would be a different network.
 PADDING = "SAME"

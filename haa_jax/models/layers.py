@@ -1,8 +1,6 @@
 """Layers that several architectures share."""
 
-import functools
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -80,52 +78,3 @@ def _convolve_groups(x, kernel, stride, pads, groups):
         slices = [slice(at, end, step) for at, end, step in zip(tap, ends, stride, strict=True)]
         total += jnp.einsum("bthwgi,igo->bthwgo", x[:, *slices], kernel[tap], preferred_element_type=accumulator)
     return total.reshape(*total.shape[:-2], -1).astype(x.dtype)
-
-
-def ceil_pads(shape: Sequence[int], window: Sequence[int], stride: Sequence[int]) -> list[tuple[int, int]]:
-    """Padding at the end of each axis with which a pool covers all of its input: Caffe's rounding (ceil mode).
-
-    For a window of 3 and stride 2 this is SAME at even sizes, and less at odd ones.
-    """
-    steps = [math.ceil(max(size - reach, 0) / step) for size, reach, step in zip(shape, window, stride, strict=True)]
-    return [(0, n * step + reach - size) for n, size, reach, step in zip(steps, shape, window, stride, strict=True)]
-
-
-def max_pool(
-    x: jax.Array, window: Sequence[int], stride: Sequence[int], padding: str | Sequence[tuple[int, int]]
-) -> jax.Array:
-    """Max pool over the axes between the first and the last, as `flax.linen.max_pool`, one axis after the other.
-
-    The maximum over a box is the maximum over its axes in turn. On CPU, elementwise maxima of shifted slices take,
-    with their gradient, a third to a twentieth of the time of XLA's windowed form (`benchmarks/pool.py`). Other
-    devices, where this was not measured, use XLA's; the choice is made when a program is compiled for a platform, so
-    an exported program has both. If several positions hold the maximum, the gradient is shared among them on CPU, while
-    XLA gives all of it to the first.
-
-    Args:
-      x: (batch, *extents, channels).
-      window, stride: one number for each extent.
-      padding: "SAME", another name that `jax.lax.padtype_to_pads` knows, or (before, after) for each extent;
-        the padding is -inf.
-    """
-    if isinstance(padding, str):
-        padding = jax.lax.padtype_to_pads(x.shape[1:-1], window, stride, padding)
-    return _max_pool(x, tuple(window), tuple(stride), tuple(map(tuple, padding)))
-
-
-@functools.partial(jax.jit, static_argnums=(1, 2, 3), inline=True)  # remembers the traces, as in convolution.py
-def _max_pool(x, window, stride, pads):
-    by_axis = functools.partial(_max_pool_by_axis, window=window, stride=stride, pads=pads)
-    windowed = functools.partial(nn.max_pool, window_shape=window, strides=stride, padding=pads)
-    return jax.lax.platform_dependent(x, cpu=by_axis, default=windowed)
-
-
-def _max_pool_by_axis(x, window, stride, pads):
-    for axis, (size, step, (before, after)) in enumerate(zip(window, stride, pads, strict=True), start=1):
-        config = [(0, 0, 0)] * x.ndim
-        config[axis] = (before, after, 0)
-        padded = jax.lax.pad(x, jnp.array(-jnp.inf, x.dtype), config)
-        reach = padded.shape[axis] - size
-        taps = [jax.lax.slice_in_dim(padded, i, i + reach + 1, step, axis) for i in range(size)]
-        x = functools.reduce(jnp.maximum, taps)
-    return x

@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from haa_jax.models.layers import Conv, Triple, he_normal, max_pool, scale
+from haa_jax.models.layers import Conv, Triple, he_normal, scale
+from haa_jax.models.pooling import max_pool
 
 DEPTHS = (3, 4, 6, 3)  # blocks in each stage of ResNet-50
 BN_EPSILON = 1e-5
