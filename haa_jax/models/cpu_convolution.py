@@ -3,17 +3,21 @@
 XLA's own are two to ten times slower there (`benchmarks/convolution.py`), the gradients most of all.
 
     1x1x1                     a matrix product of the positions that the stride keeps
+    to more features than     all taps side by side as channels, then a matrix product: the kernel, which has more
+      positions                 numbers than the clips then, stays as it is
     narrower than its input   a 2-D convolution of each frame, to the channels of all taps over time side by side, then
       or narrow                 the sum over the taps
     over time alone           a 2-D convolution over time and, as one axis, all positions of a frame
     others                    a 2-D convolution of each frame, the taps over time side by side as its channels
-    gradient of the input     the same with the flipped kernel; at other strides, the transpose of the same
+    gradient of the input     the same with the flipped kernel; of a matrix product, and at other strides, the
+                              transpose of the same
     gradient of the kernel    `cpu_kernel_gradient`
 
 Clips are (batch, time, height, width, channels), kernels (three extents, channels, features).
 """
 
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -29,6 +33,8 @@ NARROW = 16  # features
 def forward(x, kernel, stride, pads):
     x, stride = taps.skip(x, kernel, stride, pads)
     time, rows, columns, channels, features = kernel.shape
+    if taps.are_few(x, kernel, stride, pads):
+        return taps.all_side_by_side(x, kernel.shape, stride, pads) @ kernel.reshape(-1, features)
     if time > 1 and (features <= NARROW or (stride[0] == 1 and channels > features)):
         return _taps_on_output(x, kernel, stride, pads)
     if time > 1 and _is_pointwise((rows, columns), stride[1:], pads[1:]):
@@ -43,8 +49,9 @@ def forward(x, kernel, stride, pads):
 def gradient_of_x(x, kernel, dy, stride, pads):
     """The gradient for x, given dy, that for the convolution's output."""
     skip = functools.partial(taps.skip, kernel=kernel, stride=stride, pads=pads)
-    _, left = skip(x)
-    if left == (1, 1, 1):
+    kept, left = skip(x)
+    is_product = math.prod(kernel.shape[:3]) == 1 or taps.are_few(kept, kernel, left, pads)
+    if left == (1, 1, 1) and not is_product:
         flipped = jnp.flip(kernel, (0, 1, 2)).swapaxes(3, 4)
         opposite = [taps.opposite(extent, pad) for extent, pad in zip(kernel.shape, pads, strict=False)]
         dx = forward(dy, flipped, left, opposite)

@@ -22,6 +22,8 @@ LARGE = 8  # times more numbers in the operands than in their product
 def gradient_of_kernel(x, kernel, dy, stride, pads):
     """The gradient for the kernel, given dy, that for the convolution's output."""
     x, stride = taps.skip(x, kernel, stride, pads)
+    if taps.are_few(x, kernel, stride, pads):
+        return _product(taps.all_side_by_side(x, kernel.shape, stride, pads), dy).reshape(kernel.shape)
     batch = x.shape[0]
     at_once = _clips_at_once(x, kernel, dy, stride)
     if at_once == batch:

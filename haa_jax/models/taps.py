@@ -23,6 +23,21 @@ def side_by_side(x, axis, extent, step, padding):
     return jnp.concatenate([jax.lax.slice_in_dim(x, tap, tap + end, step, axis) for tap in range(extent)], axis=-1)
 
 
+def all_side_by_side(x, shape, stride, pads):
+    """All taps of a kernel of this shape as channels, in the order in which the kernel has them."""
+    for axis in (COLUMNS, ROWS, TIME):
+        x = side_by_side(x, axis, shape[axis - 1], stride[axis - 1], pads[axis - 1])
+    return x
+
+
+def are_few(x, kernel, stride, pads) -> bool:
+    """Whether all taps of x, side by side, are fewer numbers than the kernel, which is then slower to rearrange."""
+    positions = x.shape[0]
+    for axis in (TIME, ROWS, COLUMNS):
+        positions *= (x.shape[axis] + sum(pads[axis - 1]) - kernel.shape[axis - 1]) // stride[axis - 1] + 1
+    return positions < kernel.shape[-1]
+
+
 def gather(a, axis, channels, step, padding):
     """Each run of `step` positions along an axis as one position, their channels along the axis `channels`."""
     a = pad(a, axis, padding)

@@ -31,6 +31,8 @@ CASES = {
     "all, without padding": ((3, 2, 3), (1, 1, 1), [(0, 0)] * 3, 5, 6),
     "all, strided": ((3, 3, 5), (2, 2, 1), [(0, 0), (1, 1), (2, 2)], 9, 6),
     "all, to many features": ((3, 3, 3), (1, 1, 1), [(1, 1)] * 3, 5, 17),
+    "all, few positions": ((5, 7, 6), (1, 1, 1), [(0, 0)] * 3, 2, 100),
+    "all, strided, few positions": ((3, 3, 5), (3, 4, 4), [(0, 0), (1, 1), (2, 2)], 5, 60),
     "all, strided, to many features": ((3, 3, 5), (2, 2, 1), [(0, 0), (1, 1), (2, 2)], 5, 17),
     "time, strided, padded by less than a stride": ((4, 1, 1), (3, 1, 1), [(1, 1), (0, 0), (0, 0)], 6, 5),
     "rows strided alone": ((3, 3, 1), (1, 2, 1), [(1, 1), (1, 0), (0, 0)], 5, 6),
