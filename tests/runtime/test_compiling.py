@@ -1,9 +1,11 @@
+import importlib.metadata
 import os
 import subprocess
 import sys
 import types
 
 import numpy as np
+import pytest
 
 from haa_jax.runtime import compiling
 
@@ -33,6 +35,7 @@ def test_xla_takes_the_settings_beside_those_of_the_user(tmp_path):
     subprocess.run([sys.executable, "-c", PROGRAM], env={**os.environ, "XLA_FLAGS": flags}, check=True)
     dumped = "".join(path.read_text() for path in tmp_path.glob("*debug_options*"))
     assert "xla_cpu_disable_loop_unrolling" in dumped
+    assert ("-disable-lsr" in dumped) == (not importlib.metadata.entry_points(group="jax_plugins"))
     assert ("xla_cpu_use_fusion_emitters: false" in dumped) == compiling.IS_0_10
 
 
@@ -46,6 +49,14 @@ def test_what_the_user_has_set_wins(monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", "--xla_backend_extra_options=xla_cpu_disable_loop_unrolling=false")
     compiling.prepare()
     assert os.environ["XLA_FLAGS"].split()[-1].endswith("unrolling=false")
+
+
+@pytest.mark.parametrize("plugins", [[], ["xla_cuda13"]])
+def test_llvm_is_told_to_skip_a_pass_where_no_other_compiler_would_hear_it(monkeypatch, plugins):
+    monkeypatch.setenv("XLA_FLAGS", "")
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: plugins)
+    compiling.prepare()
+    assert ("-disable-lsr" in os.environ["XLA_FLAGS"]) == (not plugins)
 
 
 def test_other_platforms_are_left_alone():
