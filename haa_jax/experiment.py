@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import importlib.metadata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ from haa_jax import checks, memory, models, streams
 from haa_jax.data import dataset, labels, pipeline
 from haa_jax.learning import losses, objectives, steps
 from haa_jax.learning.optimizers import make_optimizer
-from haa_jax.learning.train_state import TrainState, abstract_state, fresh_state
+from haa_jax.learning.train_state import TrainState, abstract_state, lower_fresh_state
 from haa_jax.models.parameters import abstract_variables
 from haa_jax.runtime import compiling, mesh
 
@@ -98,10 +98,12 @@ class Experiment:
         """Views in a batch, over all devices."""
         return self.config.eval.batch_size * self.mesh.size
 
-    def fresh_state(self) -> TrainState:
-        """A state of random parameters, laid out over the devices as `abstract_state` has it."""
+    @functools.cached_property
+    def fresh_state(self) -> Callable[[], TrainState]:
+        """Returns a state of random parameters, laid out over the devices as `abstract_state` has it, when called."""
         layout = {"shardings": mesh.shardings_of(self.abstract_state)}
-        return fresh_state(self.config.seed, self.clip_shape, model=self.model, optimizer=self.optimizer, **layout)
+        network = {"model": self.model, "optimizer": self.optimizer}
+        return lower_fresh_state(self.config.seed, self.clip_shape, **network, **layout)
 
     @functools.cached_property
     def eval_step(self):

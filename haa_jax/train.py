@@ -83,7 +83,7 @@ def _train(
         exp.splits["train"], config.data, config.train.batch_size, config.seed, run.step, exp.shard
     )
     progress = Progress(total, config.train.batch_size, config.log_every_seconds)
-    rate = learning_rate(config.optimizer, config.train.batch_size, total)
+    rate = jax.jit(learning_rate(config.optimizer, config.train.batch_size, total))
     log.info("compiling the training step; the first step takes a while")
     with contextlib.closing(batches):
         while True:
@@ -115,8 +115,10 @@ def _prepare(exp: Experiment, checkpoints: Checkpoints) -> tuple[TrainState, dic
     Tracing the step keeps one core busy, as making or reading the state does: so they go on side by side. The first
     call finds its trace in JAX's cache.
     """
-    compiled_step, traced = _compiled_step(exp), None
-    if checkpoints.newest_step() != exp.total_steps:
+    compiled_step, traced, newest = _compiled_step(exp), None, checkpoints.newest_step()
+    if newest is None:
+        _ = exp.fresh_state  # is traced before the step: Python takes as long for two traces side by side
+    if newest != exp.total_steps:
         other = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="trace")
         traced = other.submit(compiled_step.lower, exp.abstract_state, exp.abstract_batch)
         other.shutdown(wait=False)  # an error of the state does not wait for the trace

@@ -1,6 +1,7 @@
 """The training state: one pytree with everything that changes from step to step."""
 
 import functools
+from collections.abc import Callable
 
 import flax.struct
 import jax
@@ -54,10 +55,23 @@ def fresh_state(
     shardings: TrainState,
 ) -> TrainState:
     """`init_state`, compiled, with each array laid out as `shardings` has it: none is ever whole on one device."""
+    return lower_fresh_state(seed, clip_shape, model=model, optimizer=optimizer, shardings=shardings)()
+
+
+def lower_fresh_state(
+    seed: int,
+    clip_shape: tuple[int, ...],
+    *,
+    model: nn.Module,
+    optimizer: optax.GradientTransformation,
+    shardings: TrainState,
+) -> Callable[[], TrainState]:
+    """`fresh_state` in two: this traces and lowers, in Python; what it returns compiles and runs, outside of Python."""
     # Hundreds of random arrays, made once: optimizing that program takes a minute and gains nothing.
     options = {"xla_backend_optimization_level": 0, **compiling.options(jax.tree.leaves(shardings)[0].mesh)}
     init = functools.partial(init_state, seed, clip_shape, model=model, optimizer=optimizer)
-    return jax.jit(init, out_shardings=shardings, compiler_options=options)()
+    lowered = jax.jit(init, out_shardings=shardings).lower()
+    return lambda: lowered.compile(options)()
 
 
 def abstract_state(variables: dict, optimizer: optax.GradientTransformation, device_mesh: Mesh) -> TrainState:
