@@ -31,8 +31,13 @@ def all_side_by_side(x, shape, stride, pads):
 
 
 def are_few(x, kernel, stride, pads) -> bool:
-    """Whether all taps of x, side by side, are fewer numbers than the kernel, which is then slower to rearrange."""
+    """Whether all taps of x, side by side, are fewer numbers than the kernel, which is then slower to rearrange.
+
+    They are not for an exported program, whose batch is not known.
+    """
     positions = x.shape[0]
+    if jax.export.is_symbolic_dim(positions):
+        return False
     for axis in (TIME, ROWS, COLUMNS):
         positions *= (x.shape[axis] + sum(pads[axis - 1]) - kernel.shape[axis - 1]) // stride[axis - 1] + 1
     return positions < kernel.shape[-1]
