@@ -1,7 +1,7 @@
 """The gradient of a convolution's kernel on a CPU: matrix products over positions, with taps side by side as channels.
 
 XLA's own is two to ten times slower there (`benchmarks/convolution.py`). What takes time is memory rather than the
-products: so few clips at once that their taps stay in the cache, and the smaller operand transposed.
+products: so few clips at once that their taps stay in the cache, and products of matrices alone.
 
 Clips are (batch, time, height, width, channels), kernels (three extents, channels, features).
 """
@@ -16,7 +16,6 @@ from haa_jax.models.taps import CHANNELS, COLUMNS, ROWS, TIME
 
 FEW = 4  # channels: those of an image, or of a field of flow
 AT_ONCE = 2_000_000  # numbers in the taps of the clips that are computed together
-LARGE = 8  # times more numbers in the operands than in their product
 
 
 def gradient_of_kernel(x, kernel, dy, stride, pads):
