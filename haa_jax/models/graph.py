@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from haa_jax.models import by_platform
+
 Edges = tuple[tuple[int, int, int], ...]  # (subset, from joint, to joint)
 
 
@@ -24,12 +26,7 @@ def sum_over_neighbors(y: jax.Array, weights: jax.Array, edges: Edges) -> jax.Ar
     Returns:
       (batch, time, joints, channels).
     """
-    return _compute(_sum, _product, y, weights, edges=edges)
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1), static_argnames="edges", inline=True)  # remembers the traces
-def _compute(on_cpu, elsewhere, *arrays, edges):
-    return jax.lax.platform_dependent(*arrays, cpu=functools.partial(on_cpu, edges=edges), default=elsewhere)
+    return by_platform.choose(_sum, _product, y, weights, edges=edges)
 
 
 def _save(y, weights, edges):
@@ -37,18 +34,19 @@ def _save(y, weights, edges):
 
 
 def _gradients(edges, saved, dy):
-    return _compute(_gradients_of_sum, _gradients_of_product, *saved, dy, edges=edges)
+    return by_platform.choose(_gradients_of_sum, _gradients_of_product, *saved, dy, edges=edges)
 
 
 sum_over_neighbors.defvjp(_save, _gradients)
 
 
-def _product(y, weights):
+def _product(y, weights, edges):
+    del edges  # a product has all weights
     return jnp.einsum("ntvkc,kvw->ntwc", y, weights)
 
 
-def _gradients_of_product(y, weights, dy):
-    return jax.vjp(_product, y, weights)[1](dy)
+def _gradients_of_product(y, weights, dy, edges):
+    return jax.vjp(functools.partial(_product, edges=edges), y, weights)[1](dy)
 
 
 def _sum(y, weights, edges):

@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from haa_jax.models import by_platform
+
 
 def ceil_pads(shape: Sequence[int], window: Sequence[int], stride: Sequence[int]) -> list[tuple[int, int]]:
     """Padding at the end of each axis with which a pool covers all of its input: Caffe's rounding (ceil mode).
@@ -42,13 +44,7 @@ def max_pool(
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
 def _max_pool(x, window, stride, pads):
-    return _compute(_by_axis, _windowed, x, window=window, stride=stride, pads=pads)
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1), static_argnames=("window", "stride", "pads"), inline=True)
-def _compute(on_cpu, elsewhere, *arrays, **options):  # `jit` remembers the traces, as in convolution.py
-    forms = [functools.partial(form, **options) for form in (on_cpu, elsewhere)]
-    return jax.lax.platform_dependent(*arrays, cpu=forms[0], default=forms[1])
+    return by_platform.choose(_by_axis, _windowed, x, window=window, stride=stride, pads=pads)
 
 
 def _save(x, window, stride, pads):
@@ -56,7 +52,8 @@ def _save(x, window, stride, pads):
 
 
 def _gradient(window, stride, pads, x, dy):
-    return (_compute(_gradient_by_axis, _gradient_windowed, x, dy, window=window, stride=stride, pads=pads),)
+    options = {"window": window, "stride": stride, "pads": pads}
+    return (by_platform.choose(_gradient_by_axis, _gradient_windowed, x, dy, **options),)
 
 
 _max_pool.defvjp(_save, _gradient)
