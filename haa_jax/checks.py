@@ -5,13 +5,11 @@ import math
 import numbers
 from collections.abc import Iterator
 
-import jax
-import numpy as np
-
 from haa_jax import label_kinds, models, streams
 from haa_jax.data import augment, pipeline, sampling
 from haa_jax.errors import UserError
 from haa_jax.learning import freeze, losses, objectives, optimizers, schedules, steps
+from haa_jax.models.parameters import Initializer, shapes_of
 from haa_jax.streams import joints
 from haa_jax.weights import kinetics
 
@@ -113,17 +111,16 @@ def check_config(config) -> None:
     )
 
 
-def check_shapes(network, **shapes: tuple[int, ...]) -> None:
+def check_shapes(init: Initializer, **shapes: tuple[int, ...]) -> None:
     """Raises ConfigError if the network cannot take clips of one of the shapes; nothing is computed.
 
     Args:
-      network: a module of haa_jax/models.
+      init: of the network (see `models.parameters.initializer`).
       shapes: when such clips are seen, "training" or "test" -> shape of one clip as the network takes it.
     """
     for shape, when in {shape: when for when, shape in shapes.items()}.items():  # equal shapes are traced once
-        clips = jax.ShapeDtypeStruct((1, *shape), np.float32)
         try:
-            jax.eval_shape(lambda x: network.init_with_output(jax.random.key(0), x, train=False), clips)
+            shapes_of(init, shape)
         except ValueError as error:
             raise ConfigError(f"clips of shape {shape} at {when} do not fit the network: {error}") from error
 

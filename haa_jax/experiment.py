@@ -15,7 +15,7 @@ from haa_jax.data import dataset, labels, pipeline
 from haa_jax.learning import losses, objectives, steps
 from haa_jax.learning.optimizers import make_optimizer
 from haa_jax.learning.train_state import TrainState, abstract_state, lower_fresh_state
-from haa_jax.models.parameters import abstract_variables
+from haa_jax.models.parameters import Initializer, initializer, shapes_of
 from haa_jax.runtime import compiling, mesh
 
 
@@ -31,6 +31,7 @@ class Experiment:
     splits: dict[str, dataset.Split]
     mesh: Mesh
     model: object
+    init: Initializer
     optimizer: object
     abstract_state: TrainState  # shapes, dtypes and shardings
 
@@ -101,9 +102,9 @@ class Experiment:
     @functools.cached_property
     def fresh_state(self) -> Callable[[], TrainState]:
         """Returns a state of random parameters, laid out over the devices as `abstract_state` has it, when called."""
-        layout = {"shardings": mesh.shardings_of(self.abstract_state)}
-        network = {"model": self.model, "optimizer": self.optimizer}
-        return lower_fresh_state(self.config.seed, self.clip_shape, **network, **layout)
+        shardings = mesh.shardings_of(self.abstract_state)
+        network = {"init": self.init, "optimizer": self.optimizer}
+        return lower_fresh_state(self.config.seed, self.clip_shape, **network, shardings=shardings)
 
     @functools.cached_property
     def eval_step(self):
@@ -155,8 +156,9 @@ def create_experiment(config) -> Experiment:
     splits = {name: dataset.open_split(source, name, heads, config.area) for name, source in sources.items()}
     model = models.build(config.model, {head.name: len(head.classes) for head in heads})
     test_shape = streams.network_shape(pipeline.at_test(config.data, config.eval))
-    checks.check_shapes(model, test=test_shape, training=clip_shape(config))
-    variables = abstract_variables(model, clip_shape(config))
+    init = initializer(model)
+    checks.check_shapes(init, test=test_shape, training=clip_shape(config))
+    variables = shapes_of(init, clip_shape(config))
     optimizer = make_optimizer(
         config.optimizer,
         config.train.batch_size,
@@ -175,6 +177,7 @@ def create_experiment(config) -> Experiment:
         splits=splits,
         mesh=device_mesh,
         model=model,
+        init=init,
         optimizer=optimizer,
         abstract_state=state,
     )

@@ -10,6 +10,7 @@ import optax
 from flax import linen as nn
 from jax.sharding import Mesh
 
+from haa_jax.models.parameters import Initializer, initializer
 from haa_jax.runtime import compiling, mesh
 
 
@@ -43,7 +44,7 @@ def init_state(
     Args:
       clip_shape: shape of one clip as the network takes it, (frames, height, width, channels) or ST-GCN's.
     """
-    return _start(model.init(jax.random.key(seed), jnp.zeros((1, *clip_shape)), train=False), optimizer)
+    return _random(seed, clip_shape, initializer(model), optimizer)
 
 
 def fresh_state(
@@ -55,22 +56,22 @@ def fresh_state(
     shardings: TrainState,
 ) -> TrainState:
     """`init_state`, compiled, with each array laid out as `shardings` has it: none is ever whole on one device."""
-    return lower_fresh_state(seed, clip_shape, model=model, optimizer=optimizer, shardings=shardings)()
+    return lower_fresh_state(seed, clip_shape, init=initializer(model), optimizer=optimizer, shardings=shardings)()
 
 
 def lower_fresh_state(
     seed: int,
     clip_shape: tuple[int, ...],
     *,
-    model: nn.Module,
+    init: Initializer,
     optimizer: optax.GradientTransformation,
     shardings: TrainState,
 ) -> Callable[[], TrainState]:
     """`fresh_state` in two: this traces and lowers, in Python; what it returns compiles and runs, outside of Python."""
     # Hundreds of random arrays, made once: optimizing that program takes a minute and gains nothing.
     options = {"xla_backend_optimization_level": 0, **compiling.options(jax.tree.leaves(shardings)[0].mesh)}
-    init = functools.partial(init_state, seed, clip_shape, model=model, optimizer=optimizer)
-    lowered = jax.jit(init, out_shardings=shardings).lower()
+    start = functools.partial(_random, seed, clip_shape, init, optimizer)
+    lowered = jax.jit(start, out_shardings=shardings).lower()
     return lambda: lowered.compile(options)()
 
 
@@ -85,6 +86,10 @@ def abstract_state(variables: dict, optimizer: optax.GradientTransformation, dev
     return jax.tree.map(
         lambda array, sharding: jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=sharding), shapes, shardings
     )
+
+
+def _random(seed: int, clip_shape: tuple[int, ...], init: Initializer, optimizer) -> TrainState:
+    return _start(init(jax.random.key(seed), jnp.zeros((1, *clip_shape))), optimizer)
 
 
 def _start(variables: dict, optimizer: optax.GradientTransformation) -> TrainState:

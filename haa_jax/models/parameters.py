@@ -5,7 +5,7 @@ running statistics.
 """
 
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import jax
@@ -14,6 +14,7 @@ from flax import linen as nn
 from flax.traverse_util import flatten_dict
 
 Path = tuple[str, ...]
+Initializer = Callable[[jax.Array, jax.Array], dict]
 
 
 class Role(NamedTuple):
@@ -62,11 +63,24 @@ def is_within(path: Sequence[str], modules: Iterable[str]) -> bool:
     return any(joined == module or joined.startswith(f"{module}/") for module in modules)
 
 
-def abstract_variables(model: nn.Module, clip_shape: tuple[int, ...]) -> dict:
-    """Shapes and dtypes of a network's variables; nothing is computed.
+def initializer(model: nn.Module) -> Initializer:
+    """`model.init`: a random key and clips, of which only the shape counts, to {"params", "batch_stats"}.
+
+    It is traced once for clips of one shape, whether only shapes are asked for or a program that contains it is made.
+    """
+    # Inlined, so that such a program is what it would be without jit.
+    return jax.jit(functools.partial(model.init, train=False), inline=True)
+
+
+def shapes_of(init: Initializer, clip_shape: tuple[int, ...]) -> dict:
+    """Shapes and dtypes of the variables that an `initializer` makes; nothing is computed.
 
     Args:
       clip_shape: shape of one clip as the network takes it, (frames, height, width, channels) or ST-GCN's.
     """
-    clips = jax.ShapeDtypeStruct((1, *clip_shape), jnp.float32)
-    return jax.eval_shape(functools.partial(model.init, train=False), jax.random.key(0), clips)
+    return jax.eval_shape(init, jax.random.key(0), jax.ShapeDtypeStruct((1, *clip_shape), jnp.float32))
+
+
+def abstract_variables(model: nn.Module, clip_shape: tuple[int, ...]) -> dict:
+    """`shapes_of` the variables of a network."""
+    return shapes_of(initializer(model), clip_shape)

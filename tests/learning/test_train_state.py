@@ -6,7 +6,7 @@ import optax
 import pytest
 
 from haa_jax.learning import train_state
-from haa_jax.models.parameters import abstract_variables
+from haa_jax.models.parameters import abstract_variables, initializer, shapes_of
 from haa_jax.runtime import mesh
 from tests.learning.test_steps import SHAPE, Tiny
 
@@ -38,3 +38,19 @@ def test_a_fresh_state_starts_at_step_0_with_the_parameters_of_its_seed():
     jax.tree.map(np.testing.assert_array_equal, jax.device_get(fresh), jax.device_get(alone))
     assert not np.array_equal(fresh.params["Conv_0"]["kernel"], other.params["Conv_0"]["kernel"])
     assert fresh.variables == {"params": fresh.params, "batch_stats": fresh.batch_stats}
+
+
+def test_a_network_is_traced_once_for_its_shapes_and_its_random_parameters():
+    traces = []
+
+    class Counted(Tiny):
+        def __call__(self, *args, **named):
+            traces.append(args)
+            return super().__call__(*args, **named)
+
+    init, optimizer = initializer(Counted()), optax.sgd(0.1)
+    shapes = [shapes_of(init, SHAPE) for _ in range(2)][-1]
+    shardings = mesh.shardings_of(train_state.abstract_state(shapes, optimizer, mesh.make_mesh()))
+    fresh = train_state.lower_fresh_state(3, SHAPE, init=init, optimizer=optimizer, shardings=shardings)()
+    assert len(traces) == 1
+    assert jax.tree.map(lambda x: x.shape, fresh.variables) == jax.tree.map(lambda x: x.shape, shapes)
