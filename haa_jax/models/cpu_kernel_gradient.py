@@ -24,24 +24,34 @@ def gradient_of_kernel(x, kernel, dy, stride, pads):
     if taps.are_few(x, kernel, stride, pads):
         return _product(taps.all_side_by_side(x, kernel.shape, stride, pads), dy).reshape(kernel.shape)
     batch = x.shape[0]
-    at_once = _clips_at_once(x, kernel, dy, stride)
+    at_once = _clips_at_once(x, kernel, dy, stride, _devices(x, dy))
     if at_once == batch:
         return _of_clips(x, kernel, dy, stride, pads)
 
     def add(total, clips):
         return total + _of_clips(clips[0], kernel, clips[1], stride, pads), None
 
-    # Clips that are far apart are computed together, so that a batch that is split over devices stays split.
+    # Clips that are far apart are computed together, as many of each device, so that a split batch stays split.
     parts = [each.reshape(at_once, batch // at_once, *each.shape[1:]).swapaxes(0, 1) for each in (x, dy)]
     return jax.lax.scan(add, jnp.zeros_like(kernel), parts)[0]
 
 
-def _clips_at_once(x, kernel, dy, stride):
-    """The largest divisor of the batch so that the taps of both operands are at most AT_ONCE numbers, at least 1."""
+def _devices(*arrays) -> int:
+    """Over how many devices the arrays may be split, by the mesh that JAX knows of while it traces; 1 without one."""
+    return max(1, *(jax.typeof(array).sharding.mesh.size for array in arrays))
+
+
+def _clips_at_once(x, kernel, dy, stride, devices):
+    """How many clips are computed together, of all devices: a divisor of the batch, and equally many of each device.
+
+    As many as have at most AT_ONCE numbers in the taps of both operands on a device, but at least one.
+    """
     _, rows, columns, channels, features = kernel.shape
     on_x, on_dy = channels * columns * stride[0] * stride[1], features * rows / stride[1]
     most = AT_ONCE // (math.prod(dy.shape[1:CHANNELS]) * (on_x + on_dy))
-    return max((size for size in range(1, x.shape[0] + 1) if x.shape[0] % size == 0 and size <= most), default=1)
+    devices = math.gcd(x.shape[0], devices)
+    batch = x.shape[0] // devices
+    return devices * max((size for size in range(1, batch + 1) if batch % size == 0 and size <= most), default=1)
 
 
 def _of_clips(x, kernel, dy, stride, pads):

@@ -232,10 +232,21 @@ def test_a_batch_that_is_split_over_devices_stays_split(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("batch", "positions", "expected"),
-    [(16, 100, 16), (16, 10_000, 16), (16, 40_000, 4), (12, 25_000, 6), (7, 40_000, 1), (16, 10**9, 1)],
+    ("batch", "positions", "devices", "expected"),
+    [
+        (16, 100, 1, 16),
+        (16, 10_000, 1, 16),
+        (16, 40_000, 1, 4),
+        (12, 25_000, 1, 6),
+        (7, 40_000, 1, 1),
+        (16, 10**9, 1, 1),
+        (16, 40_000, 2, 8),  # 4 of each
+        (12, 40_000, 4, 12),
+        (16, 10**9, 8, 8),
+        (1, 40_000, 8, 1),  # not split
+    ],
 )
-def test_the_taps_of_the_clips_at_once_are_at_most_two_million_numbers(batch, positions, expected):
+def test_the_taps_of_the_clips_at_once_are_at_most_two_million_numbers(batch, positions, devices, expected):
     x = dy = jax.ShapeDtypeStruct((batch, 1, positions, 1, 6), jnp.float32)
     kernel = jax.ShapeDtypeStruct((1, 1, 1, 6, 6), jnp.float32)
-    assert cpu_kernel_gradient._clips_at_once(x, kernel, dy, (1, 1, 1)) == expected
+    assert cpu_kernel_gradient._clips_at_once(x, kernel, dy, (1, 1, 1), devices) == expected

@@ -7,6 +7,7 @@ from jax.sharding import PartitionSpec
 from benchmarks import collectives
 from haa_jax import evaluate, experiment, overview, train
 from haa_jax.configs import i3d
+from haa_jax.models import convolution, cpu_kernel_gradient
 from haa_jax.runtime import mesh
 
 
@@ -98,10 +99,14 @@ def bytes_on_device_0(config) -> int:
     return held
 
 
-def test_devices_exchange_gradients_and_statistics_and_nothing_else(shallow_i3d):
+@pytest.mark.parametrize("form", ["XLA's", "a CPU's, one clip at a time"])
+def test_devices_exchange_gradients_and_statistics_and_nothing_else(shallow_i3d, monkeypatch, form):
+    if form != "XLA's":
+        monkeypatch.setattr(convolution, "SMALL", 0)
+        monkeypatch.setattr(cpu_kernel_gradient, "AT_ONCE", 0)
     config = i3d.get_config()
     config.model.width, config.data.frames, config.data.resize, config.data.crop = 0.125, 8, 36, 32
-    compiled, held = collectives.compile_step(config, mesh.make_mesh(), clips_per_device=1)
+    compiled, held = collectives.compile_step(config, mesh.make_mesh(), clips_per_device=2)
     found = collectives.collectives(compiled.as_text())
     assert set(found) == {"all-reduce"}
     parameters = held / 2  # the rest is momentum
