@@ -31,7 +31,7 @@ class Experiment:
     splits: dict[str, dataset.Split]
     mesh: Mesh
     model: object
-    init: Initializer
+    init: Initializer  # of the network: traced once for all that needs its shapes
     optimizer: object
     abstract_state: TrainState  # shapes, dtypes and shardings
 
