@@ -39,7 +39,7 @@ from haa_jax.experiment import clip_shape, train_step
 from haa_jax.learning import steps
 from haa_jax.learning.optimizers import make_optimizer
 from haa_jax.learning.train_state import TrainState, fresh_state
-from haa_jax.models.parameters import abstract_variables
+from haa_jax.models.parameters import abstract_variables, initializer
 from haa_jax.runtime import compiling, huge_pages, mesh
 
 
@@ -119,7 +119,7 @@ def measure(name: str, rounds: int) -> None:
     model = models.build(config.model, {"atomic": setting.classes})
     optimizer = make_optimizer(config.optimizer, setting.training, 1000, roles_of(config, model))
     layout = mesh.replicated(mesh.make_mesh())
-    state = fresh_state(config.seed, clip_shape(config), model=model, optimizer=optimizer, shardings=layout)
+    state = fresh_state(config.seed, clip_shape(config), init=initializer(model), optimizer=optimizer, shardings=layout)
     theirs = {each: passes.build(config.model, setting.classes, each) for each in passes.FORMATS}
     counts = {sum(leaf.size for leaf in jax.tree.leaves(state.params)), *map(passes.parameters, theirs.values())}
     if len(counts) > 1:

@@ -20,7 +20,7 @@ from haa_jax.experiment import clip_shape, train_step
 from haa_jax.learning.optimizers import make_optimizer
 from haa_jax.learning.train_state import fresh_state
 from haa_jax.models.cost import multiply_adds
-from haa_jax.models.parameters import abstract_variables
+from haa_jax.models.parameters import abstract_variables, initializer, shapes_of
 from haa_jax.runtime import mesh
 
 _CONFIG = config_flag.define("Model and frames to time (default: configs/i3d.py).")
@@ -40,10 +40,11 @@ def main(argv):
     mesh.check_batch_size("--batch_size", _BATCH_SIZE.value, device_mesh)
     model = models.build(config.model, {"atomic": CLASSES})
     shape = clip_shape(config)
-    roles = models.parameter_roles(config.model.name, abstract_variables(model, shape))
+    init = initializer(model)
+    roles = models.parameter_roles(config.model.name, shapes_of(init, shape))
     optimizer = make_optimizer(config.optimizer, _BATCH_SIZE.value, 1000, roles)
     layout = mesh.replicated(device_mesh)
-    train_state = fresh_state(config.seed, shape, model=model, optimizer=optimizer, shardings=layout)
+    train_state = fresh_state(config.seed, shape, init=init, optimizer=optimizer, shardings=layout)
     step = jax.jit(train_step(config, model, optimizer), donate_argnums=0)
     batch = mesh.to_global(random_batch(config), device_mesh)
     rate = clips_per_second(step, train_state, batch)

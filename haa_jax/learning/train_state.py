@@ -7,10 +7,9 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
-from flax import linen as nn
 from jax.sharding import Mesh
 
-from haa_jax.models.parameters import Initializer, initializer
+from haa_jax.models.parameters import Initializer
 from haa_jax.runtime import compiling, mesh
 
 
@@ -37,26 +36,27 @@ class TrainState:
 
 
 def init_state(
-    seed: int, clip_shape: tuple[int, ...], *, model: nn.Module, optimizer: optax.GradientTransformation
+    seed: int, clip_shape: tuple[int, ...], *, init: Initializer, optimizer: optax.GradientTransformation
 ) -> TrainState:
     """A state of random parameters. Compile it (see `fresh_state`): op by op it is slow.
 
     Args:
       clip_shape: shape of one clip as the network takes it, (frames, height, width, channels) or ST-GCN's.
+      init: of the network (see `models.parameters.initializer`).
     """
-    return _random(seed, clip_shape, initializer(model), optimizer)
+    return _start(init(jax.random.key(seed), jnp.zeros((1, *clip_shape))), optimizer)
 
 
 def fresh_state(
     seed: int,
     clip_shape: tuple[int, ...],
     *,
-    model: nn.Module,
+    init: Initializer,
     optimizer: optax.GradientTransformation,
     shardings: TrainState,
 ) -> TrainState:
     """`init_state`, compiled, with each array laid out as `shardings` has it: none is ever whole on one device."""
-    return lower_fresh_state(seed, clip_shape, init=initializer(model), optimizer=optimizer, shardings=shardings)()
+    return lower_fresh_state(seed, clip_shape, init=init, optimizer=optimizer, shardings=shardings)()
 
 
 def lower_fresh_state(
@@ -70,7 +70,7 @@ def lower_fresh_state(
     """`fresh_state` in two: this traces and lowers, in Python; what it returns compiles and runs, outside of Python."""
     # Hundreds of random arrays, made once: optimizing that program takes a minute and gains nothing.
     options = {"xla_backend_optimization_level": 0, **compiling.options(jax.tree.leaves(shardings)[0].mesh)}
-    start = functools.partial(_random, seed, clip_shape, init, optimizer)
+    start = functools.partial(init_state, seed, clip_shape, init=init, optimizer=optimizer)
     lowered = jax.jit(start, out_shardings=shardings).lower()
     return lambda: lowered.compile(options)()
 
@@ -86,10 +86,6 @@ def abstract_state(variables: dict, optimizer: optax.GradientTransformation, dev
     return jax.tree.map(
         lambda array, sharding: jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=sharding), shapes, shardings
     )
-
-
-def _random(seed: int, clip_shape: tuple[int, ...], init: Initializer, optimizer) -> TrainState:
-    return _start(init(jax.random.key(seed), jnp.zeros((1, *clip_shape))), optimizer)
 
 
 def _start(variables: dict, optimizer: optax.GradientTransformation) -> TrainState:

@@ -16,7 +16,7 @@ from haa_jax.learning import freeze, steps
 from haa_jax.learning.objectives import OBJECTIVES
 from haa_jax.learning.optimizers import make_optimizer
 from haa_jax.learning.train_state import init_state
-from haa_jax.models.parameters import abstract_variables
+from haa_jax.models.parameters import abstract_variables, initializer
 from tests.learning.test_steps import Tiny, make_batch, preprocess
 
 
@@ -75,7 +75,7 @@ def run_steps(name, modules, number=2, decay=0.1):
     model = models.build(config.model, {"atomic": 5})
     roles = models.parameter_roles(name, abstract_variables(model, shape))
     optimizer = make_optimizer(config.optimizer, 4, 10, roles)
-    before = jax.jit(functools.partial(init_state, 0, shape, model=model, optimizer=optimizer))()
+    before = jax.jit(functools.partial(init_state, 0, shape, init=initializer(model), optimizer=optimizer))()
     options = {"model": model, "preprocess": lambda clips: clips, "optimizer": optimizer, "trainable": modules}
     options |= {"objective": OBJECTIVES["atomic"], "bn_momentum": 0.9}
     step = jax.jit(functools.partial(steps.train_step, **options, seed=0, accumulation_steps=1))
@@ -125,7 +125,7 @@ def test_frozen_batchnorms_normalize_by_their_running_statistics():
 def test_a_step_has_no_gradient_of_what_is_frozen():
     """The optimizer here freezes nothing, so that a gradient would show."""
     options = {"model": Tiny(norm=False), "optimizer": optax.sgd(1.0)}
-    start = init_state(0, (2, 8, 8, 3), **options)
+    start = init_state(0, (2, 8, 8, 3), init=initializer(options["model"]), optimizer=options["optimizer"])
     settings = {"seed": 0, "accumulation_steps": 1, "bn_momentum": 0.9, "trainable": ("Dense_0",)}
     settings |= {"objective": OBJECTIVES["atomic"], "preprocess": preprocess}
     after, metrics = jax.jit(functools.partial(steps.train_step, **options, **settings))(start, make_batch())

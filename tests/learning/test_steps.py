@@ -45,7 +45,7 @@ def make(norm=True, **overrides):
     model = Tiny(norm)
     roles = parameters.roles(parameters.abstract_variables(model, SHAPE), ["Dense_0"], ["Conv_0"])
     optimizer = make_optimizer(config.optimizer, 8, 100, roles)
-    init = functools.partial(init_state, 0, SHAPE, model=model, optimizer=optimizer)
+    init = functools.partial(init_state, 0, SHAPE, init=parameters.initializer(model), optimizer=optimizer)
     step = functools.partial(
         steps.train_step,
         model=model,
@@ -109,7 +109,11 @@ def test_the_config_sets_the_momentum_of_the_running_statistics_and_the_seed_of_
     config.model.bn_momentum = 0.5
     starts = []
     for config.seed in (3, 3, 4):
-        starts.append(init_state(config.seed, experiment.clip_shape(config), model=model, optimizer=optimizer))
+        starts.append(
+            init_state(
+                config.seed, experiment.clip_shape(config), init=parameters.initializer(model), optimizer=optimizer
+            )
+        )
     kernels = [start.params["Conv_0"]["kernel"] for start in starts]
     assert np.array_equal(kernels[0], kernels[1])
     assert not np.array_equal(kernels[0], kernels[2])
@@ -128,7 +132,7 @@ def test_balanced_weights_do_what_repeated_clips_do(accumulation_steps):
     batch, labels = make_batch(), np.array([3, 3, 1, 3, 3, 1, 3, 3], np.int32)
     rows = np.concatenate([np.arange(8), *[np.flatnonzero(labels == 1)] * 2])  # three times as many of class 1
     repeated = {"clips": {"rgb": batch["clips"]["rgb"][rows]}, "labels": {"atomic": labels[rows]}}
-    start = init_state(0, SHAPE, model=model, optimizer=optax.sgd(1.0))
+    start = init_state(0, SHAPE, init=parameters.initializer(model), optimizer=optax.sgd(1.0))
     weights = {"atomic": losses.balanced(labels, CLASSES)}
     weighted = jax.jit(experiment.train_step(config, model, optax.sgd(1.0), weights))
     after, metrics = weighted(start, batch | {"labels": {"atomic": labels}})
@@ -154,7 +158,7 @@ def test_a_step_reports_the_evaluated_head_and_the_gradient_before_the_update():
     config.optimizer.update(base_batch_size=0, clip_norm=1e-3)
     roles = parameters.roles(parameters.abstract_variables(Constant(), SHAPE), heads=(), stem=())
     options = {"model": Constant(), "optimizer": make_optimizer(config.optimizer, 4, 10, roles)}
-    start = init_state(0, SHAPE, **options)
+    start = init_state(0, SHAPE, init=parameters.initializer(options["model"]), optimizer=options["optimizer"])
     options |= {"objective": OBJECTIVES["joint"], "preprocess": preprocess, "bn_momentum": 0.9}
     step = functools.partial(steps.train_step, **options, seed=0, accumulation_steps=1)
     _, metrics = jax.jit(step)(start, {"clips": make_batch(4)["clips"], "labels": labels})
@@ -208,7 +212,9 @@ def masks(step, devices=1, **fields) -> np.ndarray:
     optimizer = optax.sgd(1.0)  # the parameters, 0 before, are then the gradient with its sign changed
     device_mesh = mesh.make_mesh(devices=jax.devices()[:devices])
     batch = make_batch(ROWS) | {"labels": {"atomic": np.arange(ROWS, dtype=np.int32)}}
-    start = init_state(0, SHAPE, model=Dropped(), optimizer=optimizer).replace(step=jnp.int32(step))
+    start = init_state(0, SHAPE, init=parameters.initializer(Dropped()), optimizer=optimizer).replace(
+        step=jnp.int32(step)
+    )
     compiled = jax.jit(
         experiment.train_step(config, Dropped(), optimizer),
         in_shardings=(mesh.replicated(device_mesh), mesh.batch_sharding(device_mesh)),

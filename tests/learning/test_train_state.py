@@ -17,7 +17,7 @@ def test_the_abstract_state_is_that_of_a_fresh_one(norm, monkeypatch):
     model, optimizer = Tiny(norm), optax.adam(0.1)
     abstract = train_state.abstract_state(abstract_variables(model, SHAPE), optimizer, mesh.make_mesh(2))
     shardings = mesh.shardings_of(abstract)
-    fresh = train_state.fresh_state(3, SHAPE, model=model, optimizer=optimizer, shardings=shardings)
+    fresh = train_state.fresh_state(3, SHAPE, init=initializer(model), optimizer=optimizer, shardings=shardings)
     jax.tree.map(lambda shape, array: _assert_alike(shape, array), abstract, fresh)
     assert jax.tree.structure(abstract) == jax.tree.structure(fresh)
     assert any("model" in sharding.spec for sharding in jax.tree.leaves(shardings))
@@ -29,7 +29,7 @@ def _assert_alike(shape, array):
 
 
 def test_a_fresh_state_starts_at_step_0_with_the_parameters_of_its_seed():
-    options = {"model": Tiny(), "optimizer": optax.sgd(0.1)}
+    options = {"init": initializer(Tiny()), "optimizer": optax.sgd(0.1)}
     shardings = mesh.replicated(mesh.make_mesh())
     fresh = train_state.fresh_state(3, SHAPE, **options, shardings=shardings)
     other = train_state.fresh_state(4, SHAPE, **options, shardings=shardings)

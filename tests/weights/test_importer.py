@@ -14,6 +14,7 @@ from flax import traverse_util
 from haa_jax import models
 from haa_jax.configs import base, i3d, stgcn
 from haa_jax.learning.train_state import init_state
+from haa_jax.models.parameters import initializer
 from haa_jax.models.skeleton import SKELETONS, spatial_adjacency
 from haa_jax.weights import __main__ as command
 from haa_jax.weights import importer, names
@@ -249,7 +250,7 @@ def test_a_gamma_is_folded_so_that_evaluation_stays_the_same(tmp_path):
 def test_training_starts_from_a_checkpoint_with_new_heads(tmp_path):
     config = stgcn.get_config("openpose18")
     model = models.build(config.model, {"atomic": 7})
-    fresh = init_state(0, (2, 8, 18, 3), model=model, optimizer=optax.sgd(0.1))
+    fresh = init_state(0, (2, 8, 18, 3), init=initializer(model), optimizer=optax.sgd(0.1))
     path = save(tmp_path / "w.npz", golden.state_dict("stgcn", "shape"))
     started, fit = importer.start_from(path, config.model, fresh)
     assert len(fit.taken) == 146
