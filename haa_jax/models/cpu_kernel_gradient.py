@@ -44,8 +44,11 @@ def _devices(*arrays) -> int:
 def _clips_at_once(x, kernel, dy, stride, devices):
     """How many clips are computed together, of all devices: a divisor of the batch, and equally many of each device.
 
-    As many as have at most AT_ONCE numbers in the taps of both operands on a device, but at least one.
+    As many as have at most AT_ONCE numbers in the taps of both operands on a device, but at least one; all where the
+    kernel has a single tap, since taking some of the clips would copy them.
     """
+    if math.prod(kernel.shape[:3]) == 1:
+        return x.shape[0]
     _, rows, columns, channels, features = kernel.shape
     on_x, on_dy = channels * columns * stride[0] * stride[1], features * rows / stride[1]
     most = AT_ONCE // (math.prod(dy.shape[1:CHANNELS]) * (on_x + on_dy))

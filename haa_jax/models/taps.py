@@ -51,6 +51,8 @@ def gather(a, axis, channels, step, padding):
 
 def pad(a, axis, padding):
     """`a` with zeros before and after, along one axis; less than none cuts it."""
+    if not any(padding):
+        return a
     return jax.lax.pad(a, jnp.zeros((), a.dtype), [(*padding, 0) if at == axis else (0, 0, 0) for at in range(a.ndim)])
 
 

@@ -248,5 +248,14 @@ def test_a_batch_that_is_split_over_devices_stays_split(monkeypatch):
 )
 def test_the_taps_of_the_clips_at_once_are_at_most_two_million_numbers(batch, positions, devices, expected):
     x = dy = jax.ShapeDtypeStruct((batch, 1, positions, 1, 6), jnp.float32)
-    kernel = jax.ShapeDtypeStruct((1, 1, 1, 6, 6), jnp.float32)
+    kernel = jax.ShapeDtypeStruct((3, 1, 1, 6, 6), jnp.float32)
     assert cpu_kernel_gradient._clips_at_once(x, kernel, dy, (1, 1, 1), devices) == expected
+
+
+def test_the_gradient_of_a_single_tap_is_one_product_of_all_clips():
+    x = jax.ShapeDtypeStruct((4, 8, 56, 56, 64), jnp.float32)
+    kernel = jax.ShapeDtypeStruct((1, 1, 1, 64, 64), jnp.float32)
+    gradient = functools.partial(cpu_kernel_gradient.gradient_of_kernel, stride=(1, 1, 1), pads=((0, 0),) * 3)
+    program = jax.jit(gradient).lower(x, kernel, x).as_text()
+    assert program.count("dot_general") == 1
+    assert "while" not in program
