@@ -115,11 +115,8 @@ def measure(name: str, rounds: int) -> None:
     """Prints the rows of one network. Ends the process if the two sides have not equally many parameters."""
     from benchmarks.torch_networks import passes
 
-    config, setting = config_of(name), SETTINGS[name]
-    model = models.build(config.model, {"atomic": setting.classes})
-    optimizer = make_optimizer(config.optimizer, setting.training, 1000, roles_of(config, model))
-    layout = mesh.replicated(mesh.make_mesh())
-    state = fresh_state(config.seed, clip_shape(config), init=initializer(model), optimizer=optimizer, shardings=layout)
+    setting = SETTINGS[name]
+    config, model, optimizer, state = our_network(name)
     theirs = {each: passes.build(config.model, setting.classes, each) for each in passes.FORMATS}
     counts = {sum(leaf.size for leaf in jax.tree.leaves(state.params)), *map(passes.parameters, theirs.values())}
     if len(counts) > 1:
@@ -132,10 +129,22 @@ def measure(name: str, rounds: int) -> None:
     print(row(name, "forward", setting.forward, alternate({"ours": ours, **calls}, rounds), seconds), flush=True)
 
     clips, labels = random_batch(config, setting.training, setting.classes)
-    ours, seconds = our_training(config, model, optimizer, state, {"clips": clips, "labels": {"atomic": labels}})
+    batch = {"clips": clips, "labels": {"atomic": labels}}
+    step, seconds = our_training(config, model, optimizer, state, batch)
+    ours = repeated(step, state, batch)
     given = np.asarray(streams.preprocess(clips, config.data))
     calls = {each: passes.training_step(config, network, given, labels, each) for each, network in theirs.items()}
     print(row(name, "training step", setting.training, alternate({"ours": ours, **calls}, rounds), seconds), flush=True)
+
+
+def our_network(name: str) -> tuple:
+    """The config, the model, the optimizer and the random state of one of SETTINGS."""
+    config, setting = config_of(name), SETTINGS[name]
+    model = models.build(config.model, {"atomic": setting.classes})
+    optimizer = make_optimizer(config.optimizer, setting.training, 1000, roles_of(config, model))
+    layout = mesh.replicated(mesh.make_mesh())
+    state = fresh_state(config.seed, clip_shape(config), init=initializer(model), optimizer=optimizer, shardings=layout)
+    return config, model, optimizer, state
 
 
 def roles_of(config, model) -> dict:
@@ -164,20 +173,24 @@ def our_forward(config, model, state: TrainState, clips: dict) -> tuple[Callable
     return lambda: compiled(variables, clips), seconds
 
 
-def our_training(config, model, optimizer, state: TrainState, batch: dict) -> tuple[Callable[[], object], float]:
-    """The compiled training step, and the seconds that compiling it took. The state is donated."""
+def our_training(config, model, optimizer, state: TrainState, batch: dict) -> tuple[jax.stages.Compiled, float]:
+    """The compiled training step, which takes the memory of its state, and the seconds that compiling it took."""
+    return compile_timed(jax.jit(train_step(config, model, optimizer), donate_argnums=0), state, batch)
+
+
+def repeated(step: Callable, state: TrainState, batch: dict) -> Callable[[], object]:
+    """A call that does the next step, always on the same batch."""
     batch = jax.device_put(batch)
-    step, seconds = compile_timed(jax.jit(train_step(config, model, optimizer), donate_argnums=0), state, batch)
     held = [state]
 
     def call():
         held[0], metrics = step(held[0], batch)
         return held[0], metrics
 
-    return call, seconds
+    return call
 
 
-def compile_timed(function, *arguments) -> tuple[Callable, float]:
+def compile_timed(function, *arguments) -> tuple[jax.stages.Compiled, float]:
     start = time.perf_counter()
     compiled = function.lower(*arguments).compile(compiling.options(mesh.make_mesh()))
     return compiled, time.perf_counter() - start
