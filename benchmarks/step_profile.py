@@ -2,12 +2,14 @@
 
     python -m benchmarks.step_profile [--networks=tsn,stgcn]
 
-Prints one table, a row a network and kind of work: milliseconds a step by each side's own profiler, and those of our
-slowest layer of that kind. The networks, their batches and their optimizer are those of `benchmarks.against_torch`;
-PyTorch's memory format is the faster one. Needs PyTorch, which is no dependency.
+Prints one table, a row a network and kind of work: milliseconds of CPU time a step by each side's own profiler, and
+those of our slowest layer of that kind. The networks, their batches and their optimizer are those of
+`benchmarks.against_torch`; PyTorch's memory format is the faster one. Needs PyTorch, which is no dependency.
 
-Both sides are kept on one core: on several, XLA's profiler misses what an operation has other threads do. XLA makes one
-kernel of many operations, which counts as the last of them.
+Ours is kept on one core, for on several XLA's profiler misses what an operation has other threads do; its milliseconds
+add up to the step's. PyTorch's profiler counts the thread that calls an operation, so its milliseconds are multiplied
+by the number of threads; on one, PyTorch would choose other convolutions. XLA makes one kernel of many operations,
+which counts as the last of them.
 """
 
 import collections
@@ -36,8 +38,8 @@ from haa_jax.runtime import compiling, huge_pages
 
 STEPS = 3  # that are profiled, after as many that warm up
 KINDS = ("convolutions", "BatchNorm", "ReLU, sums, pools, heads", "optimizer, norm, metrics")
-COLUMNS = ("network", "kind of work", "ours, ms", "PyTorch, ms", "our slowest layer of this kind, ms")
-THEIRS = {"convolution": KINDS[0], "batch_norm": KINDS[1], "BatchNorm": KINDS[1], "sgd": KINDS[3], "SGD": KINDS[3]}
+COLUMNS = ("network", "kind of work", "ours, CPU ms", "PyTorch, CPU ms", "our slowest layer of this kind, CPU ms")
+THEIRS = {"convolution": KINDS[0], "batch_norm": KINDS[1], "batchnorm": KINDS[1], "sgd": KINDS[3]}
 
 
 def main(argv):
@@ -46,13 +48,13 @@ def main(argv):
     against_torch.check(networks)
     if not hasattr(os, "sched_setaffinity"):
         sys.exit("error: this system cannot keep a process on one core; Linux can")
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     jax.config.update("jax_platforms", "cpu")
     compiling.prepare()
     print(f"{against_torch.machine()}\n")
     print(line(COLUMNS), line(["---"] * len(COLUMNS)), sep="\n", flush=True)
     for name in networks:
-        ours, layers = profile_ours(name)
+        with one_core():
+            ours, layers = profile_ours(name)
         theirs = profile_theirs(name)
         for kind in KINDS:
             slowest = [f"{layer}: {each:.1f}" for layer, each in layers[kind].most_common(1) if kind != KINDS[3]]
@@ -62,7 +64,7 @@ def main(argv):
 
 
 def profile_ours(name: str) -> tuple[collections.Counter, dict[str, collections.Counter]]:
-    """Milliseconds of our step by kind, and for each kind by layer."""
+    """Milliseconds of our step by kind, and for each kind by layer; on one core, those of the whole step."""
     config, model, optimizer, state = against_torch.our_network(name)
     setting = against_torch.SETTINGS[name]
     clips, labels = against_torch.random_batch(config, setting.training, setting.classes)
@@ -110,7 +112,7 @@ def kind_of(operation: str) -> str:
     parts = operation.split("/")
     if any(re.fullmatch(r"(\w+_)?conv(_3d)?", part) for part in parts):
         return KINDS[0]
-    return KINDS[1] if {"bn", "batch_norm", "data_bn"} & set(parts) else KINDS[2]
+    return KINDS[1] if any(re.fullmatch(r"(\w+_)?(bn|batch_norm)", part) for part in parts) else KINDS[2]
 
 
 def layer_of(operation: str) -> str:
@@ -123,7 +125,7 @@ def layer_of(operation: str) -> str:
 
 
 def profile_theirs(name: str) -> collections.Counter:
-    """Milliseconds of PyTorch's step by kind, in the faster of its formats."""
+    """Milliseconds of CPU time of PyTorch's step by kind, in the faster of its formats."""
     import torch
 
     from benchmarks.torch_networks import passes
@@ -140,11 +142,30 @@ def profile_theirs(name: str) -> collections.Counter:
         with quiet(), torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
             repeat(call)
         kinds = collections.Counter()
-        for row in profile.key_averages():
-            kind = next((kind for part, kind in THEIRS.items() if part in row.key), KINDS[2])
-            kinds[kind] += row.self_cpu_time_total / 1000 / STEPS
+        for event in profile.events():
+            kinds[kind_of_theirs(event)] += event.self_cpu_time_total / 1000 / STEPS * torch.get_num_threads()
         profiles[time.perf_counter() - start] = kinds
     return profiles[min(profiles)]
+
+
+def kind_of_theirs(event) -> str:
+    """One of KINDS, by the innermost operation around PyTorch's event that THEIRS has a part of the name of."""
+    while event is not None:
+        if found := [kind for part, kind in THEIRS.items() if part in event.name.lower()]:
+            return found[0]
+        event = event.cpu_parent
+    return KINDS[2]
+
+
+@contextlib.contextmanager
+def one_core():
+    """Keeps this thread, and those that it starts meanwhile, on one core."""
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
 
 
 def repeat(call: Callable[[], object]) -> None:

@@ -1,5 +1,7 @@
 """Which kind of work and which layer benchmarks/step_profile.py counts an operation as; nothing is profiled."""
 
+import types
+
 import pytest
 
 from benchmarks import step_profile
@@ -15,6 +17,7 @@ BLOCK = "backbone/layer2_block0"
         ("jvp(I3D)/Mixed_5b/Branch_1/Conv3d_0a_1x1/conv_3d/add_any", 0, "Mixed_5b/Branch_1/Conv3d_0a_1x1/conv_3d"),
         ("jvp(I3D)/Mixed_5b/Branch_1/Conv3d_0a_1x1/batch_norm/sub", 1, "Mixed_5b/Branch_1/Conv3d_0a_1x1/batch_norm"),
         (f"transpose(jvp(TSN))/{BLOCK}/conv3/bn/reduce_sum", 1, f"{BLOCK}/conv3/bn"),
+        ("jvp(STGCN)/block7/tcn_bn/sub", 1, "block7/tcn_bn"),
         (f"jvp(TSN)/{BLOCK}/jit(relu)/max", 2, BLOCK),
         ("transpose(jvp(I3D))/Mixed_5b/Branch_1/Conv3d_0a_1x1/select_n", 2, "Mixed_5b/Branch_1/Conv3d_0a_1x1"),
         ("transpose(jvp(I3D))/cond/branch_0_fun/max", 2, "I3D"),
@@ -44,3 +47,15 @@ def test_a_trace_is_summed_by_kind_and_by_layer():
     assert kinds == pytest.approx({convolutions: 3.0, rest: 2.1})
     assert layers[convolutions] == pytest.approx({"stem/conv": 3.0})
     assert layers[rest] == pytest.approx({"stem": 1.5, "copies": 0.6})
+
+
+def test_pytorch_s_operations_count_as_what_they_are_called_by():
+    def event(name, parent=None):
+        return types.SimpleNamespace(name=name, cpu_parent=parent)
+
+    convolution = event("aten::convolution_backward", event("autograd::engine: ReluBackward0"))
+    kinds = [
+        step_profile.kind_of_theirs(each)
+        for each in (event("aten::addmm", convolution), event("aten::native_batch_norm"), event("aten::addmm"))
+    ]
+    assert kinds == list(step_profile.KINDS[:3])
