@@ -39,7 +39,7 @@ from haa_jax.experiment import clip_shape, train_step
 from haa_jax.learning import steps
 from haa_jax.learning.optimizers import make_optimizer
 from haa_jax.learning.train_state import TrainState, fresh_state
-from haa_jax.models.parameters import abstract_variables, initializer
+from haa_jax.models.parameters import initializer, shapes_of
 from haa_jax.runtime import compiling, huge_pages, mesh
 
 
@@ -141,14 +141,12 @@ def our_network(name: str) -> tuple:
     """The config, the model, the optimizer and the random state of one of SETTINGS."""
     config, setting = config_of(name), SETTINGS[name]
     model = models.build(config.model, {"atomic": setting.classes})
-    optimizer = make_optimizer(config.optimizer, setting.training, 1000, roles_of(config, model))
+    shape, init = clip_shape(config), initializer(model)
+    roles = models.parameter_roles(config.model.name, shapes_of(init, shape))
+    optimizer = make_optimizer(config.optimizer, setting.training, 1000, roles)
     layout = mesh.replicated(mesh.make_mesh())
-    state = fresh_state(config.seed, clip_shape(config), init=initializer(model), optimizer=optimizer, shardings=layout)
+    state = fresh_state(config.seed, shape, init=init, optimizer=optimizer, shardings=layout)
     return config, model, optimizer, state
-
-
-def roles_of(config, model) -> dict:
-    return models.parameter_roles(config.model.name, abstract_variables(model, clip_shape(config)))
 
 
 def random_batch(config, count: int, classes: int) -> tuple[dict, np.ndarray]:
