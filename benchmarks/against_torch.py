@@ -3,9 +3,10 @@
     python -m benchmarks.against_torch [--networks=i3d_demo,tsn] [--rounds=5]
 
 Prints one table for this machine's CPU, a row as soon as it is measured: medians over the rounds, with the least and
-the most. A round times ours and PyTorch's one after the other, on as many threads. PyTorch's are those of the faster of
-its two memory formats, and "ours / PyTorch" is of the times of one round: below 1, ours is faster. Compilation of ours
-is not in its milliseconds but in a column of its own. Takes minutes; needs PyTorch, which is no dependency.
+the most. A round times ours and PyTorch's one after the other, on as many threads, each after a call that does not
+count. PyTorch's are those of the faster of its two memory formats, and "ours / PyTorch" is of the times of one round:
+below 1, ours is faster. Compilation of ours is not in its milliseconds but in a column of its own. Takes minutes; needs
+PyTorch, which is no dependency.
 
 Both sides train in float32 by SGD with momentum and weight decay, with the network's dropout. Ours does some more work:
 it normalizes the clips, which PyTorch is given normalized, and computes the accuracy and the norm of the gradient.
@@ -195,13 +196,18 @@ def compile_timed(function, *arguments) -> tuple[jax.stages.Compiled, float]:
 
 
 def alternate(calls: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Milliseconds of each call in each round, in which all take turns; two rounds warm up and do not count."""
-    samples = [{name: sample(call) for name, call in calls.items()} for _ in range(2 + rounds)]
-    return {name: [each[name] for each in samples[2:]] for name in calls}
+    """Milliseconds of each call in each round, in which all take turns; the first round does not count."""
+    samples = [{name: sample(call) for name, call in calls.items()} for _ in range(1 + rounds)]
+    return {name: [each[name] for each in samples[1:]] for name in calls}
 
 
 def sample(call: Callable[[], object]) -> float:
-    """Milliseconds of a call, the mean over as many as fill SAMPLE_SECONDS, at least one."""
+    """Milliseconds of a call, the mean over as many as fill SAMPLE_SECONDS, at least one.
+
+    A call before them does not count. XLA frees the temporary memory of a step at its end. While the other side runs, a
+    virtual machine may give that back to its host, and to get it anew can take half as long as the step.
+    """
+    jax.block_until_ready(call())
     count, start = 0, time.perf_counter()
     while not count or time.perf_counter() - start < SAMPLE_SECONDS:
         jax.block_until_ready(call())
