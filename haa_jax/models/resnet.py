@@ -12,6 +12,7 @@ from flax import linen as nn
 
 from haa_jax.models.layers import Conv, Triple, he_normal, scale
 from haa_jax.models.pooling import max_pool
+from haa_jax.models.residual import relu_of_sum
 
 DEPTHS = (3, 4, 6, 3)  # blocks in each stage of ResNet-50
 BN_EPSILON = 1e-5
@@ -118,7 +119,7 @@ class Bottleneck(nn.Module):
         y = self.unit(self.features, (1, 1, 1), relu=False, scale_init=gamma, name="conv3")(y, train=train)
         if self.project:
             shortcut = self.unit(self.features, (1, 1, 1), stride, relu=False, name="downsample")(shortcut, train=train)
-        return nn.relu(y + shortcut)
+        return relu_of_sum(y + shortcut)
 
 
 class ResNet50(nn.Module):

@@ -17,6 +17,7 @@ from haa_jax.models.convolution import convolve
 from haa_jax.models.graph import sum_over_neighbors
 from haa_jax.models.heads import LinearHeads, at_least_float32, check_endpoints
 from haa_jax.models.layers import scale
+from haa_jax.models.residual import relu_of_sum
 from haa_jax.models.skeleton import PARTITIONS, SKELETONS, spatial_adjacency
 
 CHOICES = {"variant": tuple(SKELETONS), "partition": PARTITIONS}
@@ -174,7 +175,7 @@ class Block(nn.Module):
         if self.project:
             x = conv(self.channels, 1, self.stride, name="residual_conv")(x)
             x = self.norm(name="residual_bn")(x, use_running_average=not train)
-        return nn.relu(y + x if self.residual else y)
+        return relu_of_sum(y + x if self.residual else y)
 
 
 class TimeConv(nn.Module):

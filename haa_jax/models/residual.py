@@ -1,0 +1,46 @@
+"""ReLU of a residual block's sum, in a form that has a CPU compute the sum once.
+
+XLA computes an operation anew in each kernel that reads it, if it has a single large operand. On a CPU, where max(sum,
+0) is one, each block of a stage so added up all blocks before it, forward and backward. A selection has two, a
+condition and a value: it is computed once, and the next block and the gradient read what it gave.
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from haa_jax.models import by_platform
+
+
+@jax.custom_vjp
+def relu_of_sum(y: jax.Array) -> jax.Array:
+    """`flax.linen.relu` of a sum of arrays, which on a CPU leaves what is not a number as it is.
+
+    Other devices use Flax's: for a TPU, ST-GCN's step would take 8 % more temporary memory. It has no forward-mode
+    derivatives (`jax.jvp`).
+    """
+    return by_platform.choose(_select, nn.relu, y)
+
+
+def _save(y):
+    result = relu_of_sum(y)
+    return result, (y, result)
+
+
+def _gradient(saved, dy):
+    return (by_platform.choose(_select_by_result, _select_by_sum, *saved, dy),)
+
+
+relu_of_sum.defvjp(_save, _gradient)
+
+
+def _select(y):
+    return jax.lax.select(y <= 0, jnp.zeros_like(y), y)
+
+
+def _select_by_result(y, result, dy):
+    return jax.lax.select(result <= 0, jnp.zeros_like(dy), dy)
+
+
+def _select_by_sum(y, result, dy):
+    return jax.lax.select(y > 0, dy, jnp.zeros_like(dy))
