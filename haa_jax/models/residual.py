@@ -1,8 +1,9 @@
 """ReLU of a residual block's sum, in a form that has a CPU compute the sum once.
 
-XLA computes an operation anew in each kernel that reads it, if it has a single large operand. On a CPU, where max(sum,
-0) is one, each block of a stage so added up all blocks before it, forward and backward. A selection has two, a
-condition and a value: it is computed once, and the next block and the gradient read what it gave.
+XLA computes an operation anew in each kernel that reads it, if it has a single large operand (EffectivelyAtMostUnary in
+xla/service/instruction_fusion.cc). max(sum, 0) is one, so on a CPU each block of a stage added up all blocks before it,
+forward and backward. A selection has two, a condition and a value: it is computed once, and the next block and the
+gradient read what it gave.
 """
 
 import jax
@@ -14,10 +15,9 @@ from haa_jax.models import by_platform
 
 @jax.custom_vjp
 def relu_of_sum(y: jax.Array) -> jax.Array:
-    """`flax.linen.relu` of a sum of arrays, which on a CPU leaves what is not a number as it is.
+    """`flax.linen.relu` of a sum of arrays. It has no forward-mode derivatives (`jax.jvp`).
 
-    Other devices use Flax's: for a TPU, ST-GCN's step would take 8 % more temporary memory. It has no forward-mode
-    derivatives (`jax.jvp`).
+    Devices other than a CPU use Flax's: on a TPU, ST-GCN's step would take 8 % more temporary memory.
     """
     return by_platform.choose(_select, nn.relu, y)
 
