@@ -232,5 +232,5 @@ def row(name: str, kind: str, clips: int, times: Mapping[str, list[float]], seco
 if __name__ == "__main__":
     huge_pages.ask_for_them()  # as haa_jax.main does; PyTorch has them too
     flags.DEFINE_list("networks", list(SETTINGS), f"Which of {', '.join(SETTINGS)}.")
-    flags.DEFINE_integer("rounds", 5, "Samples of each, which alternate, after two that warm up.", lower_bound=1)
+    flags.DEFINE_integer("rounds", 5, "Samples of each, which alternate, after one that warms up.", lower_bound=1)
     app.run(main, flags_parser=config_flag.parse)

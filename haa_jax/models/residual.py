@@ -28,7 +28,7 @@ def _save(y):
 
 
 def _gradient(saved, dy):
-    return (by_platform.choose(_select_by_result, _select_by_sum, *saved, dy),)
+    return (by_platform.choose(_gradient_by_result, _gradient_of_flax, *saved, dy),)
 
 
 relu_of_sum.defvjp(_save, _gradient)
@@ -38,9 +38,9 @@ def _select(y):
     return jax.lax.select(y <= 0, jnp.zeros_like(y), y)
 
 
-def _select_by_result(y, result, dy):
+def _gradient_by_result(y, result, dy):
     return jax.lax.select(result <= 0, jnp.zeros_like(dy), dy)
 
 
-def _select_by_sum(y, result, dy):
-    return jax.lax.select(y > 0, dy, jnp.zeros_like(dy))
+def _gradient_of_flax(y, result, dy):
+    return jax.vjp(nn.relu, y)[1](dy)[0]
